@@ -1,0 +1,92 @@
+# One word a task; `make help` lists them. Settings go on the same line: make serve PORT=9000
+PYTHON ?= python3
+DATA   ?= cdnow
+MODEL  ?= models/$(basename $(notdir $(DATA))).clv
+PORT   ?= 8080
+JOBS   ?= 2
+ARGS   ?=
+
+BIN  := .venv/bin
+ENV  := .venv/.installed-
+NOTEBOOKS  := $(wildcard notebooks/*.py)
+BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/[a-z]*.py))
+
+# Another environment that the caller has active must not leak into this one.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help serve test fit lint bench notebooks lock clean unsound
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@echo
+	@echo "  settings: MODEL=$(MODEL) DATA=$(DATA) PORT=$(PORT) ARGS= JOBS=$(JOBS) PYTHON=$(PYTHON)"
+
+serve: $(ENV)runtime $(MODEL) ## serve predictions on PORT; fits a model first if there is none
+	@exec $(BIN)/bayes-clv serve $(MODEL) --port $(PORT)
+
+fit: $(ENV)runtime ## fit a model to DATA again, and write it to MODEL
+	$(fit-model)
+
+$(MODEL): | $(ENV)runtime
+	$(fit-model)
+
+define fit-model
+@mkdir -p $(dir $(MODEL))
+$(BIN)/bayes-clv fit $(DATA) --out $(MODEL)
+endef
+
+test: $(ENV)test ## run the tests; ARGS goes to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(ENV)test ## check style, format, types and the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+bench: $(ENV)test ## run every benchmark
+	@set -e; for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m $$name; done
+
+notebooks: $(ENV)notebooks ## run the notebooks again, JOBS at a time, and keep what they print
+	@printf '%s\n' $(or $(NOTEBOOKS),$(error there is no notebooks/*.py)) | \
+	  xargs -n 1 -P $(JOBS) $(BIN)/jupytext --quiet --to ipynb --execute --set-kernel python3
+
+lock: ## pin the newest releases that work together in constraints.txt
+	@made=$$(mktemp -d) && trap 'rm -rf "$$made" constraints.txt.new' EXIT && \
+	echo "resolving in a new environment (a minute or two)" && \
+	$(PYTHON) -m venv "$$made" && \
+	"$$made/bin/python" -m pip install --quiet --disable-pip-version-check --editable '.[test,notebooks]' && \
+	{ printf '# Made by `make lock` with Python %s on %s: exact pins of the runtime and of every extra.\n' \
+	    "$$($(PYTHON) -c 'import sys; print(*sys.version_info[:2], sep=".")')" "$$(uname -s)"; \
+	  "$$made/bin/python" -m pip freeze --exclude-editable; } > constraints.txt.new && \
+	mv constraints.txt.new constraints.txt && git --no-pager diff --stat -- constraints.txt
+
+clean: ## remove what the tasks made: environment, models, caches
+	rm -rf .venv models build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name .git -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
+
+# The environment. One file a set of packages says that it is installed; .whole names the folder
+# that the environment was made in, and is absent while an installation is under way. So one that
+# was interrupted, or moved with its folder, is made anew, and one that is merely old is brought up
+# to date.
+ifneq ($(shell cat .venv/.whole 2>/dev/null),$(CURDIR))
+$(ENV)runtime $(ENV)test $(ENV)notebooks: unsound
+endif
+
+$(ENV)runtime:   extras =
+$(ENV)test:      extras = [test]
+$(ENV)notebooks: extras = [notebooks]
+
+$(ENV)runtime $(ENV)test $(ENV)notebooks: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 12))' 2>/dev/null || { \
+	  echo "bayes_clv needs Python 3.12 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1): name another with make PYTHON=python3.13 …" >&2; exit 1; }
+	@if [ "$$(cat .venv/.whole 2>/dev/null)" != "$(CURDIR)" ] || ! $(BIN)/python -c pass 2>/dev/null; then \
+	  echo "creating the environment in .venv"; $(PYTHON) -m venv --clear .venv || exit 1; fi
+	@rm -f .venv/.whole
+	@echo "installing bayes_clv$(extras) with the versions of constraints.txt (a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.$(extras)'
+	@printf '%s' "$(CURDIR)" > .venv/.whole
+	@touch $@
