@@ -1,0 +1,66 @@
+"""Churn and purchases of customers without contracts: hierarchical Bayesian BG/NBD.
+
+Names are loaded when they are first used, so that a service that only answers never imports the
+sampler.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bayes_clv.artifact import load_posterior
+    from bayes_clv.bgnbd import Dropout
+    from bayes_clv.datasets import load_cdnow
+    from bayes_clv.hierarchical import HierarchicalBetaGeo
+    from bayes_clv.plots import plot_segment_comparison
+    from bayes_clv.posterior import Posterior
+    from bayes_clv.priors import ComponentPrior, Priors
+    from bayes_clv.rfm import customers, durations, summarise
+    from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
+    from bayes_clv.transactions import Transactions, read_transactions
+
+_HOME = {
+    "ComponentPrior": "bayes_clv.priors",
+    "Dropout": "bayes_clv.bgnbd",
+    "HierarchicalBetaGeo": "bayes_clv.hierarchical",
+    "KMeansSegmenter": "bayes_clv.segments.estimators",
+    "Posterior": "bayes_clv.posterior",
+    "Priors": "bayes_clv.priors",
+    "RFMSegmenter": "bayes_clv.segments.estimators",
+    "Transactions": "bayes_clv.transactions",
+    "customers": "bayes_clv.rfm",
+    "durations": "bayes_clv.rfm",
+    "load_cdnow": "bayes_clv.datasets",
+    "load_posterior": "bayes_clv.artifact",
+    "plot_segment_comparison": "bayes_clv.plots",
+    "read_transactions": "bayes_clv.transactions",
+    "summarise": "bayes_clv.rfm",
+}
+
+__all__ = [
+    "ComponentPrior",
+    "Dropout",
+    "HierarchicalBetaGeo",
+    "KMeansSegmenter",
+    "Posterior",
+    "Priors",
+    "RFMSegmenter",
+    "Transactions",
+    "customers",
+    "durations",
+    "load_cdnow",
+    "load_posterior",
+    "plot_segment_comparison",
+    "read_transactions",
+    "summarise",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'bayes_clv' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

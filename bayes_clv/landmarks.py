@@ -1,0 +1,118 @@
+"""The landmark table: everything that the likelihood needs to know of the data.
+
+Customers are summarised at landmarks c₁ < … < c_K, the last one the observation end. What a
+customer did between two landmarks has an exact likelihood given all before, a difference of two
+BG/NBD log-likelihoods, and the state at the earlier one chose the segment whose parameters apply:
+
+    log p(data) = Σ_i { ll(h_i(first landmark with T > 0) | population)
+                      + Σ_{later k} [ ll(h_i(c_k) | s) − ll(h_i(c_{k−1}) | s) ] },
+
+with s = S(h_i(c_{k−1})).
+
+So the data are a table (segment, x, t_x, T) → integer weight: equal rows add up, rows of weight
+zero drop out, and its size grows with the number of distinct states, not with customers. With equal
+parameters everywhere the sum telescopes to the ordinary BG/NBD.
+"""
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import numpy as np
+from ibis import ir
+from numpy.typing import NDArray
+
+from bayes_clv.errors import InputError
+from bayes_clv.segments.rules import POPULATION
+from bayes_clv.transactions.dates import as_date
+
+
+@dataclass(frozen=True, slots=True)
+class LandmarkTable:
+    """Distinct (segment, frequency, recency, T) with their weights, each ``(row,)``.
+
+    ``segment`` is the segment's code, or ``POPULATION``. Durations are in days. Weights may be
+    negative, and add up to the number of customers.
+    """
+
+    segment: NDArray[np.int64]
+    frequency: NDArray[np.float64]
+    recency: NDArray[np.float64]
+    T: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.weight)
+
+    @property
+    def n_customers(self) -> int:
+        """Customers with T > 0, whom the sum telescopes back to."""
+        return int(self.weight.sum())
+
+    @property
+    def mean_T(self) -> float:
+        """Mean T at the observation end, days: a linear function telescopes too."""
+        return float(self.weight @ self.T / self.weight.sum())
+
+
+def landmark_dates(start: dt.date, end: dt.date, n_landmarks: int) -> tuple[dt.date, ...]:
+    """Spread landmarks evenly over the data window; the last one is the observation end."""
+    if n_landmarks < 1:
+        raise InputError(f"landmarks must be at least 1: {n_landmarks}")
+    days = (end - start).days
+    if days < 1:
+        raise InputError(f"the log must cover two days or more: it starts and ends on {start}")
+    dates = {
+        start + dt.timedelta(days=round(days * k / n_landmarks)) for k in range(1, n_landmarks + 1)
+    }
+    return tuple(sorted(dates - {start}))
+
+
+def check_landmarks(
+    dates: tuple[dt.date, ...], start: dt.date, end: dt.date
+) -> tuple[dt.date, ...]:
+    """Return the user's own landmarks sorted; they must lie in the window, the end among them."""
+    dates = tuple(as_date(date, "a landmark") for date in dates)
+    outside = [date for date in dates if not start < date <= end]
+    if outside:
+        raise InputError(f"landmarks must lie after {start} and not after {end}: {outside[0]}")
+    return tuple(sorted({*dates, end}))
+
+
+def landmark_table(states: ir.Table) -> LandmarkTable:
+    """Group states at all landmarks into the table, in the engine that holds them.
+
+    Parameters
+    ----------
+    states
+        customer_id, landmark, frequency, recency, T (days) and code, the segment at that landmark.
+    """
+    history = states.filter(states["T"] > 0)
+    by_customer = ibis.window(group_by="customer_id", order_by="landmark")
+    history = history.mutate(
+        chooser=history.code.lag().over(by_customer),
+        **{f"earlier_{name}": history[name].lag().over(by_customer) for name in _STATE},
+    )
+    reached = history.select(
+        segment=history.chooser.fill_null(POPULATION), weight=1, **_columns(history, "")
+    )
+    later = history.filter(history.chooser.notnull())
+    left = later.select(segment=later.chooser, weight=-1, **_columns(later, "earlier_"))
+    rows = ibis.union(reached, left)
+    keys = ("segment", *_STATE)
+    table = rows.group_by(keys).aggregate(weight=rows.weight.sum())
+    frame = table.filter(table.weight != 0).order_by(keys).to_pandas()
+    if frame.empty:
+        raise InputError("no customer was observed for a day or more: every T is 0")
+    return LandmarkTable(
+        segment=frame["segment"].to_numpy(dtype=np.int64),
+        **{name: frame[name].to_numpy(dtype=np.float64) for name in (*_STATE, "weight")},
+    )
+
+
+_STATE = ("frequency", "recency", "T")
+
+
+def _columns(table: ir.Table, prefix: str) -> dict[str, Any]:
+    return {name: table[prefix + name] for name in _STATE}

@@ -1,0 +1,183 @@
+"""Scikit-learn estimators that learn a segment rule from states, without looking at what came next.
+
+``X`` is a frame with the columns frequency, recency, T and maybe monetary_value (any order, others
+ignored), or an array with them in that order. After ``fit``: ``rule_`` is the frozen rule,
+``labels_`` the codes of the states it learnt from, ``segment_names_`` the names by code.
+"""
+
+from abc import abstractmethod
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClusterMixin
+from sklearn.cluster import KMeans
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from bayes_clv.errors import InputError
+from bayes_clv.segments.naming import centroid_names
+from bayes_clv.segments.rules import KMeansRule, RFMRule, SegmentRule, log_features, nearest
+from bayes_clv.states import States, check_columns
+
+COLUMNS = ("frequency", "recency", "T", "monetary_value")
+FEATURES = ("idle_time", "frequency", "monetary_value")
+
+
+class _Segmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
+    """What the two segmenters share: reading X, and the scikit-learn attributes."""
+
+    @abstractmethod
+    def _learn(self, states: States) -> SegmentRule: ...
+
+    def fit(self, X: pd.DataFrame | ArrayLike, y: object = None) -> Self:
+        """Learn the rule from states ``X``; ``y`` is ignored."""
+        states = self._states(X, reset=True)
+        self.rule_ = self._learn(states)
+        self.labels_ = self.rule_.assign(states)
+        self.segment_names_ = np.array(self.rule_.names, dtype=object)
+        return self
+
+    def predict(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.int64]:
+        """Return the segment code of each state, ``(customer,)``."""
+        check_is_fitted(self)
+        return self.rule_.assign(self._states(X, reset=False))
+
+    def _states(self, X: pd.DataFrame | ArrayLike, *, reset: bool) -> States:
+        if isinstance(X, pd.DataFrame) and "frequency" in X.columns:
+            check_columns(X)
+            X = X.reindex(columns=list(COLUMNS))
+        values = validate_data(
+            self, X, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan"
+        )
+        if values.shape[1] not in (3, 4):
+            raise InputError(
+                "X must hold frequency, recency, T and maybe monetary_value, in this order; "
+                f"it has {values.shape[1]} feature(s)"
+            )
+        return States.from_frame(pd.DataFrame(values, columns=list(COLUMNS[: values.shape[1]])))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.positive_only = True
+        return tags
+
+
+class RFMSegmenter(_Segmenter):
+    """Eleven named segments by quintile scores for idle time, frequency and spend.
+
+    See :class:`bayes_clv.segments.rules.RFMRule` for the scores.
+    """
+
+    def _learn(self, states: States) -> RFMRule:
+        quintiles, quartiles = (0.2, 0.4, 0.6, 0.8), (0.25, 0.5, 0.75)
+        spend = states.repeat_spend
+        return RFMRule(
+            idle_cuts=_quantiles(states.idle_time, quintiles),
+            frequency_cuts=_quantiles(states.frequency[states.frequency > 0], quartiles),
+            monetary_cuts=_quantiles(spend[np.isfinite(spend)], quintiles),
+        )
+
+
+class KMeansSegmenter(_Segmenter):
+    """K centroids in standardised log idle time, log frequency and log monetary value.
+
+    Where a feature is unknown it is left out of the distance, in learning as in assignment (k-POD;
+    Chi, Chi & Baraniuk 2016, The American Statistician 70(1)). Segments are ordered and named by
+    their centroids, so the labels do not depend on the run.
+
+    Parameters
+    ----------
+    n_segments
+        Number of centroids.
+    features
+        Some of ``idle_time``, ``frequency``, ``monetary_value``; one that is unknown for everybody
+        is dropped.
+    random_state
+        Seed of the starts.
+    """
+
+    def __init__(
+        self,
+        n_segments: int = 5,
+        *,
+        features: tuple[str, ...] = FEATURES,
+        random_state: int | None = 0,
+    ) -> None:
+        self.n_segments = n_segments
+        self.features = features
+        self.random_state = random_state
+
+    def _learn(self, states: States) -> KMeansRule:
+        unknown = set(self.features) - set(FEATURES)
+        if unknown or not self.features:
+            raise InputError(f"features must be some of {', '.join(FEATURES)}: {self.features!r}")
+        columns = log_features(states)
+        features = tuple(name for name in self.features if np.isfinite(columns[name]).any())
+        if not features:
+            raise InputError(f"features are unknown for everybody: {', '.join(self.features)}")
+        matrix = np.column_stack([columns[name] for name in features])
+        location = np.nanmean(matrix, axis=0)
+        scale = np.nanstd(matrix, axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        standardised = (matrix - location) / scale
+        self._check_k(standardised)
+        centroids = self._centroids(standardised)
+        natural = dict(zip(features, (centroids * scale + location).T, strict=True))
+        order, names = centroid_names(natural, columns)
+        return KMeansRule(
+            names=names,
+            features=features,
+            location=_rounded(location),
+            scale=_rounded(scale),
+            centroids=tuple(_rounded(row) for row in centroids[order]),
+        )
+
+    def _check_k(self, standardised: NDArray[np.float64]) -> None:
+        if self.n_segments < 1:
+            raise InputError(f"n_segments must be at least 1: {self.n_segments}")
+        distinct = len(np.unique(standardised, axis=0, equal_nan=True))
+        if self.n_segments > distinct:
+            raise InputError(
+                f"n_segments must not exceed the number of distinct states, {distinct}: "
+                f"{self.n_segments}"
+            )
+
+    def _centroids(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Lloyd's steps over what is known, from k-means with means filled in, until none moves."""
+        unknown = np.isnan(matrix)
+        filled = np.where(unknown, 0.0, matrix)  # the mean, after standardising
+        kmeans = KMeans(self.n_segments, n_init=4, random_state=self.random_state).fit(filled)
+        centroids: NDArray[np.float64] = kmeans.cluster_centers_
+        for _ in range(_MAX_STEPS if unknown.any() else 0):
+            previous, codes = centroids, nearest(matrix, centroids)
+            centroids = np.array(
+                [_known_mean(matrix[codes == code], old) for code, old in enumerate(previous)]
+            )
+            if np.array_equal(previous, centroids):
+                break
+        return centroids
+
+
+def _known_mean(
+    members: NDArray[np.float64], otherwise: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mean of what is known of the members; 0, the overall mean, of what none of them has."""
+    if not len(members):
+        return otherwise
+    counts = np.isfinite(members).sum(axis=0)
+    mean: NDArray[np.float64] = np.nansum(members, axis=0) / np.maximum(counts, 1)
+    return mean
+
+
+_MAX_STEPS = 300
+
+
+def _quantiles(values: NDArray[np.float64], levels: tuple[float, ...]) -> tuple[float, ...]:
+    return _rounded(np.quantile(values, levels)) if len(values) else ()
+
+
+def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
+    """Ten digits: threads add up in any order, and a rule must not differ in the last bit."""
+    return tuple(float(f"{value:.10g}") for value in values)

@@ -1,0 +1,189 @@
+"""Frozen segment rules S(state) → segment.
+
+A rule is plain numbers: it serialises to JSON, lives in the model file, and assigns a customer
+whose monetary value is unknown from what is known. A code is an index into ``names``;
+``POPULATION`` means that the rule cannot tell, and that the population's parameters answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_clv.errors import InputError
+from bayes_clv.states import States
+
+POPULATION = -1
+POPULATION_NAME = "population"
+
+type Codes = NDArray[np.int64]
+
+
+class SegmentRule(Protocol):
+    """What every rule can do."""
+
+    kind: ClassVar[str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The segments, in the order of their codes."""
+        ...
+
+    def assign(self, states: States) -> Codes:
+        """Return each state's code, ``(customer,)``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PooledRule:
+    """No segments: everybody shares one set of parameters."""
+
+    kind: ClassVar[str] = "none"
+    names: tuple[str, ...] = ("all customers",)
+
+    def assign(self, states: States) -> Codes:
+        """Return 0 for everybody."""
+        return np.zeros(len(states), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRule:
+    """The user's own segments, read from a column; a value never seen before has no segment."""
+
+    kind: ClassVar[str] = "column"
+    names: tuple[str, ...]
+
+    def assign(self, states: States) -> Codes:
+        """Look each name up."""
+        if states.segment is None:
+            return np.full(len(states), POPULATION, dtype=np.int64)
+        code = {name: index for index, name in enumerate(self.names)}
+        return np.array([code.get(name, POPULATION) for name in states.segment], dtype=np.int64)
+
+
+# Rows: recency score 5 (bought lately) down to 1; columns: value score 1 to 5. The naming grid that
+# marketing teams know; scores are quintiles of the customer base.
+_RFM_GRID = (
+    ("new", "potential loyal", "potential loyal", "champions", "champions"),
+    ("promising", "potential loyal", "loyal", "loyal", "champions"),
+    ("about to sleep", "about to sleep", "need attention", "loyal", "loyal"),
+    ("hibernating", "hibernating", "at risk", "at risk", "cannot lose them"),
+    ("lost", "lost", "at risk", "at risk", "cannot lose them"),
+)
+_RFM_NAMES = tuple(dict.fromkeys(name for row in _RFM_GRID for name in row))
+RFM_GRID_CODES: tuple[tuple[int, ...], ...] = tuple(
+    tuple(_RFM_NAMES.index(name) for name in row) for row in _RFM_GRID
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RFMRule:
+    """Quintile scores for idle time, frequency and spend, looked up in the usual naming grid.
+
+    The recency score falls with idle time. The frequency score is 1 for one-time buyers and 2 to 5
+    by quartile of repeat buyers. The value score is the mean of frequency and monetary score,
+    halves rounded up, or the frequency score alone where spend is unknown.
+    """
+
+    kind: ClassVar[str] = "rfm"
+    idle_cuts: tuple[float, ...]  # four, ascending, days
+    frequency_cuts: tuple[float, ...]  # three, ascending, of repeat buyers
+    monetary_cuts: tuple[float, ...]  # four, ascending; empty where the log has no amounts
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The named segments of the grid."""
+        return _RFM_NAMES
+
+    def assign(self, states: States) -> Codes:
+        """Score and look up."""
+        silence = _above(states.idle_time, self.idle_cuts)
+        frequency = 1 + (states.frequency > 0) * (1 + _above(states.frequency, self.frequency_cuts))
+        spend = states.repeat_spend
+        known = np.isfinite(spend) & bool(self.monetary_cuts)
+        monetary = 1 + _above(spend, self.monetary_cuts)
+        value = np.where(known, (frequency + monetary + 1) // 2, frequency)
+        codes: Codes = np.array(RFM_GRID_CODES, dtype=np.int64)[silence, value - 1]
+        return codes
+
+
+def _above(values: NDArray[np.float64], cuts: tuple[float, ...]) -> Codes:
+    """How many cuts each value lies above; 0 for NaN."""
+    return sum(
+        ((values > cut).astype(np.int64) for cut in cuts), np.zeros(len(values), dtype=np.int64)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class KMeansRule:
+    """The nearest of k centroids in standardised log idle time, log frequency and log spend.
+
+    A feature that is unknown (the spend of a one-time buyer, say) is left out of the distance.
+    """
+
+    kind: ClassVar[str] = "kmeans"
+    names: tuple[str, ...]
+    features: tuple[str, ...]
+    location: tuple[float, ...]  # (feature,)
+    scale: tuple[float, ...]  # (feature,)
+    centroids: tuple[tuple[float, ...], ...]  # (segment, feature), standardised
+
+    def standardise(self, states: States) -> NDArray[np.float64]:
+        """Return ``(customer, feature)``, NaN where a feature is unknown."""
+        columns = log_features(states)
+        matrix = np.column_stack([columns[name] for name in self.features])
+        standardised: NDArray[np.float64] = (matrix - np.array(self.location)) / self.scale
+        return standardised
+
+    def assign(self, states: States) -> Codes:
+        """Return the nearest centroid, the first of equals."""
+        return nearest(self.standardise(states), np.array(self.centroids))
+
+
+def log_features(states: States) -> dict[str, NDArray[np.float64]]:
+    """Return the features KMeans may use, by name."""
+    return {
+        "idle_time": np.log1p(states.idle_time),
+        "frequency": np.log1p(states.frequency),
+        "monetary_value": np.log(states.repeat_spend),
+    }
+
+
+def nearest(matrix: NDArray[np.float64], centroids: NDArray[np.float64]) -> Codes:
+    """Index of the nearest centroid by the features that are known."""
+    distances = np.stack(
+        [np.nansum((matrix - centroid) ** 2, axis=1) for centroid in centroids], axis=1
+    )
+    return np.argmin(distances, axis=1).astype(np.int64)
+
+
+_RULES: Mapping[str, type[Any]] = {
+    rule.kind: rule for rule in (PooledRule, ColumnRule, RFMRule, KMeansRule)
+}
+
+
+def rule_to_dict(rule: SegmentRule) -> dict[str, Any]:
+    """Return the rule as JSON-ready numbers and names."""
+    return {"kind": rule.kind, **asdict(rule)}  # type: ignore[call-overload]
+
+
+def rule_from_dict(stored: Mapping[str, Any]) -> SegmentRule:
+    """Rebuild a rule from ``rule_to_dict``.
+
+    Raises
+    ------
+    InputError
+        When the kind is unknown or the fields do not fit.
+    """
+    fields = {key: _tuples(value) for key, value in stored.items() if key != "kind"}
+    try:
+        rule: SegmentRule = _RULES[stored["kind"]](**fields)
+    except (KeyError, TypeError) as error:
+        raise InputError(f"not a segment rule: {error}") from None
+    return rule
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

@@ -1,0 +1,123 @@
+"""The state of customers on a date: the only thing about them that the model looks at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_clv.errors import InputError
+
+DURATIONS = ("frequency", "recency", "T")
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """States of customers, one an element.
+
+    Attributes
+    ----------
+    frequency
+        ``(customer,)`` repeat purchases; purchases on one day count once.
+    recency
+        ``(customer,)`` days from the first purchase to the last.
+    T
+        ``(customer,)`` days from the first purchase to the day of the state.
+    monetary_value
+        ``(customer,)`` mean spend per repeat purchase day; NaN where unknown.
+    segment
+        ``(customer,)`` the user's own segment names, or None.
+    """
+
+    frequency: NDArray[np.float64]
+    recency: NDArray[np.float64]
+    T: NDArray[np.float64]
+    monetary_value: NDArray[np.float64]
+    segment: NDArray[np.object_] | None = None
+
+    def __len__(self) -> int:
+        return len(self.frequency)
+
+    @property
+    def idle_time(self) -> NDArray[np.float64]:
+        """Days since the last purchase."""
+        return self.T - self.recency
+
+    @property
+    def repeat_spend(self) -> NDArray[np.float64]:
+        """Mean spend per repeat purchase day, NaN where there is none or it is unknown."""
+        known = (self.frequency > 0) & (self.monetary_value > 0)
+        return np.where(known, self.monetary_value, np.nan)
+
+    @classmethod
+    def from_frame(cls, customers: pd.DataFrame) -> "States":
+        """Read and validate a frame with frequency, recency, T and maybe monetary_value, segment.
+
+        Raises
+        ------
+        InputError
+            Naming the first row that breaks a rule, the rule and the value seen.
+        """
+        check_columns(customers)
+        frequency, recency, T = (_numbers(customers, name) for name in DURATIONS)
+        _refuse(customers, "frequency", frequency < 0, "must not be negative")
+        _refuse(customers, "frequency", frequency % 1 != 0, "must be a whole number")
+        _refuse(customers, "T", T < 0, "must not be negative")
+        _refuse(customers, "recency", recency < 0, "must not be negative")
+        _refuse(customers, "recency", recency > T, "must not exceed T")
+        _refuse(
+            customers, "recency", (frequency == 0) & (recency > 0), "must be 0 where frequency is 0"
+        )
+        monetary_value = np.full(len(customers), np.nan)
+        if "monetary_value" in customers.columns:
+            monetary_value = _numbers(customers, "monetary_value", allow_missing=True)
+            _refuse(customers, "monetary_value", monetary_value < 0, "must not be negative")
+        segment = None
+        if "segment" in customers.columns:
+            segment = customers["segment"].to_numpy(dtype=object)
+        return cls(frequency, recency, T, monetary_value, segment)
+
+
+def check_columns(customers: pd.DataFrame) -> None:
+    """Refuse a frame without frequency, recency or T."""
+    missing = [name for name in DURATIONS if name not in customers.columns]
+    if missing:
+        raise InputError(
+            f"customers lack {_join(missing)}; they need the columns frequency, recency and T, "
+            f"and have {_join(list(customers.columns))}"
+        )
+
+
+def _numbers(
+    customers: pd.DataFrame, name: str, *, allow_missing: bool = False
+) -> NDArray[np.float64]:
+    column = customers[name]
+    if pd.api.types.is_bool_dtype(column.dtype):
+        raise InputError(f"{name} must be a number, but the column holds true and false")
+    try:
+        numbers = column.to_numpy(dtype=float, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must be a number: {error}") from None
+    bad = np.isinf(numbers) if allow_missing else ~np.isfinite(numbers)
+    _refuse(customers, name, bad, "must be finite")
+    return cast("NDArray[np.float64]", numbers)
+
+
+def _refuse(customers: pd.DataFrame, name: str, broken: NDArray[np.bool_], rule: str) -> None:
+    if not broken.any():
+        return
+    first = int(np.argmax(broken))
+    # Column by column: a row of its own would turn integers into floats.
+    seen = customers[name].iloc[first]
+    who = f"row {first}"
+    if "customer_id" in customers.columns:
+        who = f"customer {customers['customer_id'].iloc[first]}"
+    others = int(broken.sum()) - 1
+    also = f" (and {others:,} more)" if others else ""
+    raise InputError(f"{name} {rule}: {who} has {seen}{also}")
+
+
+def _join(names: Sequence[Any]) -> str:
+    return ", ".join(map(str, names)) or "nothing"

@@ -1,0 +1,121 @@
+"""From a raw transaction log to clean purchases, with every rejected row accounted for.
+
+>>> import pandas as pd
+>>> log = pd.DataFrame(
+...     {
+...         "Customer ID": [13085.0, 13085.0, None],
+...         "Invoice": ["489434", "C489449", "489435"],
+...         "InvoiceDate": ["2009-12-01 07:45", "2009-12-01 10:33", "2009-12-01 07:46"],
+...         "Quantity": [12, -12, 6],
+...         "Price": [6.95, 6.95, 2.1],
+...     }
+... )
+>>> read_transactions(log).ledger
+Ledger(rows_in=3, rejected=(('no customer', 1), ('cancelled', 1)))
+"""
+
+import dataclasses
+import datetime as dt
+import os
+
+import duckdb
+import ibis.expr.types as ir
+import pandas as pd
+from ibis.common.exceptions import OperationNotDefinedError
+
+from bayes_clv.errors import InputError
+from bayes_clv.ledger import Ledger
+from bayes_clv.transactions.cleaning import Rules, has_amounts, judge, purchases, settle
+from bayes_clv.transactions.columns import find_columns
+from bayes_clv.transactions.dates import as_date
+from bayes_clv.transactions.log import Transactions
+from bayes_clv.transactions.sources import Loaded, one_line, open_source, store
+
+__all__ = ["Ledger", "Transactions", "read_transactions"]
+
+
+def read_transactions(
+    source: str | os.PathLike[str] | pd.DataFrame | ir.Table,
+    *,
+    customer: str | None = None,
+    date: str | None = None,
+    amount: str | None = None,
+    quantity: str | None = None,
+    price: str | None = None,
+    invoice: str | None = None,
+    segment: str | None = None,
+    table: str | None = None,
+    end: dt.date | str | None = None,
+    date_format: str | None = None,
+    keep_zero_amounts: bool = False,
+) -> Transactions:
+    """Read a transaction log and keep its purchases.
+
+    Rows that are no purchase are counted by reason; `bayes_clv.transactions.cleaning` lists the
+    rules. Several rows of one customer on one day stay apart here: `bayes_clv.rfm` joins them.
+
+    Parameters
+    ----------
+    source
+        A .csv, .tsv, .txt, .parquet or .xlsx file, a pandas DataFrame, an Ibis table, or an Ibis
+        connection URL (``duckdb://shop.db``, ``postgres://…``) together with `table`. Parquet,
+        Ibis tables and databases are read by their engine, query by query; the others are copied.
+    customer, date, amount, quantity, price, invoice
+        Columns; those that are not named are found by their usual names, in any case and
+        punctuation. The amount is what was paid for the row: its own column, or quantity × price.
+        A log without amounts is fine.
+    segment
+        A column of the user's own, carried along as text.
+    table
+        The table behind a connection URL, or the sheet of a workbook (default: its first).
+    end
+        Observation end; later rows are rejected. Default: the last purchase.
+    date_format
+        How dates are written, e.g. ``%d/%m/%Y``, where the column is text and cannot tell by
+        itself. A time of day is dropped, and no time zone is converted: the day is the one in the
+        column's own zone (in a database that keeps instants: the session's zone).
+    keep_zero_amounts
+        Keep purchases that cost nothing, as the published analyses of CDNOW do.
+
+    Returns
+    -------
+    Transactions
+        The purchases, in the engine that read them, and the ledger.
+
+    Raises
+    ------
+    InputError
+        The source cannot be read, a column cannot be found, or no row is a purchase; the message
+        is one line that says what to do.
+    """
+    rules = Rules(None if end is None else as_date(end, "end"), date_format, keep_zero_amounts)
+    log = open_source(source, table)
+    named = {
+        "customer": customer,
+        "date": date,
+        "amount": amount,
+        "quantity": quantity,
+        "price": price,
+        "invoice": invoice,
+        "segment": segment,
+    }
+    roles = find_columns(log.columns, named, log.name)
+    try:
+        return _clean(log.load(roles), rules, log.name)
+    except (duckdb.Error, OperationNotDefinedError) as error:
+        raise InputError(f"{log.name} cannot be read: {one_line(error)}") from error
+
+
+def _clean(log: Loaded, rules: Rules, name: str) -> Transactions:
+    judged = judge(log.table, dataclasses.replace(rules, untyped=log.untyped))
+    if log.worth_storing:
+        judged = store(judged)
+    outcome = settle(judged, log.malformed, rules, name)
+    return Transactions(
+        table=purchases(judged),
+        ledger=outcome.ledger,
+        start=outcome.first,
+        end=rules.end or outcome.last,
+        has_amounts=has_amounts(log.table),
+        source=name,
+    )

@@ -1,0 +1,299 @@
+"""Where a log may come from: files, DataFrames, Ibis tables and databases, as one small interface.
+
+Every file and DataFrame gets an in-memory DuckDB of its own, which lives as long as the tables that
+come from it. Tables and databases stay in their own engine.
+"""
+
+import glob
+import os
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.common.exceptions import IbisError
+
+from bayes_clv.errors import InputError
+from bayes_clv.transactions.text import TEXT_SUFFIXES, TextFile
+
+AMOUNTS = ("amount", "quantity", "price")
+SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".xlsx")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A log whose columns are named by their roles.
+
+    `malformed` counts the lines that are no rows. `worth_storing` tells that cleaning should happen
+    once, and not within every query: `table` is a copy already, or reading its text is costly.
+    `untyped` tells that every column is text.
+    """
+
+    table: ir.Table
+    malformed: int = 0
+    worth_storing: bool = False
+    untyped: bool = False
+
+
+class Source(ABC):
+    """A log before anyone knows which column is which."""
+
+    name: str
+    columns: tuple[str, ...]
+
+    @abstractmethod
+    def load(self, roles: Mapping[str, int]) -> Loaded:
+        """Read the columns that play a role, given as role -> position."""
+
+
+def open_source(source: object, table: str | None) -> Source:
+    """Find out what `source` is and open it.
+
+    Raises
+    ------
+    InputError
+        It is of no known kind, cannot be read, or `table` does not fit it.
+    """
+    if isinstance(source, str) and "://" in source:
+        return _open_url(source, table)
+    path = Path(source) if isinstance(source, str | os.PathLike) else None
+    if table is not None and (path is None or path.suffix.lower() != ".xlsx"):
+        raise InputError(
+            f"table (--table) names a sheet of an .xlsx file or a table behind a connection URL; "
+            f"got {table!r} for another kind of source"
+        )
+    if path is not None:
+        return _open_file(path, table)
+    if isinstance(source, pd.DataFrame):
+        return FrameSource(source, "the DataFrame")
+    if isinstance(source, ir.Table):
+        try:
+            source.get_backend()
+        except IbisError as error:
+            raise InputError(f"the Ibis table has no data behind it: {one_line(error)}") from error
+        return TableSource(source, _table_name(source))
+    raise InputError(
+        "transactions must be a path, a pandas DataFrame, an Ibis table or a connection URL; "
+        f"got {type(source).__name__}"
+    )
+
+
+def connect() -> Any:
+    """Open an in-memory DuckDB whose overflow goes to the system's temporary directory."""
+    overflow = Path(tempfile.gettempdir()) / f"bayes_clv-{os.getpid()}"
+    connection = ibis.duckdb.connect(temp_directory=str(overflow))
+    connection.raw_sql("SET TimeZone = 'UTC'")  # the day must not depend on the machine
+    return connection
+
+
+def store(judged: ir.Table) -> ir.Table:
+    """Keep what was made of a log in DuckDB, which puts on disk what memory does not hold."""
+    connection = judged.get_backend()
+    stored = connection.create_table("judged", judged)
+    connection.con.execute("DROP TABLE IF EXISTS raw")
+    return stored
+
+
+class TextSource(Source):
+    """A delimited text file: all columns as text, so that one bad value spoils nothing else."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = TextFile.open(path)
+        self.name, self.columns = path.name, self._file.columns
+
+    def load(self, roles: Mapping[str, int]) -> Loaded:
+        """Copy the columns into DuckDB; lines that are no rows are counted."""
+        connection = connect()
+        malformed = self._file.copy_to(connection.con, "raw", roles)
+        return Loaded(connection.table("raw"), malformed, worth_storing=True, untyped=True)
+
+
+class ParquetSource(Source):
+    """A Parquet file, which DuckDB scans again for every query instead of holding it."""
+
+    def __init__(self, path: Path) -> None:
+        self.name = path.name
+        self._connection = connect()
+        try:
+            self._schema = pq.read_schema(path)
+            self._table = self._connection.read_parquet(glob.escape(str(path)))
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise InputError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
+        self.columns = tuple(self._table.columns)
+
+    def load(self, roles: Mapping[str, int]) -> Loaded:
+        """Return a view of the columns."""
+        name = self.columns[roles["date"]]
+        zone = getattr(self._schema.field(name).type, "tz", None)
+        if zone is not None:
+            self._use_zone(zone)
+        table = _select(self._table, roles)
+        text = any(table[role].type().is_string() for role in ("date", *AMOUNTS) if role in roles)
+        return Loaded(table, worth_storing=text)
+
+    def _use_zone(self, zone: str) -> None:
+        """Read timestamps in the zone that the file was written with."""
+        try:
+            self._connection.con.execute(f"SET TimeZone = '{zone.replace(chr(39), '')}'")
+        except duckdb.Error as error:
+            raise InputError(
+                f"the dates of {self.name} are in the time zone {zone!r}, which has no name that "
+                "DuckDB knows; write them as local dates or in a named zone such as Europe/Paris"
+            ) from error
+
+
+class FrameSource(Source):
+    """A pandas DataFrame, or a sheet that pandas read; it is copied, never changed."""
+
+    def __init__(self, frame: pd.DataFrame, name: str) -> None:
+        self.name, self._frame = name, frame
+        self.columns = tuple(str(label) for label in frame.columns)
+
+    def load(self, roles: Mapping[str, int]) -> Loaded:
+        """Copy the columns into DuckDB."""
+        connection = connect()
+        columns = {role: _plain(self._frame.iloc[:, i]) for role, i in roles.items()}
+        try:
+            arrays = {r: pa.Array.from_pandas(column) for r, column in columns.items()}
+        except pa.ArrowException as error:
+            raise InputError(f"{self.name} cannot be read: {one_line(error)}") from error
+        connection.con.register("frame", pa.table(arrays))
+        connection.con.execute("CREATE TABLE raw AS FROM frame")
+        connection.con.unregister("frame")
+        return Loaded(connection.table("raw"), worth_storing=True)
+
+
+class TableSource(Source):
+    """A table in whatever engine Ibis reaches; all work is left to that engine."""
+
+    def __init__(self, table: ir.Table, name: str) -> None:
+        self.name, self._table = name, table
+        self.columns = tuple(table.columns)
+
+    def load(self, roles: Mapping[str, int]) -> Loaded:
+        """Return a view of the columns."""
+        return Loaded(_select(self._table, roles))
+
+
+def one_line(error: BaseException, longest: int = 200) -> str:
+    """Return the first line of another library's message."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:longest] if lines else type(error).__name__
+
+
+def _open_file(path: Path, table: str | None) -> Source:
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        raise InputError(f"{path} is a directory; give one file ({', '.join(SUFFIXES)})")
+    if not path.exists():
+        raise InputError(f"{path} does not exist; give a file, or a URL such as duckdb://shop.db")
+    if suffix not in SUFFIXES:
+        raise InputError(f"{path} ends in {suffix!r}; a file must end in {', '.join(SUFFIXES)}")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty: it has no header and no rows")
+    if suffix == ".parquet":
+        return ParquetSource(path)
+    if suffix == ".xlsx":
+        return FrameSource(_read_sheet(path, table), path.name)
+    return TextSource(path)
+
+
+def _read_sheet(path: Path, table: str | None) -> pd.DataFrame:
+    """Read one sheet, its first if none is named, with every cell as Excel holds it."""
+    try:
+        with pd.ExcelFile(path, engine="calamine") as book:
+            sheets = [str(sheet) for sheet in book.sheet_names]
+            if table is not None and table not in sheets:
+                raise InputError(
+                    f"{path} has no sheet {table!r} (--table); its sheets are {sheets}"
+                )
+            # pandas would take the country or customer 'NA' for a missing value.
+            frame = pd.read_excel(
+                book,
+                sheet_name=table or sheets[0],
+                dtype=object,
+                keep_default_na=False,
+                na_values=[""],
+            )
+    except InputError:
+        raise
+    # calamine declares its errors as bare Exceptions.
+    except Exception as error:
+        raise InputError(f"{path} is not a readable workbook: {one_line(error)}") from error
+    return frame.dropna(how="all")
+
+
+def _open_url(url: str, table: str | None) -> Source:
+    parts = urlsplit(url)
+    if table is None:
+        raise InputError(
+            f"a connection URL ({parts.scheme}://…) needs the name of a table: table= (--table)"
+        )
+    options: dict[str, Any] = {}
+    if parts.scheme in ("duckdb", "sqlite"):
+        database = f"{parts.netloc}{parts.path}"
+        if not Path(database).is_file():  # either engine would quietly create it
+            raise InputError(f"{url} names no database file: {database} does not exist")
+        options = {"read_only": True} if parts.scheme == "duckdb" else {}
+    # Never the whole address in a name or a message: it may hold a password.
+    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    schema, _, bare = table.rpartition(".")
+    # Every engine raises errors of its own, and they cannot be named without importing them all.
+    # They are not chained either: they may quote the address.
+    try:
+        connection = ibis.connect(url, **options)
+    except Exception as error:
+        reason = one_line(error).replace(url, where)
+        if parts.password:
+            reason = reason.replace(parts.password, "***")
+        raise InputError(f"cannot connect to {where}: {reason}") from None
+    try:
+        found = connection.table(bare, database=schema) if schema else connection.table(table)
+    except Exception as error:
+        raise InputError(
+            f"{where} has no table {table!r} (--table): {one_line(error.__cause__ or error)}"
+        ) from None
+    return TableSource(found, f"{where} {table}")
+
+
+def _table_name(table: ir.Table) -> str:
+    try:
+        return f"the Ibis table {table.get_name()}"
+    except (AttributeError, IbisError):
+        return "the Ibis table"
+
+
+def _select(table: ir.Table, roles: Mapping[str, int]) -> ir.Table:
+    return table.select(**{role: table[table.columns[i]] for role, i in roles.items()})
+
+
+def _plain(column: Any) -> Any:
+    """Return a column that Arrow holds in one type, with the wall time of its own zone."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype(column.cat.categories.dtype)
+    if isinstance(column.dtype, pd.PeriodDtype):
+        column = column.dt.to_timestamp()
+    if column.dtype == object:
+        column = column.infer_objects()
+    if column.dtype == object and pd.api.types.infer_dtype(column) != "date":
+        return column.map(_text).astype("str")
+    zoned = getattr(getattr(column, "dt", None), "tz", None) is not None
+    return column.dt.tz_localize(None) if zoned else column
+
+
+def _text(value: Any) -> str | None:
+    """Return a cell of a column of mixed types as the text that a person would have typed."""
+    if pd.isna(value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
