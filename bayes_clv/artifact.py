@@ -1,0 +1,248 @@
+"""The model file: one zip of ``manifest.json`` and ``posterior.nc``, written whole or not at all.
+
+It holds draws, the segment rule and the record of the fit; no pickle, no customer. A file is
+believed only when it is byte for byte what this module would write for its content: any flipped bit
+changes the zip's frame, the manifest's checksum or the hash of the draws. Hashes are checked before
+HDF5 parses a byte; then links out of the file and declarations larger than it are refused, since a
+hash tells damage, not malice. Last, a few stored predictions are computed again.
+"""
+
+import hashlib
+import io
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.errors import ArtifactError
+from bayes_clv.files import write_whole
+from bayes_clv.posterior import PARAMETERS, Posterior
+from bayes_clv.record import Diagnostics, FitRecord
+from bayes_clv.segments.rules import POPULATION_NAME, rule_from_dict, rule_to_dict
+
+FORMAT = "bayes_clv posterior"
+SCHEMA = 1
+_MANIFEST, _DRAWS = "manifest.json", "posterior.nc"
+_MAX_MANIFEST = 1 << 20
+_MAX_DRAWS = 1 << 30
+_PROBES = ((0.0, 0.0, 100.0), (1.0, 30.0, 100.0), (30.0, 100.0, 215.0))  # frequency, recency, T
+_RELATIVE_TOLERANCE = 1e-9  # libraries may round differently
+
+
+def save_posterior(posterior: Posterior, path: str | os.PathLike[str]) -> None:
+    """Write a posterior to ``path``, replacing what is there only once all is on disk.
+
+    Raises
+    ------
+    ArtifactError
+        When the folder cannot be written or the disk is full; the previous file stays as it was.
+    """
+    _check_parameters(posterior)
+    draws = bytes(posterior.tree.to_netcdf(engine="h5netcdf"))
+    manifest = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "members": {_DRAWS: {"sha256": hashlib.sha256(draws).hexdigest(), "bytes": len(draws)}},
+        "dropout": posterior.dropout.value,
+        "rule": rule_to_dict(posterior.rule),
+        "record": posterior.record.to_dict(),
+        "diagnostics": posterior.diagnostics.to_dict(),
+        "predictions": _predictions(posterior),
+    }
+    text = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
+    _replace(Path(path), _zip(text, draws))
+
+
+def load_posterior(path: str | os.PathLike[str]) -> Posterior:
+    """Read a posterior and check it, as the module's docstring says.
+
+    Raises
+    ------
+    ArtifactError
+        In one line that says what is wrong with the file.
+    """
+    path = Path(path)
+    try:
+        return _load(_read(path))
+    except ArtifactError as error:
+        raise ArtifactError(f"{_quoted(path)} is refused: {error}") from None
+    except Exception as error:  # whatever a damaged or hostile file makes a parser raise
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ArtifactError(
+            f"{_quoted(path)} is refused: its content cannot be read ({reason})"
+        ) from error
+
+
+def _load(content: bytes) -> Posterior:
+    manifest_text, draws = _unzip(content)
+    manifest = json.loads(manifest_text)
+    _check_manifest(manifest)
+    digest = hashlib.sha256(draws).hexdigest()
+    if digest != manifest["members"][_DRAWS]["sha256"]:
+        raise ArtifactError(f"{_DRAWS} does not match its hash; it was altered or damaged")
+    posterior = Posterior(
+        tree=_from_netcdf(draws),
+        rule=rule_from_dict(manifest["rule"]),
+        dropout=Dropout(manifest["dropout"]),
+        record=FitRecord.from_dict(manifest["record"]),
+        diagnostics=Diagnostics.from_dict(manifest["diagnostics"]),
+        version=digest[:12],
+    )
+    _check_parameters(posterior)
+    _check_predictions(posterior, manifest["predictions"])
+    return posterior
+
+
+def _read(path: Path) -> bytes:
+    if not path.is_file():
+        raise ArtifactError("there is no such file")
+    if path.stat().st_size > _MAX_DRAWS + _MAX_MANIFEST:
+        raise ArtifactError(f"it is larger than {_MAX_DRAWS + _MAX_MANIFEST:,} bytes")
+    return path.read_bytes()
+
+
+def _zip(manifest: bytes, draws: bytes) -> bytes:
+    """Frame the members; the same members give the same bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name, content in ((_MANIFEST, manifest), (_DRAWS, draws)):
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+def _unzip(content: bytes) -> tuple[bytes, bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {info.filename: info for info in archive.infolist()}
+            if set(members) != {_MANIFEST, _DRAWS}:
+                raise ArtifactError(f"it must hold {_MANIFEST} and {_DRAWS}, and nothing else")
+            if any(info.compress_type != zipfile.ZIP_STORED for info in members.values()):
+                raise ArtifactError("its members must be stored, not compressed")
+            if members[_MANIFEST].file_size > _MAX_MANIFEST:
+                raise ArtifactError(f"{_MANIFEST} is larger than {_MAX_MANIFEST:,} bytes")
+            manifest, draws = archive.read(_MANIFEST), archive.read(_DRAWS)
+    except zipfile.BadZipFile as error:
+        raise ArtifactError(f"it is not a whole zip file ({error}); was it cut short?") from None
+    if content != _zip(manifest, draws):
+        raise ArtifactError("the zip's frame was altered or damaged")
+    return manifest, draws
+
+
+def _check_manifest(manifest: Any) -> None:
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ArtifactError(f'its manifest does not say "{FORMAT}"')
+    if not isinstance(manifest["schema"], int) or manifest["schema"] < 1:
+        raise ArtifactError(f"schema {manifest['schema']!r} does not exist")
+    if manifest["schema"] > SCHEMA:
+        raise ArtifactError(
+            f"it has schema {manifest['schema']}, newer than {SCHEMA}, the last one that this "
+            "version reads; upgrade bayes_clv"
+        )
+
+
+def _check_parameters(posterior: Posterior) -> None:
+    parameters = posterior.parameters
+    expected = len(posterior.segment_names) + 1
+    for name in PARAMETERS:
+        values = getattr(parameters, name)
+        if len(values) != expected or not values.size:
+            raise ArtifactError(f"{name} does not have draws for {expected - 1} segments")
+        if not (np.isfinite(values) & (values > 0)).all():
+            raise ArtifactError(f"{name} has draws that are not finite and positive")
+
+
+def _predictions(posterior: Posterior) -> list[dict[str, Any]]:
+    rows = []
+    for segment in (*posterior.segment_names, POPULATION_NAME):
+        for probe in _PROBES:
+            answer = posterior.answer(*probe, segment=segment)
+            rows.append(
+                {"segment": segment, "state": list(probe), "mean": answer.mean}
+                | {"lower": answer.lower, "upper": answer.upper}
+            )
+    return rows
+
+
+def _check_predictions(posterior: Posterior, stored: Any) -> None:
+    computed = _predictions(posterior)
+    same = len(stored) == len(computed) and all(
+        old["segment"] == new["segment"]
+        and np.allclose(
+            [old[key] for key in ("mean", "lower", "upper")],
+            [new[key] for key in ("mean", "lower", "upper")],
+            rtol=_RELATIVE_TOLERANCE,
+            atol=0,
+        )
+        for old, new in zip(stored, computed, strict=False)
+    )
+    if not same:
+        raise ArtifactError("its stored predictions cannot be reproduced from its draws")
+
+
+def _from_netcdf(content: bytes) -> xr.DataTree:
+    with h5py.File(io.BytesIO(content), "r") as file:
+        _check_declarations(file, len(content))
+    with xr.open_datatree(io.BytesIO(content), engine="h5netcdf") as tree:
+        return tree.load()
+
+
+def _check_declarations(file: h5py.File, size: int) -> None:
+    """Refuse what points out of the file, or would unfold to more than the file holds."""
+    budget, seen, groups = size, set(), [file["/"]]
+    while groups:
+        group = groups.pop()
+        for name in group:
+            shown = repr(name[:50])
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ArtifactError(f"{_DRAWS} holds a link that is not its own content: {shown}")
+            member = group[name]
+            address = h5py.h5o.get_info(member.id).addr
+            if address in seen:
+                raise ArtifactError(f"{_DRAWS} holds one thing under two names: {shown}")
+            seen.add(address)
+            if isinstance(member, h5py.Group):
+                groups.append(member)
+                continue
+            if not isinstance(member, h5py.Dataset):
+                raise ArtifactError(f"{_DRAWS} holds something that is no array: {shown}")
+            if member.external or member.is_virtual:
+                raise ArtifactError(f"{_DRAWS} takes an array from another file: {shown}")
+            declared = member.size * member.dtype.itemsize
+            budget -= declared
+            if budget >= 0 and h5py.check_string_dtype(member.dtype) is not None:
+                budget -= _text_bytes(member, budget)
+            if budget < 0:
+                raise ArtifactError(
+                    f"{_DRAWS} declares {declared:,} bytes for {shown}, more than are left of "
+                    f"the {size:,} that it has"
+                )
+
+
+def _text_bytes(texts: h5py.Dataset, budget: int) -> int:
+    """Bytes of the texts, counted one by one, so that shared ones cannot fill the memory."""
+    total = 0
+    for index in np.ndindex(texts.shape):
+        total += len(texts[index])
+        if total > budget:
+            break
+    return total
+
+
+def _replace(path: Path, content: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, lambda file: file.write(content))
+    except OSError as error:
+        reason = error.strerror or error
+        raise ArtifactError(f"{_quoted(path)} cannot be written: {reason}") from error
+
+
+def _quoted(path: Path) -> str:
+    """The path on one line."""
+    return " ".join(str(path).split())

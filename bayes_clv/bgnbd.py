@@ -1,0 +1,228 @@
+r"""The BG/NBD model and its modified form, MBG/NBD, as pure functions on arrays.
+
+While alive a customer buys as a Poisson process at rate λ, with λ ~ Gamma(shape r, rate α); at
+certain purchases he leaves with probability p, with p ~ Beta(a, b). A history is
+(x, t_x, T): repeat purchases, time of the last one, time observed. Let n be the number of chances
+to leave that he is known to have had and survived but for the last: n = x when he may leave after
+a *repeat* purchase only (BG/NBD), and n = x + 1 when the first purchase counts too (MBG/NBD).
+Every formula of both models is then one formula:
+
+    ln L     = ln Γ(r+x)/Γ(r) + r ln α + ln B(a, b+n)/B(a, b)
+               + ln[ (α+T)^−(r+x) + 1{n>0} a/(b+n−1) (α+t_x)^−(r+x) ]
+    P(alive) = 1 / ( 1 + 1{n>0} a/(b+n−1) ((α+T)/(α+t_x))^(r+x) )
+    P(≥1 purchase in t)    = P(alive) (1 − ((α+T)/(α+T+t))^(r+x))
+    E[purchases in t]      = P(alive) E[(1 − ((α+T)/(α+T+p t))^(r+x)) / p],   p ~ Beta(a, b+n)
+
+All arguments are arrays that broadcast against each other; times, horizons and α share one unit
+(days at this package's public boundaries). Nothing is validated here: callers have done so.
+
+Sources: Fader, Hardie & Lee (2005), Marketing Science 24(2), 275–284; Fader, Hardie & Lee (2008),
+note 021 (P(alive)); Batislam, Denizel & Filiztekin (2007), IJRM 24(3), 201–209 (MBG/NBD). The
+expectation equals their Gaussian-hypergeometric expression, and stays finite where that overflows.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaln, expit, gammaln
+
+type Floats = NDArray[np.float64]
+
+
+class Dropout(StrEnum):
+    """The purchases after which a customer may leave."""
+
+    AFTER_REPEAT = "after_repeat"  # BG/NBD
+    AFTER_ANY = "after_any"  # MBG/NBD
+
+    @property
+    def model_name(self) -> str:
+        """The model's name in the literature."""
+        return "BG/NBD" if self is Dropout.AFTER_REPEAT else "MBG/NBD"
+
+    def chances(self, frequency: ArrayLike) -> Floats:
+        """Return n, how often the customer could have left, given his repeat purchases."""
+        return np.asarray(frequency, dtype=float) + (self is Dropout.AFTER_ANY)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameters:
+    """Hyperparameters, each an array of one shape; α in the unit of the durations."""
+
+    r: Floats
+    alpha: Floats
+    a: Floats
+    b: Floats
+
+    def __getitem__(self, index: object) -> "Parameters":
+        """Index all four arrays alike."""
+        return Parameters(*(getattr(self, name)[index] for name in ("r", "alpha", "a", "b")))
+
+
+def log_likelihood(
+    parameters: Parameters,
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    T: ArrayLike,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+) -> Floats:
+    """Log-likelihood of each history."""
+    r, alpha, a, b = parameters.r, parameters.alpha, parameters.a, parameters.b
+    x, t_x, T = _floats(frequency, recency, T)
+    n = dropout.chances(x)
+    still_alive = -(r + x) * np.log(alpha + T)
+    left_at_last = _log_leaving_odds(a, b, n) - (r + x) * np.log(alpha + t_x)
+    return cast(
+        Floats,
+        gammaln(r + x)
+        - gammaln(r)
+        + r * np.log(alpha)
+        + betaln(a, b + n)
+        - betaln(a, b)
+        + np.logaddexp(still_alive, left_at_last),
+    )
+
+
+def probability_alive(
+    parameters: Parameters,
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    T: ArrayLike,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+) -> Floats:
+    """Probability that the customer has not left by T."""
+    r, alpha, a, b = parameters.r, parameters.alpha, parameters.a, parameters.b
+    x, t_x, T = _floats(frequency, recency, T)
+    silence = np.log1p((T - t_x) / (alpha + t_x))  # ln (α+T)/(α+t_x)
+    log_odds_gone = _log_leaving_odds(a, b, dropout.chances(x)) + (r + x) * silence
+    return cast(Floats, expit(-log_odds_gone))
+
+
+def probability_of_purchase(
+    parameters: Parameters,
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    T: ArrayLike,
+    horizon: ArrayLike,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+) -> Floats:
+    """Probability of at least one purchase in (T, T + horizon]."""
+    x, T, t = _floats(frequency, T, horizon)
+    alive = probability_alive(parameters, x, recency, T, dropout)
+    buys_if_alive = -np.expm1(-(parameters.r + x) * np.log1p(t / (parameters.alpha + T)))
+    return alive * buys_if_alive
+
+
+def expected_purchases(
+    parameters: Parameters,
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    T: ArrayLike,
+    horizon: ArrayLike,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+) -> Floats:
+    """Expected number of purchases in (T, T + horizon]."""
+    alive = probability_alive(parameters, frequency, recency, T, dropout)
+    return alive * expected_purchases_if_alive(parameters, frequency, T, horizon, dropout)
+
+
+def expected_purchases_if_alive(
+    parameters: Parameters,
+    frequency: ArrayLike,
+    T: ArrayLike,
+    horizon: ArrayLike,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+) -> Floats:
+    """Expected purchases in (T, T + horizon] of a customer who is alive at T.
+
+    Needs no recency: customers who share x and T share the answer. Pass a scalar frequency with
+    many T to build the quadrature over p only once.
+    """
+    x, T, t = _floats(frequency, T, horizon)
+    p, weight = leaving_quadrature(parameters.a, parameters.b + dropout.chances(x))
+    k = parameters.r + x
+    reach = t / (parameters.alpha + T)
+    total = np.zeros(())
+    for p_j, weight_j in zip(p, weight / p, strict=True):
+        total = total - weight_j * np.expm1(-k * np.log1p(p_j * reach))
+    return cast(Floats, total)
+
+
+def leaving_quadrature(a: Floats, b: Floats) -> tuple[Floats, Floats]:
+    """Nodes p and weights, each (node, …), with sum of weight · g(p) ≈ E g(p), p ~ Beta(a, b).
+
+    In y = logit p the density p^a (1−p)^b falls off exponentially on both sides; with
+    y = mode + width · sinh s it falls off doubly exponentially in s, where the trapezoidal rule
+    converges geometrically (Takahasi & Mori 1974). The weights are divided by their sum, so no Beta
+    function is needed and nothing overflows. Relative error of expected purchases: below
+    1e-11 for a ≥ 0.3 and b ≥ 0.5, 1e-7 at worst for a ≥ 0.02 and b ≥ 0.1.
+    """
+    a, b = np.broadcast_arrays(a, b)
+    mode = np.log(a) - np.log(b)
+    width = np.sqrt(1 / a + 1 / b)
+    first = -np.arcsinh((_TAIL / a + _SHOULDER) / width)
+    last = np.arcsinh((_TAIL / b + np.maximum(-mode, 0.0) + _SHOULDER) / width)
+    s = first + (last - first) * np.linspace(0, 1, _NODES).reshape(-1, *[1] * a.ndim)
+    y = mode + width * np.sinh(s)
+    log_weight = np.log(np.cosh(s)) + a * _log_expit(y) + b * _log_expit(-y)
+    weight = np.exp(log_weight - log_weight.max(axis=0))
+    return np.maximum(expit(y), _TINY), weight / weight.sum(axis=0)
+
+
+def sample_purchases(
+    rng: np.random.Generator,
+    parameters: Parameters,
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    T: ArrayLike,
+    horizon: ArrayLike,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+) -> NDArray[np.int64]:
+    """Draw the number of purchases in (T, T + horizon], one outcome for each element.
+
+    An outcome, unlike an expectation, holds the chance of what the customer will do as well as the
+    uncertainty of the hyperparameters.
+    """
+    x, T, t = _floats(frequency, T, horizon)
+    alive = probability_alive(parameters, x, recency, T, dropout)
+    shape = np.broadcast_shapes(alive.shape, t.shape)
+    rate = rng.gamma(parameters.r + x, size=shape) / (parameters.alpha + T)
+    # A conditional Beta draw may underflow to 0; the geometric draw needs p > 0, and at _TINY
+    # nobody leaves either.
+    p = np.maximum(rng.beta(parameters.a, parameters.b + dropout.chances(x), size=shape), _TINY)
+    wanted = rng.poisson(np.minimum(rate * t, _MAX_POISSON))
+    until_leaving = _geometric(rng, p)
+    return np.where(rng.random(shape) < alive, np.minimum(wanted, until_leaving), 0)
+
+
+_NODES = 100
+_TAIL = 38.0  # the weight beyond is e^-38 of its peak
+_SHOULDER = 4.0
+_TINY = 1e-200
+_ALMOST_ONE = float(np.nextafter(1.0, 0.0))
+_MAX_POISSON = 1e18  # NumPy draws no larger ones
+
+
+def _floats(*values: ArrayLike) -> tuple[Floats, ...]:
+    return tuple(np.asarray(value, dtype=float) for value in values)
+
+
+def _log_leaving_odds(a: Floats, b: Floats, n: Floats) -> Floats:
+    """ln of 1{n>0} a/(b+n−1): minus infinity where there was no chance to leave."""
+    return np.where(n > 0, np.log(a) - np.log(b + np.maximum(n - 1, 0)), -np.inf)
+
+
+def _log_expit(y: Floats) -> Floats:
+    return -np.logaddexp(0.0, -y)
+
+
+def _geometric(rng: np.random.Generator, p: Floats) -> NDArray[np.int64]:
+    """Purchases up to and with the one after which the customer leaves: 1, 2, …
+
+    By inversion, since NumPy's own geometric draw is undefined for very small p.
+    """
+    draws = np.ceil(-rng.standard_exponential(p.shape) / np.log1p(-np.minimum(p, _ALMOST_ONE)))
+    return np.clip(draws, 1, np.iinfo(np.int64).max // 2).astype(np.int64)

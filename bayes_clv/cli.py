@@ -1,0 +1,314 @@
+"""The command line: parse, call one use case, print. Results on stdout, progress on stderr."""
+
+import datetime as dt
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bayes_clv.artifact import load_posterior, save_posterior
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
+from bayes_clv.posterior import Posterior
+from bayes_clv.report import comparison_json, ledger_table, segments_table, verdict
+
+BAD_INPUT, UNSOUND = 2, 3
+CDNOW = "cdnow"
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Who is leaving? Hierarchical Bayesian BG/NBD for customers without contracts.",
+)
+out, err = Console(), Console(stderr=True)
+
+
+class Format(StrEnum):
+    """What ``--segments`` takes besides a column's name."""
+
+    KMEANS = "kmeans"
+    RFM = "rfm"
+    NONE = "none"
+
+
+Log = Annotated[
+    str,
+    typer.Argument(
+        metavar="TRANSACTIONS",
+        help="CSV, TSV, TXT, Parquet or XLSX file, an Ibis connection URL with --table, or "
+        f'"{CDNOW}" for the embedded data.',
+    ),
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file from `fit`.")]
+Customer = Annotated[str | None, typer.Option(help="Column of the customer's id.")]
+Date = Annotated[str | None, typer.Option(help="Column of the date.")]
+Amount = Annotated[str | None, typer.Option(help="Column of what was paid.")]
+Quantity = Annotated[str | None, typer.Option(help="Column of the quantity, with --price.")]
+Price = Annotated[str | None, typer.Option(help="Column of the unit price.")]
+Invoice = Annotated[str | None, typer.Option(help="Column of the invoice, which tells returns.")]
+TableName = Annotated[str | None, typer.Option("--table", help="Table or sheet to read.")]
+DateFormat = Annotated[str | None, typer.Option(help="Such as %d/%m/%Y, for dates in text.")]
+End = Annotated[str | None, typer.Option(help="Observation end; default: the last purchase.")]
+KeepZero = Annotated[bool, typer.Option("--keep-zero", help="Keep purchases that cost nothing.")]
+Level = Annotated[float, typer.Option(help="Mass of the credible intervals.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+@app.command()
+def fit(
+    transactions: Log,
+    to: Annotated[Path, typer.Option("--out", help="Model file to write.")] = Path("model.clv"),
+    customer: Customer = None,
+    date: Date = None,
+    amount: Amount = None,
+    quantity: Quantity = None,
+    price: Price = None,
+    invoice: Invoice = None,
+    table: TableName = None,
+    date_format: DateFormat = None,
+    end: End = None,
+    keep_zero: KeepZero = False,
+    segments: Annotated[
+        str, typer.Option(help="kmeans, rfm, none, or a column of your own segments.")
+    ] = Format.KMEANS.value,
+    n_segments: Annotated[int, typer.Option(help="Segments of kmeans.")] = 5,
+    landmarks: Annotated[int, typer.Option(help="Dates at which customers are segmented.")] = 4,
+    dropout: Annotated[
+        Dropout, typer.Option(help="When customers may leave: BG/NBD or MBG/NBD.")
+    ] = Dropout.AFTER_REPEAT,
+    draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 1000,
+    chains: Annotated[int, typer.Option(help="Chains.")] = 4,
+    seed: Annotated[int, typer.Option(help="Seed: the same gives the same.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Fit the model to a transaction log and write a model file.
+
+    Exit code 3, and no replaced file, when the diagnostics say the posterior cannot be trusted.
+    """
+    from bayes_clv.hierarchical import HierarchicalBetaGeo
+
+    own_column = None if segments in set(Format) else segments
+    with _errors():
+        log = _read(
+            transactions,
+            customer=customer,
+            date=date,
+            amount=amount,
+            quantity=quantity,
+            price=price,
+            invoice=invoice,
+            segment=own_column,
+            table=table,
+            date_format=date_format,
+            end=end,
+            keep_zero_amounts=keep_zero,
+        )
+        if not as_json:
+            out.print(ledger_table(log.ledger))
+        estimator = HierarchicalBetaGeo(
+            segmenter=_segmenter(segments, n_segments, seed), landmarks=landmarks, dropout=dropout
+        )
+        posterior = estimator.fit(
+            log,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            seed=seed,
+            progress=True,
+            on_stage=lambda words: err.print(f"{words} …", style="dim"),
+        )
+        target = to if posterior.diagnostics.sound else to.with_suffix(f".unsound{to.suffix}")
+        save_posterior(posterior, target)
+    if as_json:
+        _print_json(_model_facts(posterior) | {"model": str(target)})
+    else:
+        out.print(verdict(posterior))
+        out.print(segments_table(posterior.compare_segments(), posterior))
+        out.print(f"Model written to {target}", highlight=False, soft_wrap=True)
+    with _errors():
+        _require_sound(posterior, f"the draws are in {target} for inspection")
+
+
+@app.command()
+def predict(
+    model: Model,
+    transactions: Log,
+    to: Annotated[Path, typer.Option("--out", help="A .parquet or .csv file to write.")] = Path(
+        "scores.parquet"
+    ),
+    horizon: Annotated[float, typer.Option(help="Days ahead.")] = 90.0,
+    level: Level = 0.9,
+    seed: Annotated[int, typer.Option(help="Seed of the drawn outcomes.")] = 0,
+    customer: Customer = None,
+    date: Date = None,
+    amount: Amount = None,
+    quantity: Quantity = None,
+    price: Price = None,
+    invoice: Invoice = None,
+    table: TableName = None,
+    date_format: DateFormat = None,
+    end: End = None,
+    keep_zero: KeepZero = False,
+    segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
+) -> None:
+    """Score every customer of a transaction log: one row each, means with intervals."""
+    from bayes_clv.rfm import customers
+    from bayes_clv.scores import check_target, score_customers, write_scores
+
+    with _errors():
+        check_target(to)
+        posterior = load_posterior(model)
+        log = _read(
+            transactions,
+            customer=customer,
+            date=date,
+            amount=amount,
+            quantity=quantity,
+            price=price,
+            invoice=invoice,
+            segment=segment,
+            table=table,
+            date_format=date_format,
+            end=end,
+            keep_zero_amounts=keep_zero,
+        )
+        err.print(ledger_table(log.ledger))
+        frame = customers(log)
+        with err.status(f"scoring {len(frame):,} customers …"):
+            scores = score_customers(posterior, frame, horizon, level=level, seed=seed)
+        write_scores(scores, to)
+        out.print(f"{len(scores):,} customers written to {to}", highlight=False, soft_wrap=True)
+        _require_sound(posterior, "the scores were written all the same")
+
+
+@app.command()
+def segments(
+    model: Model,
+    level: Level = 0.9,
+    plot: Annotated[Path | None, typer.Option(help="Write the figure to this file too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare churn between segments."""
+    with _errors():
+        posterior = load_posterior(model)
+        comparison = posterior.compare_segments(level=level)
+        if plot is not None:
+            _write_figure(comparison, plot)
+    if as_json:
+        _print_json(comparison_json(comparison) | {"dropout": posterior.dropout.value})
+    else:
+        out.print(segments_table(comparison, posterior))
+    with _errors():
+        _require_sound(posterior, "do not act on these figures")
+
+
+@app.command()
+def diagnose(model: Model, as_json: Json = False) -> None:
+    """Say whether a model's posterior can be trusted."""
+    with _errors():
+        posterior = load_posterior(model)
+    if as_json:
+        _print_json(_model_facts(posterior))
+    else:
+        out.print(verdict(posterior))
+    with _errors():
+        _require_sound(posterior, "fit again with more --tune and --draws")
+
+
+@app.command()
+def serve(
+    model: Model,
+    port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 8080,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
+    allow_unsound: Annotated[
+        bool, typer.Option("--allow-unsound", help="Serve a model that failed its diagnostics.")
+    ] = False,
+) -> None:
+    """Serve POST /predict until SIGTERM."""
+    from api.server import serve as run
+
+    with _errors():
+        if not allow_unsound:
+            _require_sound(load_posterior(model), "--allow-unsound serves it all the same")
+        run(str(model), host=host, port=port, workers=workers)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn this package's errors into one line and an exit code."""
+    try:
+        yield
+    except BayesClvError as error:
+        err.print(f"Error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        code = UNSOUND if isinstance(error, UnsoundPosterior) else BAD_INPUT
+        raise typer.Exit(code) from None
+
+
+def _require_sound(posterior: Posterior, advice: str) -> None:
+    if not posterior.diagnostics.sound:
+        complaints = "; ".join(posterior.diagnostics.complaints)
+        raise UnsoundPosterior(f"the posterior cannot be trusted ({complaints}); {advice}")
+
+
+def _read(source: str, **options: Any) -> Any:
+    from bayes_clv.datasets import load_cdnow
+    from bayes_clv.transactions import read_transactions
+
+    if source != CDNOW:
+        return read_transactions(source, **options)
+    given = [name for name, value in options.items() if value]
+    if given:
+        raise InputError(f"the embedded data take no options: {', '.join(given)}")
+    return load_cdnow()
+
+
+def _segmenter(segments: str, n_segments: int, seed: int) -> Any:
+    from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
+
+    choices: dict[str, Callable[[], Any]] = {
+        Format.KMEANS: lambda: KMeansSegmenter(n_segments, random_state=seed),
+        Format.RFM: RFMSegmenter,
+        Format.NONE: lambda: None,
+    }
+    return choices.get(segments, lambda: "column")()
+
+
+def _write_figure(comparison: Any, path: Path) -> None:
+    from bayes_clv.plots import plot_segment_comparison
+
+    try:
+        axes = plot_segment_comparison(comparison)
+        axes[0].figure.savefig(path, dpi=150, bbox_inches="tight")
+    except (OSError, ValueError) as error:
+        raise InputError(f"--plot {path} cannot be written: {error}") from None
+    err.print(f"Figure written to {path}", highlight=False, soft_wrap=True)
+
+
+def _model_facts(posterior: Posterior) -> dict[str, Any]:
+    return {
+        "version": posterior.version,
+        "dropout": posterior.dropout.value,
+        "segments": list(posterior.segment_names),
+        "diagnostics": posterior.diagnostics.to_dict(),
+        "record": posterior.record.to_dict(),
+    }
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.date) else value.item()

@@ -1,0 +1,69 @@
+"""Which segments are leaving, and how sure are we?"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+MEASURES = ("prob_alive", "buys_again", "expected_purchases")
+
+
+@dataclass(frozen=True)
+class SegmentComparison:
+    """Segments side by side, with intervals.
+
+    Attributes
+    ----------
+    draws
+        ``customers (segment)`` and each of ``MEASURES`` ``(segment, sample)``: means over the
+        segment's customers, draw by draw.
+    level
+        Mass of the equal-tailed intervals, which hold the uncertainty of these means.
+    """
+
+    draws: xr.Dataset
+    level: float
+
+    @property
+    def horizon(self) -> float:
+        """Days ahead of ``buys_again`` and ``expected_purchases``."""
+        return float(self.draws.attrs["horizon"])
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row per segment: customers, and each measure with its ``_lower`` and ``_upper``.
+
+        ``prob_alive`` is the mean P(alive), ``buys_again`` the expected share of customers who buy
+        within the horizon, ``expected_purchases`` the mean expected number of purchases in it.
+        """
+        tails = ((1 - self.level) / 2, (1 + self.level) / 2)
+        columns = {"customers": self.draws["customers"].to_numpy()}
+        for name in MEASURES:
+            values = self.draws[name].transpose("segment", "sample").to_numpy()
+            lower, upper = np.quantile(values, tails, axis=1)
+            columns |= {
+                name: values.mean(axis=1),
+                f"{name}_lower": lower,
+                f"{name}_upper": upper,
+            }
+        return pd.DataFrame(columns, index=self._index("segment"))
+
+    @property
+    def churns_more(self) -> pd.DataFrame:
+        """Posterior probability that the row's mean P(alive) is below the column's."""
+        return self._below("prob_alive")
+
+    @property
+    def buys_less(self) -> pd.DataFrame:
+        """Posterior probability that a smaller share of the row buys again than of the column."""
+        return self._below("buys_again")
+
+    def _below(self, name: str) -> pd.DataFrame:
+        values = self.draws[name].transpose("segment", "sample").to_numpy()
+        below = np.array([[np.mean(row < column) for column in values] for row in values])
+        return pd.DataFrame(below, index=self._index("segment"), columns=self._index("than"))
+
+    def _index(self, name: str) -> pd.Index:
+        labels: pd.Index = pd.Index(self.draws["segment"].to_numpy().astype(str), name=name)
+        return labels

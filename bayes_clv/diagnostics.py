@@ -1,0 +1,53 @@
+"""The verdict on a posterior: can its draws be trusted?
+
+The thresholds are those of Vehtari et al. (2021), Bayesian Analysis 16(2), for R-hat and ESS, and
+of Betancourt (2016), arXiv:1604.00695, for E-BFMI.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from arviz_stats import bfmi, ess, rhat
+
+from bayes_clv.record import Diagnostics
+
+MAX_R_HAT = 1.01
+MIN_ESS = 400
+MIN_E_BFMI = 0.3
+
+
+def diagnose(tree: xr.DataTree) -> Diagnostics:
+    """Compute the worst figures over all variables, and the rules that they break.
+
+    Parameters
+    ----------
+    tree
+        With the groups ``posterior`` and ``sample_stats`` (``energy``, ``diverging``).
+    """
+    draws, stats = tree["posterior"].to_dataset(), tree["sample_stats"]
+    # Statistics of ranks would not notice an infinite draw.
+    posterior = draws.where(np.isfinite(draws))
+    r_hat = _worst(rhat(posterior), np.max)
+    ess_bulk = _worst(ess(posterior, method="bulk"), np.min)
+    ess_tail = _worst(ess(posterior, method="tail"), np.min)
+    e_bfmi = float(np.min(bfmi(tree)["energy"].to_numpy()))
+    divergences = int(stats["diverging"].sum())
+    rules = (
+        (r_hat < MAX_R_HAT, f"R-hat is {r_hat:.4f}, it must be below {MAX_R_HAT}"),
+        (ess_bulk > MIN_ESS, f"bulk ESS is {ess_bulk:.0f}, it must be above {MIN_ESS}"),
+        (ess_tail > MIN_ESS, f"tail ESS is {ess_tail:.0f}, it must be above {MIN_ESS}"),
+        (divergences == 0, f"{divergences} divergent transitions, there must be none"),
+        (e_bfmi > MIN_E_BFMI, f"E-BFMI is {e_bfmi:.2f}, it must be above {MIN_E_BFMI}"),
+    )
+    complaints = tuple(words for holds, words in rules if not holds)
+    return Diagnostics(r_hat, ess_bulk, ess_tail, divergences, e_bfmi, complaints)
+
+
+def _worst(statistics: Any, extreme: Callable[[Any], Any]) -> float:
+    """The extreme over all variables; NaN, which breaks every rule, where one is not defined."""
+    values = np.concatenate(
+        [np.ravel(statistics[name].to_numpy()) for name in map(str, statistics.data_vars)]
+    )
+    return float("nan") if np.isnan(values).any() else float(extreme(values))

@@ -1,0 +1,198 @@
+"""The estimator that joins the parts: transactions in, posterior out."""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Literal, Protocol
+
+import ibis
+import numpy as np
+import pandas as pd
+import xarray as xr
+from ibis import ir
+
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.diagnostics import diagnose
+from bayes_clv.errors import InputError
+from bayes_clv.landmarks import (
+    LandmarkTable,
+    check_landmarks,
+    landmark_dates,
+    landmark_table,
+)
+from bayes_clv.model import build_model
+from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
+from bayes_clv.priors import Priors
+from bayes_clv.record import FitRecord
+from bayes_clv.rfm import durations, summarise
+from bayes_clv.sampling import SamplerSettings, sample
+from bayes_clv.segments.estimators import COLUMNS, KMeansSegmenter
+from bayes_clv.segments.expressions import segment_code
+from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
+from bayes_clv.states import States
+from bayes_clv.transactions import Transactions
+
+MAX_LEARNING_STATES = 100_000
+_VERSIONS = ("arviz", "numpy", "nutpie", "pymc", "scikit-learn", "xarray")
+
+
+class Segmenter(Protocol):
+    """A scikit-learn estimator that learns a rule."""
+
+    rule_: SegmentRule
+
+    def fit(self, X: pd.DataFrame) -> Any:
+        """Learn from states."""
+        ...
+
+
+@dataclass(frozen=True)
+class HierarchicalBetaGeo:
+    """Hierarchical BG/NBD, partially pooled across segments by the landmark likelihood.
+
+    Parameters
+    ----------
+    segmenter
+        ``KMeansSegmenter``, ``RFMSegmenter`` or the like; ``"column"`` for the user's own segments,
+        read with ``read_transactions(…, segment=COLUMN)``; None for no segments.
+    landmarks
+        How many, spread evenly, or the dates themselves; the observation end is always one.
+    priors
+        See :class:`bayes_clv.priors.Priors`.
+    dropout
+        When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
+    """
+
+    segmenter: Segmenter | Literal["column"] | None = field(default_factory=KMeansSegmenter)
+    landmarks: int | Sequence[dt.date] = 4
+    priors: Priors = field(default_factory=Priors)
+    dropout: Dropout = Dropout.AFTER_REPEAT
+
+    def fit(
+        self,
+        transactions: Transactions,
+        *,
+        draws: int = 1000,
+        tune: int = 1000,
+        chains: int = 4,
+        seed: int = 0,
+        progress: bool = False,
+        on_stage: Callable[[str], None] = lambda words: None,
+    ) -> Posterior:
+        """Summarise, segment and sample.
+
+        Parameters
+        ----------
+        transactions
+            From ``read_transactions``.
+        draws, tune, chains, seed
+            NUTS: draws and tuning steps per chain.
+        progress
+            Show a bar on standard error.
+        on_stage
+            Told in words what is being done.
+
+        Returns
+        -------
+        The posterior, sound or not: see ``Posterior.diagnostics``.
+
+        Raises
+        ------
+        InputError
+            When the log cannot carry the model: no column of segments, nobody bought twice, ….
+        """
+        settings = SamplerSettings(draws, tune, chains, seed)
+        dates = self._landmark_dates(transactions)
+        on_stage("summarising customers")
+        states = durations(summarise(transactions, dates)).cache()
+        _check_repeaters(states)
+        on_stage("learning segments")
+        rule = self._learn(states, seed)
+        on_stage("building the landmark table")
+        states = states.mutate(code=segment_code(rule, states))
+        table = landmark_table(states)
+        began = time.perf_counter()
+        tree = self._sample(table, rule, settings, progress)
+        seconds = time.perf_counter() - began
+        on_stage("checking the posterior and comparing segments")
+        record = FitRecord(
+            source=transactions.source,
+            start=transactions.start,
+            end=transactions.end,
+            landmarks=dates,
+            ledger=transactions.ledger,
+            n_customers=_count(states.filter(states.landmark == ibis.literal(dates[-1]))),
+            n_rows=len(table),
+            priors=self.priors,
+            draws=draws,
+            tune=tune,
+            chains=chains,
+            seed=seed,
+            seconds=round(seconds, 3),
+            versions={name: version(name) for name in _VERSIONS},
+        )
+        posterior = Posterior(tree, rule, Dropout(self.dropout), record, diagnose(tree))
+        tree["segments"] = xr.DataTree(_comparison(posterior, states, dates[-1]))
+        return posterior
+
+    def _landmark_dates(self, transactions: Transactions) -> tuple[dt.date, ...]:
+        start, end = transactions.start, transactions.end
+        if self.segmenter is None:
+            return (end,)  # the sum telescopes: landmarks cannot matter
+        if isinstance(self.landmarks, int):
+            return landmark_dates(start, end, self.landmarks)
+        return check_landmarks(tuple(self.landmarks), start, end)
+
+    def _learn(self, states: ir.Table, seed: int) -> SegmentRule:
+        if self.segmenter is None:
+            return PooledRule()
+        if self.segmenter == "column":
+            if "segment" not in states.columns:
+                raise InputError("no column of segments was read: name it with segment=COLUMN")
+            names = states.select("segment").distinct().order_by("segment").to_pandas()["segment"]
+            if names.dropna().empty:
+                raise InputError("the column of segments holds no name")
+            if (names == POPULATION_NAME).any():
+                raise InputError(f'"{POPULATION_NAME}" is not free as the name of a segment')
+            return ColumnRule(tuple(map(str, names.dropna())))
+        frame = states.order_by("customer_id", "landmark").select(*COLUMNS).to_pandas()
+        if len(frame) > MAX_LEARNING_STATES:
+            chosen = np.random.default_rng(seed).choice(len(frame), MAX_LEARNING_STATES, False)
+            frame = frame.iloc[np.sort(chosen)]
+        self.segmenter.fit(frame)
+        return self.segmenter.rule_
+
+    def _sample(
+        self, table: LandmarkTable, rule: SegmentRule, settings: SamplerSettings, progress: bool
+    ) -> xr.DataTree:
+        model = build_model(table, rule.names, self.priors, Dropout(self.dropout))
+        return sample(model, settings, progress=progress)
+
+
+def _check_repeaters(states: ir.Table) -> None:
+    if _count(states.filter(states.frequency > 0)) == 0:
+        raise InputError(
+            "no customer bought on two days: purchase rates and churn cannot be learnt from this "
+            "log"
+        )
+
+
+def _comparison(posterior: Posterior, states: ir.Table, end: dt.date) -> xr.Dataset:
+    """Segments at the observation end, from the distinct states there."""
+    keys = ("code", "frequency", "recency", "T")
+    now = states.filter(states.landmark == ibis.literal(end))
+    frame = now.group_by(keys).aggregate(count=now.count()).order_by(keys).to_pandas()
+    columns = {name: frame[name].to_numpy(dtype=float) for name in keys[1:]}
+    unknown = np.full(len(frame), np.nan)
+    return posterior.segment_draws(
+        States(**columns, monetary_value=unknown),
+        frame["count"].to_numpy(dtype=float),
+        COMPARISON_HORIZON,
+        codes=frame["code"].to_numpy(dtype=np.int64),
+    )
+
+
+def _count(table: ir.Table) -> int:
+    return int(table.count().execute())

@@ -1,0 +1,373 @@
+"""The posterior, and what it answers about customers and segments.
+
+A customer's answer depends on the state alone, so each distinct state is evaluated once, over all
+draws, a chunk of states at a time: memory is bounded whatever the number of customers.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import batched
+from os import PathLike, cpu_count
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from bayes_clv import bgnbd
+from bayes_clv.bgnbd import Dropout, Parameters
+from bayes_clv.comparison import MEASURES, SegmentComparison
+from bayes_clv.errors import InputError
+from bayes_clv.interpolation import smooth_in_T
+from bayes_clv.record import Diagnostics, FitRecord
+from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, Codes, ColumnRule, SegmentRule
+from bayes_clv.states import States
+from bayes_clv.strata import Floats, Stratum, distinct_states, strata
+
+PARAMETERS = ("r", "alpha", "a", "b")
+COMPARISON_HORIZON = 90.0
+
+type Measure = Callable[[Parameters, Stratum], Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One customer's probability of being alive: posterior mean and equal-tailed interval."""
+
+    mean: float
+    lower: float
+    upper: float
+    level: float
+    segment: str
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """Draws of the hyperparameters, the segment rule, and the record of the fit.
+
+    Attributes
+    ----------
+    tree
+        An ArviZ DataTree: ``posterior`` holds ``r, alpha, a, b`` (chain, draw, segment) and
+        ``r_population, …`` (chain, draw), α in days; ``sample_stats`` the sampler's statistics.
+    rule
+        Which segment a state belongs to.
+    dropout
+        When customers may leave: BG/NBD or MBG/NBD.
+    record, diagnostics
+        Where the draws come from, and whether they can be trusted.
+    version
+        First 12 hexadecimal digits of the hash of the draws; "unsaved" before they are saved.
+    """
+
+    tree: xr.DataTree
+    rule: SegmentRule
+    dropout: Dropout
+    record: FitRecord
+    diagnostics: Diagnostics
+    version: str = "unsaved"
+
+    @property
+    def segment_names(self) -> tuple[str, ...]:
+        """The segments, in the order of their codes."""
+        return self.rule.names
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """``(segment + 1, draw)``: the population comes last, where code −1 points."""
+        draws = self.tree["posterior"]
+
+        def stacked(name: str) -> Floats:
+            by_segment = draws[name].transpose("segment", "chain", "draw").to_numpy()
+            population = draws[f"{name}_population"].to_numpy()
+            rows = np.concatenate([by_segment, population[None]])
+            return np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=float)
+
+        return Parameters(*map(stacked, PARAMETERS))
+
+    def probability_alive(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
+        """Return the probability that each customer has not left.
+
+        Parameters
+        ----------
+        customers
+            frequency, recency, T (days) and, where known, monetary_value, segment, customer_id.
+        level
+            Mass of the equal-tailed interval.
+
+        Returns
+        -------
+        One row per customer in the caller's order: segment, mean, lower, upper.
+
+        Raises
+        ------
+        InputError
+            On a row, a level or a segment name that cannot be right.
+        """
+        return self._answers(customers, self._alive, level)
+
+    def probability_of_purchase(
+        self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9
+    ) -> pd.DataFrame:
+        """Return the probability of buying within ``horizon`` days; as ``probability_alive``."""
+        return self._answers(customers, self._buys(_positive("horizon", horizon)), level)
+
+    def expected_purchases(
+        self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9
+    ) -> pd.DataFrame:
+        """Return the expected number of purchases within ``horizon`` days.
+
+        The interval is that of the *expectation*; ``sample_purchases`` gives the outcome's.
+        """
+        return self._answers(customers, self._purchases(_positive("horizon", horizon)), level)
+
+    def sample_purchases(
+        self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9, seed: int = 0
+    ) -> pd.DataFrame:
+        """Draw what customers will *do* within ``horizon`` days, one outcome a posterior draw.
+
+        ``lower`` and ``upper`` bound the number of purchases itself, not its expectation.
+        """
+        if seed < 0:
+            raise InputError(f"seed must not be negative: {seed}")
+        outcome = self._outcome(_positive("horizon", horizon), seed)
+        return self._answers(customers, outcome, level)
+
+    def compare_segments(
+        self,
+        customers: pd.DataFrame | None = None,
+        *,
+        horizon: float = COMPARISON_HORIZON,
+        level: float = 0.9,
+    ) -> SegmentComparison:
+        """Compare churn between segments.
+
+        Parameters
+        ----------
+        customers
+            Whom to compare; by default those of the fit, at its observation end, from the draws
+            stored then.
+        horizon
+            Days ahead for "buys again" and expected purchases; other than 90 needs customers.
+        level
+            Mass of the intervals.
+        """
+        _check_level(level)
+        horizon = _positive("horizon", horizon)
+        if customers is not None:
+            states = States.from_frame(customers)
+            draws = self.segment_draws(states, np.ones(len(states)), horizon)
+        elif "segments" not in self.tree.children:
+            raise InputError("this posterior holds no comparison: give the customers to compare")
+        else:
+            draws = self.tree["segments"].to_dataset()
+            if horizon != draws.attrs["horizon"]:
+                raise InputError(
+                    f"the stored comparison looks {draws.attrs['horizon']:g} days ahead: give the "
+                    f"customers to compare them over {horizon:g} days"
+                )
+        return SegmentComparison(draws, level)
+
+    def segment_draws(
+        self, states: States, count: Floats, horizon: float, codes: Codes | None = None
+    ) -> xr.Dataset:
+        """Mean of each measure over the customers of each segment, draw by draw.
+
+        Parameters
+        ----------
+        states, count
+            Distinct states (or customers) and how many customers share each, ``(state,)``.
+        horizon
+            Days ahead.
+        codes
+            Their segments; by default the rule says.
+
+        Returns
+        -------
+        ``customers (segment)`` and, for each of ``comparison.MEASURES``, ``(segment, sample)``;
+        segments without customers are left out.
+        """
+        measures = dict(
+            zip(MEASURES, (self._alive, self._buys(horizon), self._purchases(horizon)), strict=True)
+        )
+        codes = self._codes(states) if codes is None else codes
+        index, distinct = distinct_states(codes, states)
+        count = np.bincount(index, count, minlength=len(distinct.code))
+        customers = np.bincount(distinct.code + 1, count, minlength=len(self.segment_names) + 1)
+        totals = {name: np.zeros((len(customers), self._n_draws)) for name in measures}
+
+        def add(stratum: Stratum) -> tuple[int, dict[str, Floats]]:
+            parameters, weight = self.parameters[stratum.code], count[stratum.rows]
+            return stratum.code + 1, {
+                name: weight @ measure(parameters, stratum) for name, measure in measures.items()
+            }
+
+        for group, sums in _in_threads(add, strata(distinct)):
+            for name, values in sums.items():
+                totals[name][group] += values
+        present = np.flatnonzero(customers)
+        names = np.array([POPULATION_NAME, *self.segment_names], dtype=object)[present]
+        return xr.Dataset(
+            {"customers": ("segment", customers[present].astype(np.int64))}
+            | {
+                name: (("segment", "sample"), total[present] / customers[present, None])
+                for name, total in totals.items()
+            },
+            coords={"segment": names.astype(str)},
+            attrs={"horizon": float(horizon)},
+        )
+
+    def answer(
+        self,
+        frequency: float,
+        recency: float,
+        T: float,
+        *,
+        monetary_value: float | None = None,
+        segment: str | None = None,
+        level: float = 0.9,
+    ) -> Answer:
+        """Probability that one customer is alive: the fast path of the service.
+
+        Raises
+        ------
+        InputError
+            When the level or the segment's name cannot be right. The state is the caller's to
+            check: see :class:`bayes_clv.states.States`.
+        """
+        lower, upper = _tails(level)
+        code = self._code_of(segment) if segment is not None else None
+        if code is None:
+            state = (frequency, recency, T, np.nan if monetary_value is None else monetary_value)
+            code = int(self.rule.assign(States(*(np.array([float(v)]) for v in state)))[0])
+        draws = bgnbd.probability_alive(self.parameters[code], frequency, recency, T, self.dropout)
+        bounds = np.quantile(draws, (lower, upper))
+        return Answer(
+            float(draws.mean()), float(bounds[0]), float(bounds[1]), level, self._name_of(code)
+        )
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the model file; see :mod:`bayes_clv.artifact`."""
+        from bayes_clv.artifact import save_posterior  # the layer above: it builds posteriors
+
+        save_posterior(self, path)
+
+    def _answers(self, customers: pd.DataFrame, measure: Measure, level: float) -> pd.DataFrame:
+        tails = _tails(level)
+        states = States.from_frame(customers)
+        codes = self._codes(states)
+        index, distinct = distinct_states(codes, states)
+        summary = np.empty((len(distinct.code), 3))
+
+        def summarise(stratum: Stratum) -> None:
+            values = measure(self.parameters[stratum.code], stratum)
+            summary[stratum.rows, 0] = values.mean(axis=1)
+            summary[stratum.rows, 1:] = np.quantile(values, tails, axis=1).T
+
+        for _ in _in_threads(summarise, strata(distinct)):
+            pass
+        names = np.array([*self.segment_names, POPULATION_NAME], dtype=object)
+        who = {"customer_id": customers["customer_id"]} if "customer_id" in customers else {}
+        return pd.DataFrame(
+            who
+            | {"segment": names[codes]}
+            | dict(zip(("mean", "lower", "upper"), summary[index].T, strict=True)),
+            index=customers.index,
+        )
+
+    @property
+    def _n_draws(self) -> int:
+        return int(self.parameters.r.shape[1])
+
+    def _alive(self, parameters: Parameters, stratum: Stratum) -> Floats:
+        return bgnbd.probability_alive(
+            parameters, stratum.frequency, stratum.recency, stratum.T, self.dropout
+        )
+
+    def _buys(self, horizon: float) -> Measure:
+        return lambda parameters, stratum: bgnbd.probability_of_purchase(
+            parameters, stratum.frequency, stratum.recency, stratum.T, horizon, self.dropout
+        )
+
+    def _purchases(self, horizon: float) -> Measure:
+        def measure(parameters: Parameters, stratum: Stratum) -> Floats:
+            # If alive, recency does not matter, and neighbouring T share their quadrature.
+            if_alive = smooth_in_T(
+                lambda T: bgnbd.expected_purchases_if_alive(
+                    parameters, stratum.frequency, T, horizon, self.dropout
+                ),
+                stratum.T,
+                offset=float(parameters.alpha.min()),
+            )
+            return self._alive(parameters, stratum) * if_alive
+
+        return measure
+
+    def _outcome(self, horizon: float, seed: int) -> Measure:
+        def measure(parameters: Parameters, stratum: Stratum) -> Floats:
+            rng = np.random.default_rng([seed, stratum.rows.start])
+            return bgnbd.sample_purchases(
+                rng,
+                parameters,
+                stratum.frequency,
+                stratum.recency,
+                stratum.T,
+                horizon,
+                self.dropout,
+            ).astype(float)
+
+        return measure
+
+    def _codes(self, states: States) -> Codes:
+        """Segment codes: by the caller's own names where given, else by the rule."""
+        codes = self.rule.assign(states)
+        if states.segment is None or isinstance(self.rule, ColumnRule):
+            return codes
+        given = ~pd.isna(states.segment)
+        codes[given] = [self._code_of(name) for name in states.segment[given]]
+        return codes
+
+    def _code_of(self, segment: Any) -> int:
+        if segment == POPULATION_NAME:
+            return POPULATION
+        try:
+            return self.segment_names.index(segment)
+        except ValueError:
+            raise InputError(
+                f"segment must be one of {', '.join(self.segment_names)} or {POPULATION_NAME}: "
+                f"{str(segment)[:100]!r}"
+            ) from None
+
+    def _name_of(self, code: int) -> str:
+        return POPULATION_NAME if code == POPULATION else self.segment_names[code]
+
+
+def _in_threads[R](work: Callable[[Stratum], R], parts: list[Stratum]) -> Iterator[R]:
+    """NumPy releases the interpreter's lock, so threads use every core.
+
+    A few parts at a time, so that results do not pile up.
+    """
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        for some in batched(parts, _PARTS_AT_ONCE):
+            yield from pool.map(work, some)
+
+
+_PARTS_AT_ONCE = 64
+
+
+def _tails(level: float) -> tuple[float, float]:
+    _check_level(level)
+    return (1 - level) / 2, (1 + level) / 2
+
+
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1: {level}")
+
+
+def _positive(name: str, value: float) -> float:
+    if not 0 < value < np.inf:
+        raise InputError(f"{name} must be a positive number of days: {value}")
+    return float(value)

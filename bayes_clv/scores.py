@@ -1,0 +1,68 @@
+"""Every answer about every customer in one table, and that table in a file."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from bayes_clv.errors import InputError
+from bayes_clv.files import write_whole
+from bayes_clv.posterior import Posterior
+
+
+def score_customers(
+    posterior: Posterior,
+    customers: pd.DataFrame,
+    horizon: float,
+    *,
+    level: float = 0.9,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return the customers with their segment and every answer.
+
+    Returns
+    -------
+    One row per customer in the caller's order: the columns given, then segment, then prob_alive,
+    prob_purchase and expected_purchases with ``_lower`` and ``_upper`` (intervals of the
+    expectation), then purchases_lower and purchases_upper (interval of the outcome itself).
+    """
+    answers = {
+        "prob_alive": posterior.probability_alive(customers, level=level),
+        "prob_purchase": posterior.probability_of_purchase(customers, horizon, level=level),
+        "expected_purchases": posterior.expected_purchases(customers, horizon, level=level),
+    }
+    outcome = posterior.sample_purchases(customers, horizon, level=level, seed=seed)
+    scores = customers.drop(columns="segment", errors="ignore").assign(segment=outcome["segment"])
+    for name, answer in answers.items():
+        scores[name] = answer["mean"]
+        scores[f"{name}_lower"], scores[f"{name}_upper"] = answer["lower"], answer["upper"]
+    return scores.assign(purchases_lower=outcome["lower"], purchases_upper=outcome["upper"])
+
+
+def check_target(path: Path) -> None:
+    """Refuse a file that cannot be written to, before any work is done.
+
+    Raises
+    ------
+    InputError
+        When the ending is neither .parquet nor .csv, or there is no such folder.
+    """
+    if path.suffix not in (".parquet", ".csv"):
+        raise InputError(f"--out must end in .parquet or .csv: {path.name}")
+    if not path.parent.is_dir():
+        raise InputError(f"--out {path} cannot be written: there is no folder {path.parent}")
+
+
+def write_scores(scores: pd.DataFrame, path: Path) -> None:
+    """Write a .parquet or .csv file, whole or not at all.
+
+    Raises
+    ------
+    InputError
+        When the target or the disk does not allow it.
+    """
+    check_target(path)
+    write = scores.to_parquet if path.suffix == ".parquet" else scores.to_csv
+    try:
+        write_whole(path, lambda file: write(file, index=False))
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
