@@ -1,0 +1,108 @@
+"""Posteriors made by hand: what is tested above the sampler needs no sampling."""
+
+import datetime as dt
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.ledger import Ledger
+from bayes_clv.posterior import PARAMETERS, Posterior
+from bayes_clv.priors import ComponentPrior, Priors
+from bayes_clv.record import Diagnostics, FitRecord
+from bayes_clv.segments.rules import KMeansRule, SegmentRule
+from bayes_clv.states import States
+
+CDNOW = (0.243, 4.414 * 7, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha in days, a, b
+
+BY_FREQUENCY = KMeansRule(
+    names=("regulars", "passers-by · été", "in between"),
+    features=("frequency",),
+    location=(0.0,),
+    scale=(1.0,),
+    centroids=((2.5,), (0.2,), (1.2,)),
+)
+
+RECORD = FitRecord(
+    source="made by hand · été",
+    start=dt.date(1997, 1, 1),
+    end=dt.date(1998, 6, 30),
+    landmarks=(dt.date(1997, 9, 30), dt.date(1998, 6, 30)),
+    ledger=Ledger(rows_in=69_659, rejected=(("no customer", 3), ("not a sale", 80))),
+    n_customers=23_570,
+    n_rows=47_140,
+    priors=Priors(rate=ComponentPrior(0.25, 1.5, 0.75)),
+    draws=100,
+    tune=50,
+    chains=2,
+    seed=7,
+    seconds=1.5,
+    versions={"numpy": np.__version__, "xarray": xr.__version__},
+)
+
+
+def posterior_of(
+    rule: SegmentRule = BY_FREQUENCY,
+    *,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+    draws: int = 100,
+    seed: int = 4414,
+    fitted_to: pd.DataFrame | None = None,
+) -> Posterior:
+    """Two chains of draws round the published CDNOW values, every segment with its own.
+
+    With ``fitted_to``, the comparison of these customers is stored, as a fit does.
+    """
+    rng = np.random.default_rng(seed)
+    names = list(rule.names)
+    own = rng.normal(0, 0.3, size=(len(CDNOW), len(names)))
+    variables = {"mu": (("chain", "draw", "component"), rng.normal(size=(2, draws, 4)))}
+    for name, centre, shift in zip(PARAMETERS, CDNOW, own, strict=True):
+        noise = rng.normal(0, 0.15, size=(2, draws, len(names) + 1))
+        variables[name] = (
+            ("chain", "draw", "segment"),
+            centre * np.exp(noise[..., :-1] + shift),
+        )
+        variables[f"{name}_population"] = (("chain", "draw"), centre * np.exp(noise[..., -1]))
+    stats = {
+        "energy": (("chain", "draw"), rng.normal(size=(2, draws))),
+        "diverging": (("chain", "draw"), np.zeros((2, draws), dtype=bool)),
+    }
+    groups = {
+        "posterior": xr.Dataset(variables, coords={"segment": names}),
+        "sample_stats": xr.Dataset(stats),
+    }
+    posterior = Posterior(
+        tree=xr.DataTree.from_dict(groups),
+        rule=rule,
+        dropout=dropout,
+        record=RECORD,
+        diagnostics=Diagnostics(1.002, 812.5, 640.25, 0, 0.9, ()),
+    )
+    if fitted_to is not None:
+        states = States.from_frame(fitted_to)
+        compared = posterior.segment_draws(states, np.ones(len(states)), 90.0)
+        posterior.tree["segments"] = xr.DataTree(compared)
+    return posterior
+
+
+def customers_of(n: int, seed: int = 23_570) -> pd.DataFrame:
+    """Customers in no order, a third of them with one purchase, T up to two years."""
+    rng = np.random.default_rng(seed)
+    T = np.round(rng.uniform(0.5, 730, size=n), 1)
+    frequency = np.where(rng.random(n) < 1 / 3, 0, rng.geometric(0.25, size=n))
+    recency = np.where(frequency > 0, np.round(T * rng.beta(2, 1.5, size=n), 1), 0.0)
+    return pd.DataFrame({"frequency": frequency, "recency": recency, "T": T})
+
+
+@pytest.fixture(scope="session")
+def posterior_by_hand() -> Callable[..., Posterior]:
+    return posterior_of
+
+
+@pytest.fixture(scope="session")
+def make_customers() -> Callable[..., pd.DataFrame]:
+    return customers_of

@@ -1,0 +1,99 @@
+"""The whole path on real data: published estimates, verdict, reproducibility."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_clv.bgnbd import Dropout, Parameters, expected_purchases
+from bayes_clv.datasets import load_cdnow
+from bayes_clv.errors import InputError
+from bayes_clv.hierarchical import HierarchicalBetaGeo
+from bayes_clv.posterior import Posterior
+from bayes_clv.segments.estimators import KMeansSegmenter
+from bayes_clv.transactions import Transactions, read_transactions
+
+# Fader, Hardie & Lee (2005), by maximum likelihood, in weeks.
+PUBLISHED = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
+CALIBRATION_END = "1997-09-30"
+
+
+def calibration_sample() -> Transactions:
+    log = load_cdnow(sample=True).table.to_pandas()
+    return read_transactions(log, end=CALIBRATION_END, keep_zero_amounts=True)
+
+
+@pytest.fixture(scope="module")
+def pooled() -> Posterior:
+    return HierarchicalBetaGeo(segmenter=None).fit(calibration_sample(), seed=1)
+
+
+def test_the_pooled_fit_of_the_cdnow_sample_is_sound_and_counts_everybody(
+    pooled: Posterior,
+) -> None:
+    assert pooled.diagnostics.sound, pooled.diagnostics.complaints
+    assert pooled.record.n_customers == 2357
+    assert pooled.segment_names == ("all customers",)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_posterior_means_lie_within_a_posterior_standard_deviation_of_the_published_estimates(
+    pooled: Posterior, name: str
+) -> None:
+    draws = pooled.tree["posterior"][f"{name}_population"].to_numpy().ravel()
+    if name == "alpha":
+        draws = draws / 7  # days to weeks
+    assert abs(draws.mean() - PUBLISHED[name]) < draws.std()
+    assert np.quantile(draws, 0.05) < PUBLISHED[name] < np.quantile(draws, 0.95)
+
+
+def test_the_example_customer_is_expected_to_buy_about_as_often_as_published(
+    pooled: Posterior,
+) -> None:
+    customer = pd.DataFrame({"frequency": [2], "recency": [30.43 * 7], "T": [38.86 * 7]})
+    answer = pooled.expected_purchases(customer, horizon=39 * 7).iloc[0]
+    assert answer["lower"] < 1.226 < answer["upper"]
+    assert answer["mean"] == pytest.approx(1.226, abs=0.06)  # prior shrinkage and Monte Carlo error
+    parameters = Parameters(*(np.array(value) for value in PUBLISHED.values()))
+    assert expected_purchases(parameters, 2, 30.43, 38.86, 39) == pytest.approx(1.226, abs=5e-4)
+
+
+def test_segments_pool_partially_and_the_same_seed_gives_the_same_posterior() -> None:
+    def fit() -> Posterior:
+        estimator = HierarchicalBetaGeo(KMeansSegmenter(3), landmarks=3, dropout=Dropout.AFTER_ANY)
+        return estimator.fit(load_cdnow(sample=True), draws=250, tune=250, chains=2, seed=7)
+
+    first, second = fit(), fit()
+    assert first.rule == second.rule
+    for name in ("r", "alpha", "a", "b", "tau"):
+        np.testing.assert_array_equal(
+            first.tree["posterior"][name].to_numpy(), second.tree["posterior"][name].to_numpy()
+        )
+    comparison = first.compare_segments()
+    assert comparison.table["customers"].sum() == 2357
+    # Under MBG/NBD nobody is alive for certain, and segments differ.
+    assert (comparison.table["prob_alive"] < 1).all()
+    assert comparison.table["buys_again"].max() > 2 * comparison.table["buys_again"].min()
+
+
+def test_segments_of_the_users_own_are_read_from_a_column() -> None:
+    log = load_cdnow(sample=True).table.to_pandas()
+    log["channel"] = np.where(log["customer_id"] % 3 == 0, "shop", "web")
+    transactions = read_transactions(log, segment="channel", keep_zero_amounts=True)
+    posterior = HierarchicalBetaGeo(segmenter="column", landmarks=2).fit(
+        transactions, draws=100, tune=150, chains=2, seed=3
+    )
+    assert posterior.segment_names == ("shop", "web")
+    table = posterior.compare_segments().table
+    ids = log.groupby("channel")["customer_id"].nunique()
+    assert table["customers"].to_dict() == ids.to_dict()
+
+
+def test_a_log_in_which_nobody_came_back_is_refused_with_the_reason() -> None:
+    once = pd.DataFrame({"customer": ["a", "b"], "date": ["2024-01-01", "2024-02-01"]})
+    with pytest.raises(InputError, match="no customer bought on two days"):
+        HierarchicalBetaGeo().fit(read_transactions(once))
+
+
+def test_own_segments_without_a_column_are_refused_with_the_remedy() -> None:
+    with pytest.raises(InputError, match="segment=COLUMN"):
+        HierarchicalBetaGeo(segmenter="column").fit(load_cdnow(sample=True))

@@ -1,0 +1,78 @@
+"""The committed notebooks are what their scripts say, and the scripts still run."""
+
+from pathlib import Path
+
+import pytest
+
+jupytext = pytest.importorskip("jupytext", reason="the notebooks' extra is not installed")
+nbclient = pytest.importorskip("nbclient", reason="the notebooks' extra is not installed")
+nbformat = pytest.importorskip("nbformat", reason="the notebooks' extra is not installed")
+
+FOLDER = Path(__file__).parents[1] / "notebooks"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+MAX_BYTES = 500_000
+
+every_notebook = pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+
+
+def read(script: Path):
+    return nbformat.read(script.with_suffix(".ipynb"), as_version=4)
+
+
+def outputs(notebook):
+    return [it for cell in notebook.cells if cell.cell_type == "code" for it in cell.outputs]
+
+
+def test_there_are_notebooks_and_each_has_its_script():
+    assert len(SCRIPTS) >= 2
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == {path.stem for path in SCRIPTS}
+
+
+@every_notebook
+def test_the_notebook_holds_the_cells_of_its_script(script):
+    def cells(notebook):
+        return [(cell.cell_type, cell.source) for cell in notebook.cells]
+
+    assert cells(read(script)) == cells(jupytext.read(script))
+
+
+@every_notebook
+def test_the_notebook_was_run_from_top_to_bottom_without_an_error(script):
+    notebook = read(script)
+    counts = [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"]
+    assert counts == list(range(1, len(counts) + 1))
+    assert [it for it in outputs(notebook) if it.output_type == "error"] == []
+
+
+@every_notebook
+def test_the_notebook_shows_a_figure_and_a_table_and_stays_small(script):
+    shown = {kind for it in outputs(read(script)) for kind in it.get("data", {})}
+    assert {"image/png", "text/html"} <= shown
+    assert script.with_suffix(".ipynb").stat().st_size < MAX_BYTES
+
+
+@every_notebook
+def test_the_notebook_names_no_path_of_the_machine_it_ran_on(script):
+    text = script.with_suffix(".ipynb").read_text(encoding="utf-8")
+    for folder in (str(Path.home()), str(FOLDER.parent), "site-packages"):
+        assert folder not in text
+
+
+@every_notebook
+def test_the_notebook_opens_with_a_question_and_closes_with_what_was_found(script):
+    cells = jupytext.read(script).cells
+    assert cells[0].source.splitlines()[0].endswith("?")
+    assert cells[-1].source.startswith("## What was found")
+
+
+@pytest.mark.slow
+@every_notebook
+def test_the_script_runs_from_its_folder_on_the_sample(script, monkeypatch):
+    monkeypatch.setenv("BAYES_CLV_FAST", "1")
+    monkeypatch.setenv("PYTHONPATH", str(FOLDER.parent))
+    notebook = jupytext.read(script)
+    client = nbclient.NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
+    )
+    client.execute()
+    assert "image/png" in {kind for it in outputs(notebook) for kind in it.get("data", {})}

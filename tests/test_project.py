@@ -1,0 +1,129 @@
+"""The project's own files agree with one another."""
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = ("bayes_clv", "api")
+TASKS = {"help", "serve", "test", "fit", "lint", "bench", "notebooks", "lock", "clean"}
+
+# What conda-forge calls a package, where it is not the name that pip knows.
+CONDA_NAMES = {
+    "duckdb": "python-duckdb",
+    "graphviz": "python-graphviz",
+    "ibis-framework": "ibis-duckdb",
+    "matplotlib": "matplotlib-base",
+}
+
+PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*")
+REGISTRY = re.compile(
+    rb"\b(?:pypi|pythonhosted|anaconda|npmjs|crates)\.(?:org|com|io)\b"
+    rb"|--(?:extra-)?index-url|--find-link[s]"
+)
+
+
+def requirements() -> list[Requirement]:
+    """Everything that pyproject.toml asks for: the runtime and every extra."""
+    groups = [PROJECT["project"]["dependencies"]]
+    groups += PROJECT["project"]["optional-dependencies"].values()
+    return [Requirement(line) for group in groups for line in group]
+
+
+def pins() -> list[str]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def modules() -> set[str]:
+    """Dotted names of all modules and subpackages."""
+    paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+    dotted = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
+    return {name.removesuffix(".__init__") for name in dotted} - set(PACKAGES)
+
+
+def files_of_the_project() -> list[Path]:
+    """What git tracks, or would after `git add`."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        answer = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this folder is no git repository")
+    paths = (ROOT / name for name in answer.stdout.split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+def test_the_conda_environment_asks_for_the_same_packages_and_versions_as_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    *packages, pip = environment["dependencies"]
+    python = (ROOT / ".python-version").read_text().strip()
+    assert packages[:2] == [f"python={python}", "pip"]
+    assert pip == {"pip": ["-e ."]}
+
+    asked = [Requirement(line) for line in packages[2:]]
+    found = {package.name: package.specifier for package in asked}
+    assert len(found) == len(asked)
+    assert found == {CONDA_NAMES.get(r.name, r.name): r.specifier for r in requirements()}
+
+
+def test_the_python_that_is_named_is_one_that_the_project_accepts():
+    python = (ROOT / ".python-version").read_text().strip()
+    assert python in SpecifierSet(PROJECT["project"]["requires-python"])
+
+
+def test_every_pin_is_a_name_and_an_exact_version_without_an_address():
+    assert len(pins()) > len(requirements())
+    assert [pin for pin in pins() if not PIN.fullmatch(pin)] == []
+
+
+@pytest.mark.parametrize("requirement", requirements(), ids=lambda r: r.name)
+def test_what_pyproject_asks_for_is_pinned_within_its_range(requirement):
+    pinned = {canonicalize_name(name): version for name, version in (p.split("==") for p in pins())}
+    assert pinned[canonicalize_name(requirement.name)] in requirement.specifier
+
+
+def test_the_map_of_the_house_names_every_module_and_no_other():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"^\| `((?:bayes_clv|api)\.[\w.]+)`", text, flags=re.MULTILINE))
+    assert modules()
+    assert named == modules()
+
+
+def test_every_file_that_is_not_python_is_shipped_with_its_package():
+    patterns = PROJECT["tool"]["setuptools"]["package-data"]
+    shipped = {
+        path for name in PACKAGES for glob in patterns[name] for path in (ROOT / name).glob(glob)
+    }
+    inside = [
+        path for path in files_of_the_project() if path.relative_to(ROOT).parts[0] in PACKAGES
+    ]
+    data = {path for path in inside if path.suffix != ".py"}
+    assert ROOT / "bayes_clv" / "py.typed" in data
+    assert data <= shipped
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="there is no make on this machine")
+@pytest.mark.parametrize("command", [["make"], ["make", "help"]], ids=" ".join)
+def test_make_lists_every_task(command):
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True)
+    assert set(re.findall(r"^ +make (\w+) ", answer.stdout, flags=re.MULTILINE)) == TASKS
+
+
+def test_the_contributors_guide_explains_every_task():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    assert {task for task in TASKS if f"`make {task}" not in text} == set()
+
+
+def test_no_file_of_the_project_holds_the_address_of_a_package_registry():
+    files = files_of_the_project()
+    assert ROOT / "constraints.txt" in files
+    assert [str(path) for path in files if REGISTRY.search(path.read_bytes())] == []

@@ -1,0 +1,247 @@
+import datetime as dt
+import inspect
+import math
+import random
+import re
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import ibis
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bayes_clv.datasets import load_cdnow
+from bayes_clv.errors import InputError
+from bayes_clv.rfm import customers, durations, summarise
+from bayes_clv.transactions import Ledger, Transactions, read_transactions
+
+START = dt.date(2020, 2, 20)
+ENDS = ("1997-03-31", "1997-09-30", "1998-06-30")
+GOLDEN = Path(__file__).parent / "data" / "cdnow_rfm_summary_pymc_marketing.csv.gz"
+
+
+def _reference(log: list[tuple[Any, ...]], landmarks: list[dt.date]) -> list[tuple[Any, ...]]:
+    """The definition in plain loops: (customer, landmark, first, last, x, spend, segment)."""
+    states = []
+    for landmark in landmarks:
+        days: dict[str, dict[dt.date, float]] = defaultdict(lambda: defaultdict(float))
+        segments: dict[tuple[str, dt.date], list[str]] = defaultdict(list)
+        for customer, date, amount, segment in log:
+            if date <= landmark:
+                days[customer][date] += amount
+                segments[customer, date].append(segment)
+        for customer, spends in days.items():
+            first, last = min(spends), max(spends)
+            repeats = [spend for day, spend in spends.items() if day != first]
+            value = math.fsum(repeats) / len(repeats) if repeats else 0.0
+            segment = max(segments[customer, last])
+            states.append((customer, landmark, first, last, len(repeats), value, segment))
+    return sorted(states)
+
+
+def _summary(log: list[tuple[Any, ...]], landmarks: list[dt.date]) -> list[tuple[Any, ...]]:
+    frame = pd.DataFrame(log, columns=["customer", "date", "amount", "shop"])
+    states = summarise(read_transactions(frame, segment="shop"), landmarks)
+    assert states.columns == (
+        "customer_id",
+        "landmark",
+        "first",
+        "last",
+        "frequency",
+        "monetary_value",
+        "segment",
+    )
+    return sorted(tuple(row.values()) for row in states.to_pyarrow().to_pylist())
+
+
+def _assert_equal(actual: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> None:
+    assert [(*a[:5], a[6]) for a in actual] == [(*e[:5], e[6]) for e in expected]
+    np.testing.assert_allclose([a[5] for a in actual], [e[5] for e in expected], rtol=1e-12)
+
+
+rows = st.tuples(
+    st.sampled_from(["ana", "Ёлка", "李", "z 1"]),
+    st.integers(0, 40).map(lambda days: START + dt.timedelta(days)),
+    st.integers(1, 10_000).map(lambda cents: cents / 100),
+    st.sampled_from(["north", "south", "zürich"]),
+)
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(
+    log=st.lists(rows, min_size=1, max_size=40),
+    offsets=st.sets(st.integers(-3, 40), min_size=1, max_size=4),
+)
+def test_the_summary_is_its_definition_whatever_the_log_and_the_landmarks(log, offsets):
+    end = max(date for _, date, _, _ in log)
+    landmarks = sorted({min(START + dt.timedelta(days), end) for days in offsets})
+    _assert_equal(_summary(log, landmarks), _reference(log, landmarks))
+
+
+def test_the_summary_of_a_larger_log_is_its_definition_at_six_landmarks():
+    rng = random.Random(20240)
+    log = [
+        (
+            f"c{int(300 * rng.random() ** 2)}",
+            START + dt.timedelta(rng.randrange(400)),
+            rng.randrange(1, 9_999) / 100,
+            rng.choice("ABC"),
+        )
+        for _ in range(4_000)
+    ]
+    end = max(date for _, date, _, _ in log)
+    landmarks = [START + dt.timedelta(days) for days in (0, 50, 51, 200, 333)] + [end]
+    expected = _reference(log, landmarks)
+    assert len({landmark for _, landmark, *_ in expected}) == 6
+    _assert_equal(_summary(log, landmarks), expected)
+
+
+def test_the_order_of_rows_and_of_landmarks_does_not_matter():
+    rng = random.Random(7)
+    log = [
+        (f"c{rng.randrange(30)}", START + dt.timedelta(rng.randrange(90)), float(i + 1), "s")
+        for i in range(500)
+    ]
+    end = max(date for _, date, _, _ in log)
+    landmarks = [START + dt.timedelta(30), end]
+    expected = _summary(log, landmarks)
+    rng.shuffle(log)
+    _assert_equal(_summary(log, landmarks[::-1]), expected)
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_summary_of_cdnow_is_that_of_lifetimes_row_by_row(end):
+    pytest.importorskip("lifetimes", exc_type=ImportError)
+    from lifetimes.utils import summary_data_from_transaction_data
+
+    path = Path(inspect.getfile(load_cdnow)).with_name("data") / "cdnow.parquet"
+    expected = summary_data_from_transaction_data(
+        pd.read_parquet(path).astype({"date": "datetime64[ns]"}),
+        "customer_id",
+        "date",
+        monetary_value_col="amount",
+        observation_period_end=end,
+    ).reset_index()
+    landmarks = [dt.date.fromisoformat(day) for day in ENDS]
+    states = summarise(load_cdnow(), landmarks)
+    _assert_states_equal(states.filter(states.landmark == dt.date.fromisoformat(end)), expected)
+
+
+def test_the_summary_of_cdnow_is_that_of_pymc_marketing_row_by_row():
+    expected = pd.read_csv(GOLDEN)
+    assert len(expected) == 23_570
+    _assert_states_equal(summarise(load_cdnow(), [dt.date(1997, 9, 30)]), expected)
+
+
+def _assert_states_equal(states: Any, expected: pd.DataFrame) -> None:
+    columns = ["customer_id", "frequency", "recency", "T", "monetary_value"]
+    actual = durations(states).select(*columns).order_by("customer_id").to_pandas()
+    pd.testing.assert_frame_equal(
+        actual,
+        expected[columns].sort_values("customer_id", ignore_index=True),
+        check_dtype=False,
+        rtol=1e-11,
+        atol=0,
+    )
+    assert (actual.frequency > 0).sum() > 1_000
+
+
+def test_customers_are_summarised_at_the_end_in_the_order_of_their_ids():
+    log = pd.DataFrame(
+        {
+            "customer": [9, 2, 9, 9, 2],
+            "date": ["2020-01-01", "2020-01-05", "2020-01-04", "2020-01-04", "2020-01-05"],
+            "amount": [100.0, 7.0, 2.0, 3.0, 8.0],
+        }
+    )
+    expected = pd.DataFrame(
+        {
+            "customer_id": [2, 9],
+            "frequency": [0, 1],
+            "recency": [0.0, 3.0],
+            "T": [5.0, 9.0],
+            "monetary_value": [0.0, 5.0],
+        }
+    )
+    actual = customers(read_transactions(log, end=dt.date(2020, 1, 10)))
+    pd.testing.assert_frame_equal(actual, expected)
+
+
+def test_a_log_without_amounts_has_a_summary_without_values():
+    log = pd.DataFrame(
+        {"customer": ["a", "a", "b"], "date": ["2020-01-01", "2020-01-02", "2020-01-02"]}
+    )
+    transactions = read_transactions(log)
+    summary = customers(transactions)
+    assert not transactions.has_amounts
+    assert summary.frequency.tolist() == [1, 0]
+    assert summary.monetary_value.dtype == np.float64
+    assert summary.monetary_value.isna().all()
+
+
+def test_small_repeat_purchases_survive_a_huge_first_one():
+    log = pd.DataFrame(
+        {
+            "customer": "a",
+            "date": ["2020-01-01", "2020-01-02", "2020-01-03"],
+            "amount": [1e17, 0.1, 0.3],
+        }
+    )
+    assert customers(read_transactions(log)).monetary_value[0] == pytest.approx(0.2, rel=1e-15)
+
+
+def test_the_segment_is_that_of_the_latest_row_and_the_largest_of_its_day():
+    log = pd.DataFrame(
+        {
+            "customer": "a",
+            "date": ["2020-01-01", "2020-01-03", "2020-01-03", "2020-01-02"],
+            "tier": ["gold", "iron", "silver", "tin"],
+        }
+    )
+    transactions = read_transactions(log, segment="tier")
+    states = summarise(transactions, [dt.date(2020, 1, day) for day in (1, 2, 3)])
+    assert states.order_by("landmark").to_pandas().segment.tolist() == ["gold", "tin", "silver"]
+
+
+def test_a_landmark_before_the_first_purchase_has_no_customers():
+    states = summarise(load_cdnow(sample=True), [dt.date(1996, 12, 31), dt.date(1997, 1, 1)])
+    assert set(states.to_pandas().landmark.astype(str)) == {"1997-01-01"}
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "message"),
+    [
+        ([], "at least one date"),
+        ([dt.date(1998, 7, 1)], "must not be after the observation end, 1998-06-30"),
+        ([dt.date(1998, 1, 1)] * 2, "landmarks must differ"),
+        (["tomorrow"], "must be a date such as"),
+    ],
+)
+def test_landmarks_that_make_no_sense_are_refused(landmarks, message):
+    with pytest.raises(InputError, match=message):
+        summarise(load_cdnow(sample=True), landmarks)
+
+
+def test_durations_count_calendar_days_across_leap_days():
+    day = dt.date
+    states = ibis.memtable(
+        {"first": [day(2020, 2, 28)], "last": [day(2020, 3, 1)], "landmark": [day(2021, 2, 28)]}
+    )
+    assert durations(states).select("recency", "T").to_pandas().values.tolist() == [[2.0, 366.0]]
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "postgres", "snowflake", "bigquery", "trino"])
+def test_the_query_can_be_written_for_other_engines(dialect):
+    table = ibis.table(
+        {"customer_id": "int64", "date": "date", "amount": "float64", "segment": "string"},
+        name="log",
+    )
+    end = dt.date(2020, 1, 1)
+    transactions = Transactions(table, Ledger(1), START, end, has_amounts=True, source="log")
+    sql = ibis.to_sql(durations(summarise(transactions, [dt.date(2019, 1, 1), end])), dialect)
+    # However many landmarks, the log itself appears once: no copy of it per landmark.
+    assert len(re.findall(r"FROM [`\"]?log", sql)) == 1
