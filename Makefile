@@ -7,9 +7,9 @@ JOBS   ?= 2
 ARGS   ?=
 
 BIN  := .venv/bin
+PEER := .venv-peer/.installed
 ENV  := .venv/.installed-
 NOTEBOOKS  := $(wildcard notebooks/*.py)
-BENCHMARKS := $(patsubst benchmarks/%.py,benchmarks.%,$(wildcard benchmarks/[a-z]*.py))
 
 # Another environment that the caller has active must not leak into this one.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -47,8 +47,14 @@ lint: $(ENV)test ## check style, format, types and the layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-bench: $(ENV)test ## run every benchmark
-	@set -e; for name in $(BENCHMARKS); do echo "$$name"; $(BIN)/python -m $$name; done
+bench: $(ENV)test $(if $(filter --no-peer,$(ARGS)),,$(PEER)) ## run every benchmark; ARGS=--full takes the full sizes
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+$(PEER): benchmarks/peer/requirements.txt
+	@echo "installing the peers that the benchmarks compare with in .venv-peer (a minute or two)"
+	@$(PYTHON) -m venv --clear .venv-peer
+	@.venv-peer/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
+	@touch $@
 
 notebooks: $(ENV)notebooks ## run the notebooks again, JOBS at a time, and keep what they print
 	@printf '%s\n' $(or $(NOTEBOOKS),$(error there is no notebooks/*.py)) | \
@@ -65,7 +71,7 @@ lock: ## pin the newest releases that work together in constraints.txt
 	mv constraints.txt.new constraints.txt && git --no-pager diff --stat -- constraints.txt
 
 clean: ## remove what the tasks made: environment, models, caches
-	rm -rf .venv models build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-peer models build dist *.egg-info .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name .git -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -type d -prune -exec rm -rf {} +
 
 # The environment. One file a set of packages says that it is installed; .whole names the folder

@@ -31,6 +31,8 @@ from scipy.special import betaln, expit, gammaln
 
 type Floats = NDArray[np.float64]
 
+NODES = 100  # of the quadrature over p
+
 
 class Dropout(StrEnum):
     """The purchases after which a customer may leave."""
@@ -74,7 +76,7 @@ def log_likelihood(
     x, t_x, T = _floats(frequency, recency, T)
     n = dropout.chances(x)
     still_alive = -(r + x) * np.log(alpha + T)
-    left_at_last = _log_leaving_odds(a, b, n) - (r + x) * np.log(alpha + t_x)
+    left_at_last = log_leaving_odds(a, b, n) - (r + x) * np.log(alpha + t_x)
     return cast(
         Floats,
         gammaln(r + x)
@@ -97,7 +99,7 @@ def probability_alive(
     r, alpha, a, b = parameters.r, parameters.alpha, parameters.a, parameters.b
     x, t_x, T = _floats(frequency, recency, T)
     silence = np.log1p((T - t_x) / (alpha + t_x))  # ln (α+T)/(α+t_x)
-    log_odds_gone = _log_leaving_odds(a, b, dropout.chances(x)) + (r + x) * silence
+    log_odds_gone = log_leaving_odds(a, b, dropout.chances(x)) + (r + x) * silence
     return cast(Floats, expit(-log_odds_gone))
 
 
@@ -151,6 +153,11 @@ def expected_purchases_if_alive(
     return cast(Floats, total)
 
 
+def log_leaving_odds(a: Floats, b: Floats, n: Floats) -> Floats:
+    """ln of 1{n>0} a/(b+n−1): minus infinity where there was no chance to leave."""
+    return np.where(n > 0, np.log(a / (b + np.maximum(n - 1, 0))), -np.inf)
+
+
 def leaving_quadrature(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     """Nodes p and weights, each (node, …), with sum of weight · g(p) ≈ E g(p), p ~ Beta(a, b).
 
@@ -160,16 +167,21 @@ def leaving_quadrature(a: Floats, b: Floats) -> tuple[Floats, Floats]:
     function is needed and nothing overflows. Relative error of expected purchases: below
     1e-11 for a ≥ 0.3 and b ≥ 0.5, 1e-7 at worst for a ≥ 0.02 and b ≥ 0.1.
     """
-    a, b = np.broadcast_arrays(a, b)
+    mode, width, first, last = quadrature_range(a, b)
+    s = first + (last - first) * np.linspace(0, 1, NODES).reshape(-1, *[1] * mode.ndim)
+    y = mode + width * np.sinh(s)
+    log_weight = np.log(np.cosh(s)) + a * _log_expit(y) + b * _log_expit(-y)
+    weight = np.exp(log_weight - log_weight.max(axis=0))
+    return np.maximum(expit(y), TINY), weight / weight.sum(axis=0)
+
+
+def quadrature_range(a: Floats, b: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Mode and width in y = mode + width · sinh s, and the first and last s of the quadrature."""
     mode = np.log(a) - np.log(b)
     width = np.sqrt(1 / a + 1 / b)
     first = -np.arcsinh((_TAIL / a + _SHOULDER) / width)
     last = np.arcsinh((_TAIL / b + np.maximum(-mode, 0.0) + _SHOULDER) / width)
-    s = first + (last - first) * np.linspace(0, 1, _NODES).reshape(-1, *[1] * a.ndim)
-    y = mode + width * np.sinh(s)
-    log_weight = np.log(np.cosh(s)) + a * _log_expit(y) + b * _log_expit(-y)
-    weight = np.exp(log_weight - log_weight.max(axis=0))
-    return np.maximum(expit(y), _TINY), weight / weight.sum(axis=0)
+    return mode, width, first, last
 
 
 def sample_purchases(
@@ -190,29 +202,23 @@ def sample_purchases(
     alive = probability_alive(parameters, x, recency, T, dropout)
     shape = np.broadcast_shapes(alive.shape, t.shape)
     rate = rng.gamma(parameters.r + x, size=shape) / (parameters.alpha + T)
-    # A conditional Beta draw may underflow to 0; the geometric draw needs p > 0, and at _TINY
+    # A conditional Beta draw may underflow to 0; the geometric draw needs p > 0, and at TINY
     # nobody leaves either.
-    p = np.maximum(rng.beta(parameters.a, parameters.b + dropout.chances(x), size=shape), _TINY)
+    p = np.maximum(rng.beta(parameters.a, parameters.b + dropout.chances(x), size=shape), TINY)
     wanted = rng.poisson(np.minimum(rate * t, _MAX_POISSON))
     until_leaving = _geometric(rng, p)
     return np.where(rng.random(shape) < alive, np.minimum(wanted, until_leaving), 0)
 
 
-_NODES = 100
 _TAIL = 38.0  # the weight beyond is e^-38 of its peak
 _SHOULDER = 4.0
-_TINY = 1e-200
+TINY = 1e-200
 _ALMOST_ONE = float(np.nextafter(1.0, 0.0))
 _MAX_POISSON = 1e18  # NumPy draws no larger ones
 
 
 def _floats(*values: ArrayLike) -> tuple[Floats, ...]:
     return tuple(np.asarray(value, dtype=float) for value in values)
-
-
-def _log_leaving_odds(a: Floats, b: Floats, n: Floats) -> Floats:
-    """ln of 1{n>0} a/(b+n−1): minus infinity where there was no chance to leave."""
-    return np.where(n > 0, np.log(a) - np.log(b + np.maximum(n - 1, 0)), -np.inf)
 
 
 def _log_expit(y: Floats) -> Floats:

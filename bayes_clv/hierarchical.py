@@ -14,8 +14,11 @@ import xarray as xr
 from ibis import ir
 
 from bayes_clv.bgnbd import Dropout
+from bayes_clv.coordinates import find_coordinates
+from bayes_clv.density import LogDensity
 from bayes_clv.diagnostics import diagnose
 from bayes_clv.errors import InputError
+from bayes_clv.kernel import Layout
 from bayes_clv.landmarks import (
     LandmarkTable,
     check_landmarks,
@@ -25,7 +28,7 @@ from bayes_clv.landmarks import (
 from bayes_clv.model import build_model
 from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.priors import Priors
-from bayes_clv.record import FitRecord
+from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.rfm import durations, summarise
 from bayes_clv.sampling import SamplerSettings, sample
 from bayes_clv.segments.estimators import COLUMNS, KMeansSegmenter
@@ -75,7 +78,7 @@ class HierarchicalBetaGeo:
         transactions: Transactions,
         *,
         draws: int = 1000,
-        tune: int = 1000,
+        tune: int = 300,
         chains: int = 4,
         seed: int = 0,
         progress: bool = False,
@@ -88,7 +91,8 @@ class HierarchicalBetaGeo:
         transactions
             From ``read_transactions``.
         draws, tune, chains, seed
-            NUTS: draws and tuning steps per chain.
+            NUTS: draws and tuning steps per chain. When the draws cannot be trusted, it samples
+            once more, with four times the tuning and smaller steps.
         progress
             Show a bar on standard error.
         on_stage
@@ -114,9 +118,9 @@ class HierarchicalBetaGeo:
         states = states.mutate(code=segment_code(rule, states))
         table = landmark_table(states)
         began = time.perf_counter()
-        tree = self._sample(table, rule, settings, progress)
+        tree, diagnostics, settings = self._sample(table, rule, settings, progress, on_stage)
         seconds = time.perf_counter() - began
-        on_stage("checking the posterior and comparing segments")
+        on_stage("comparing segments")
         record = FitRecord(
             source=transactions.source,
             start=transactions.start,
@@ -126,14 +130,14 @@ class HierarchicalBetaGeo:
             n_customers=_count(states.filter(states.landmark == ibis.literal(dates[-1]))),
             n_rows=len(table),
             priors=self.priors,
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            seed=seed,
+            draws=settings.draws,
+            tune=settings.tune,
+            chains=settings.chains,
+            seed=settings.seed,
             seconds=round(seconds, 3),
             versions={name: version(name) for name in _VERSIONS},
         )
-        posterior = Posterior(tree, rule, Dropout(self.dropout), record, diagnose(tree))
+        posterior = Posterior(tree, rule, Dropout(self.dropout), record, diagnostics)
         tree["segments"] = xr.DataTree(_comparison(posterior, states, dates[-1]))
         return posterior
 
@@ -165,10 +169,25 @@ class HierarchicalBetaGeo:
         return self.segmenter.rule_
 
     def _sample(
-        self, table: LandmarkTable, rule: SegmentRule, settings: SamplerSettings, progress: bool
-    ) -> xr.DataTree:
-        model = build_model(table, rule.names, self.priors, Dropout(self.dropout))
-        return sample(model, settings, progress=progress)
+        self,
+        table: LandmarkTable,
+        rule: SegmentRule,
+        settings: SamplerSettings,
+        progress: bool,
+        on_stage: Callable[[str], None],
+    ) -> tuple[xr.DataTree, Diagnostics, SamplerSettings]:
+        on_stage("looking for the posterior")
+        layout = Layout.of(table, len(rule.names), table.mean_T, Dropout(self.dropout))
+        model = build_model(layout, rule.names, self.priors)
+        density = LogDensity(layout, self.priors, find_coordinates(layout, self.priors))
+        tree = sample(model, density, settings, progress=progress)
+        diagnostics = diagnose(tree)
+        if not diagnostics.sound:
+            on_stage(f"sampling more carefully ({'; '.join(diagnostics.complaints)})")
+            settings = settings.more_careful()
+            tree = sample(model, density, settings, progress=progress)
+            diagnostics = diagnose(tree)
+        return tree, diagnostics, settings
 
 
 def _check_repeaters(states: ir.Table) -> None:

@@ -6,40 +6,53 @@ import numpy as np
 from numpy.typing import NDArray
 
 type Floats = NDArray[np.float64]
+type OfTime = Callable[[Floats], Floats]  # from (time,) to (time, draw)
 
-# Eight points per unit of ln(offset + T): relative error about 1e-12 for expected purchases.
-_POINTS_PER_UNIT = 8
-_MIN_POINTS = 24
+_ACCURACY = 1e-15
+_ANGLES = np.linspace(0.3, np.pi, 60, endpoint=False)
 
 
-def smooth_in_T(function: Callable[[Floats], Floats], T: Floats, offset: float) -> Floats:
-    """Return ``function(T)``, interpolated where that is cheaper.
+def smooth_in_T(function: OfTime, T: Floats, offset: float, power: float, reach: float) -> OfTime:
+    """Return ``function`` for the given times, interpolated where that is cheaper.
 
     Parameters
     ----------
     function
-        From ``(state, 1)`` times to ``(state, draw)`` values, analytic in ln(offset + T).
+        Analytic in T but for T ≤ −offset.
     T
-        ``(state, 1)``.
-    offset
-        Where the function's nearest singularity lies, at T = −offset.
+        ``(time,)`` at which it will be wanted.
+    offset, power, reach
+        Where z = offset + T has the complex angle θ, the function exceeds its values at angles up
+        to π/2 by a factor of (sin θ)^−power at most, and it falls no faster than 1/(z + reach).
+        That holds for 1 − (z/(z + c))^power with 0 ≤ c ≤ reach, and for means of it.
 
     Returns
     -------
-    ``(state, draw)``, by the polynomial through Chebyshev points in ln(offset + T) (Trefethen 2013,
-    Approximation Theory and Approximation Practice, chapters 2–8).
+    1/(z + reach) times a polynomial in ln z, through the function at Chebyshev points. Its error
+    falls like ρ^−n for n points, where ρ is the sum of the half-axes of an ellipse in which the
+    function is bounded (Trefethen 2013, Approximation Theory and Approximation Practice, chapters
+    2–8): here, of height θ.
     """
-    distinct, index = np.unique(T, return_inverse=True)
-    position = np.log(offset + distinct)
-    n = max(_MIN_POINTS, int(np.ceil(_POINTS_PER_UNIT * np.ptp(position))))
-    if len(distinct) <= n:
-        return function(distinct[:, None])[index.ravel()]
-    middle, half = (position[-1] + position[0]) / 2, (position[-1] - position[0]) / 2
+    times = np.unique(T)
+    first, last = np.log(offset + times[[0, -1]])
+    middle, half = (last + first) / 2, max((last - first) / 2, _ACCURACY)
+    growth = -power * np.log(np.sin(np.maximum(_ANGLES, np.pi / 2)))
+    n = int(np.ceil(np.min((growth - np.log(_ACCURACY)) / np.arcsinh(_ANGLES / half))))
+    if len(times) <= n:
+        at_times = function(times)
+        return lambda T: at_times[np.searchsorted(times, T)]
+
     degrees = np.arange(n)
     points = np.cos((2 * degrees + 1) * np.pi / (2 * n))
-    values = function((np.exp(middle + half * points) - offset)[:, None])
-    at_points = np.cos(degrees[:, None] * np.arccos(points))
-    at_T = np.cos(degrees[:, None] * np.arccos(np.clip((position - middle) / half, -1, 1)))
-    weights = 2 / n * at_T.T @ at_points - 1 / n
-    interpolated: Floats = weights @ values
-    return interpolated[index.ravel()]
+    z = np.exp(middle + half * points)
+    at_points = (z[:, None] + reach) * function(z - offset)
+    polynomials = np.cos(degrees[:, None] * np.arccos(points))
+
+    def interpolated(T: Floats) -> Floats:
+        z = (offset + T)[:, None]
+        position = np.clip((np.log(z) - middle) / half, -1, 1)
+        weights = 2 / n * np.cos(np.arccos(position) * degrees) @ polynomials - 1 / n
+        values: Floats = weights / (z + reach) @ at_points
+        return values
+
+    return interpolated

@@ -9,15 +9,15 @@ segment), and with L(t) = ln(α_s + t),
            + Σ_rows, n>0 w softplus(u),  u = ln a/(b+n−1) + (r+x)(L(T) − L(t_x))
 
 so a row costs one exponential and one logarithm, logarithms of times are taken once for each
-distinct time, and one-time buyers of BG/NBD cost nothing at all. :mod:`bayes_clv.likelihood` holds
-the plain form that this is tested against.
+distinct time, and one-time buyers of BG/NBD cost nothing at all. Rows of one (s, x) stand together
+and are worked off in blocks: gather their times, do the arithmetic in vector instructions, scatter
+the gradient. :mod:`bayes_clv.likelihood` holds the plain form that this is tested against.
 """
 
 import math
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
-import numba
 import numpy as np
 import pytensor.tensor as pt
 from numpy.typing import NDArray
@@ -27,11 +27,13 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 from bayes_clv.bgnbd import Dropout
+from bayes_clv.elementary import compiled, compiled_sums, exp_non_positive, log_positive
 from bayes_clv.landmarks import LandmarkTable
 
 type Tensor = Any  # a PyTensor variable: its own type hints know no arithmetic
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
+type Indices = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +42,21 @@ class Layout:
 
     Attributes
     ----------
+    time_unit
+        Days that the unit of ``time`` stands for.
     group_weight
         ``(group,)`` W_s.
     key_group, key_x, key_n, key_weight
         ``(key,)`` the distinct (s, x), n, and W_sx.
     time_group, time, time_weight, time_x
         ``(time,)`` the distinct (s, t) over both T and t_x, W_sT and X_sT.
-    row_key, row_T, row_recency, row_weight
-        ``(row,)`` indices into keys and times, and w, of the rows with n > 0.
+    row_start
+        ``(key + 1,)`` where the rows of each key start, and where the last ones end.
+    row_T, row_recency, row_weight
+        ``(row,)`` indices into times, and w, of the rows with n > 0, ordered by key.
     """
 
+    time_unit: float
     group_weight: Floats
     key_group: Ints
     key_x: Floats
@@ -59,39 +66,65 @@ class Layout:
     time: Floats
     time_weight: Floats
     time_x: Floats
-    row_key: Ints
-    row_T: Ints
-    row_recency: Ints
+    row_start: Ints
+    row_T: Indices
+    row_recency: Indices
     row_weight: Floats
+
+    @property
+    def n_segments(self) -> int:
+        """Segments with parameters of their own; 0 in a pooled model."""
+        return len(self.group_weight) - 1
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """All of them, in the order of the kernel's arguments."""
+        return tuple(getattr(self, field.name) for field in fields(self)[1:])
 
     @classmethod
     def of(cls, table: LandmarkTable, n_segments: int, time_unit: float, dropout: Dropout) -> Self:
-        """Arrange a table; times are divided by ``time_unit``."""
-        group, x, weight = table.segment + 1, table.frequency, table.weight
-        T, recency = table.T / time_unit, table.recency / time_unit
-        keys, row_key = np.unique(np.column_stack([group, x]), axis=0, return_inverse=True)
-        times, row_time = np.unique(
-            np.column_stack([np.tile(group, 2), np.concatenate([T, recency])]),
-            axis=0,
-            return_inverse=True,
-        )
-        row_T, row_recency = np.split(row_time.ravel(), 2)
-        rows = dropout.chances(x) > 0
+        """Arrange a table; times are divided by ``time_unit``.
+
+        With fewer than two segments everybody is the population, whatever code a row carries.
+        """
+        x, weight = table.frequency, table.weight
+        pooled = n_segments < 2
+        group = np.zeros(len(table), dtype=np.int64) if pooled else table.segment + 1
+        key_group, key_x, row_key = _distinct(group, x)
+        days = np.concatenate([table.T, table.recency])
+        time_group, time, row_time = _distinct(np.tile(group, 2), days)
+        row_T, row_recency = np.split(row_time, 2)
+        key_n = dropout.chances(key_x)
+        rows = _scattered_by_key(row_key, np.flatnonzero(key_n[row_key] > 0))
         return cls(
-            group_weight=np.bincount(group, weight, minlength=n_segments + 1),
-            key_group=keys[:, 0].astype(np.int64),
-            key_x=np.ascontiguousarray(keys[:, 1]),
-            key_n=dropout.chances(keys[:, 1]),
-            key_weight=np.bincount(row_key.ravel(), weight),
-            time_group=times[:, 0].astype(np.int64),
-            time=np.ascontiguousarray(times[:, 1]),
-            time_weight=np.bincount(row_T, weight, minlength=len(times)),
-            time_x=np.bincount(row_T, weight * x, minlength=len(times)),
-            row_key=row_key.ravel()[rows],
-            row_T=row_T[rows],
-            row_recency=row_recency[rows],
+            time_unit=time_unit,
+            group_weight=np.bincount(group, weight, minlength=1 if pooled else n_segments + 1),
+            key_group=key_group,
+            key_x=key_x,
+            key_n=key_n,
+            key_weight=np.bincount(row_key, weight),
+            time_group=time_group,
+            time=time / time_unit,
+            time_weight=np.bincount(row_T, weight, minlength=len(time)),
+            time_x=np.bincount(row_T, weight * x, minlength=len(time)),
+            row_start=np.searchsorted(row_key[rows], np.arange(len(key_x) + 1)),
+            row_T=row_T[rows].astype(np.int32),
+            row_recency=row_recency[rows].astype(np.int32),
             row_weight=weight[rows],
         )
+
+
+def _distinct(group: Ints, value: Floats) -> tuple[Ints, Floats, Ints]:
+    """Distinct (group, value), sorted, and each row's index into them."""
+    values, index = np.unique(value, return_inverse=True)
+    pairs, row = np.unique(group * len(values) + index, return_inverse=True)
+    return pairs // len(values), values[pairs % len(values)], row
+
+
+def _scattered_by_key(row_key: Ints, rows: Ints) -> Ints:
+    """Order rows by key, and at random within: neighbours that add to one sum wait in line."""
+    rows = np.random.default_rng(0).permutation(rows)
+    return rows[np.argsort(row_key[rows], kind="stable")]
 
 
 class LandmarkLogLikelihood(Op):  # type: ignore[misc]
@@ -110,7 +143,7 @@ class LandmarkLogLikelihood(Op):  # type: ignore[misc]
 
     def perform(self, node: Apply, inputs: list[Any], outputs: list[list[Any]]) -> None:
         """Evaluate outside Numba, for samplers that compile otherwise."""
-        for storage, value in zip(outputs, _value_and_gradient(*inputs), strict=True):
+        for storage, value in zip(outputs, value_and_gradient(*inputs), strict=True):
             storage[0] = np.asarray(value)
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
@@ -129,45 +162,55 @@ def fused_log_likelihood(
     parameters: tuple[Tensor, Tensor, Tensor, Tensor], layout: Layout
 ) -> Tensor:
     """Return the log-likelihood, a scalar, of r, α, a, b ``(group,)``."""
-    data = (getattr(layout, field.name) for field in fields(layout))
-    return LandmarkLogLikelihood()(*parameters, *data)[0]
+    return LandmarkLogLikelihood()(*parameters, *layout.arrays)[0]
 
 
-def log_likelihood_and_gradient(
-    r: Floats, alpha: Floats, a: Floats, b: Floats, layout: Layout
-) -> tuple[float, Floats, Floats, Floats, Floats]:
-    """Return the value and its gradient by r, α, a and b, each ``(group,)``, outside PyTensor."""
-    data = (getattr(layout, field.name) for field in fields(layout))
-    value, *gradient = _value_and_gradient(r, alpha, a, b, *data)
-    by_r, by_alpha, by_a, by_b = gradient
-    return float(value), by_r, by_alpha, by_a, by_b
+def value_and_slope(eta: Floats, layout: Layout) -> tuple[float, Floats]:
+    """Log-likelihood and its gradient by η, both of ``eta (group, component)``.
+
+    The components are those of :mod:`bayes_clv.priors`.
+    """
+    value, slope = eta_value_and_slope(eta, layout.arrays)
+    return value, slope
 
 
 @register_funcify_default_op_cache_key(LandmarkLogLikelihood)  # type: ignore[untyped-decorator]
 def _numba_funcify(op: LandmarkLogLikelihood, node: Apply, **kwargs: Any) -> tuple[Any, int]:
-    return _value_and_gradient, _KERNEL_VERSION
+    return value_and_gradient, _KERNEL_VERSION
 
 
-_KERNEL_VERSION = 1  # raise it when the kernel changes: compiled models are cached on disk
+_KERNEL_VERSION = 2  # raise it when the kernel changes: compiled models are cached on disk
 
 
-@numba.njit(error_model="numpy", cache=True)
-def _digamma(x: float) -> float:
-    """ψ(x) for x > 0: recurrence up to 10, then the asymptotic series (error below 1e-15)."""
-    shift = 0.0
-    while x < 10.0:
-        shift -= 1.0 / x
-        x += 1.0
-    f = 1.0 / (x * x)
-    series = f * (
+_BLOCK = 512  # rows whose intermediate results stay in the nearest cache
+
+
+@compiled
+def _log_gamma_and_digamma(z: float) -> tuple[float, float]:
+    """Ln Γ(z) and ψ(z), z > 0: recurrence to z ≥ 10, then Stirling's series (error below 1e-15)."""
+    product, slope = 1.0, 0.0  # z (z+1) …, and its derivative
+    while z < 10.0:
+        slope = slope * z + product
+        product *= z
+        z += 1.0
+    log_z, f = math.log(z), 1.0 / (z * z)
+    log_gamma_series = (
+        1 / 12
+        - f * (1 / 360 - f * (1 / 1260 - f * (1 / 1680 - f * (1 / 1188 - f * (691 / 360360)))))
+    ) / z
+    digamma_series = f * (
         1 / 12
         - f * (1 / 120 - f * (1 / 252 - f * (1 / 240 - f * (1 / 132 - f * (691 / 32760 - f / 12)))))
     )
-    return shift + math.log(x) - 0.5 / x - series
+    log_gamma = (z - 0.5) * log_z - z + _HALF_LOG_2_PI + log_gamma_series - math.log(product)
+    return log_gamma, log_z - 0.5 / z - digamma_series - slope / product
 
 
-@numba.njit(error_model="numpy", cache=True)
-def _value_and_gradient(
+_HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
+
+
+@compiled
+def value_and_gradient(
     r: Floats,
     alpha: Floats,
     a: Floats,
@@ -181,74 +224,112 @@ def _value_and_gradient(
     time: Floats,
     time_weight: Floats,
     time_x: Floats,
-    row_key: Ints,
-    row_T: Ints,
-    row_recency: Ints,
+    row_start: Ints,
+    row_T: Indices,
+    row_recency: Indices,
     row_weight: Floats,
 ) -> tuple[Any, Floats, Floats, Floats, Floats]:
+    """Log-likelihood and its gradient by r, α, a and b ``(group,)``, of the arrays of a layout."""
     value = 0.0
     by_r, by_alpha = np.zeros_like(r), np.zeros_like(r)
     by_a, by_b = np.zeros_like(r), np.zeros_like(r)
 
+    log_gamma_a, psi_a = np.empty_like(r), np.empty_like(r)
     for s in range(len(r)):
         w = group_weight[s]
-        value += w * (
-            r[s] * math.log(alpha[s])
-            - math.lgamma(r[s])
-            - math.lgamma(a[s])
-            - math.lgamma(b[s])
-            + math.lgamma(a[s] + b[s])
-        )
-        psi_ab = _digamma(a[s] + b[s])
-        by_r[s] += w * (math.log(alpha[s]) - _digamma(r[s]))
+        log_gamma_r, psi_r = _log_gamma_and_digamma(r[s])
+        log_gamma_a[s], psi_a[s] = _log_gamma_and_digamma(a[s])
+        log_gamma_b, psi_b = _log_gamma_and_digamma(b[s])
+        log_gamma_ab, psi_ab = _log_gamma_and_digamma(a[s] + b[s])
+        log_alpha = math.log(alpha[s])
+        value += w * (r[s] * log_alpha - log_gamma_r - log_gamma_a[s] - log_gamma_b + log_gamma_ab)
+        by_r[s] += w * (log_alpha - psi_r)
         by_alpha[s] += w * r[s] / alpha[s]
-        by_a[s] += w * (psi_ab - _digamma(a[s]))
-        by_b[s] += w * (psi_ab - _digamma(b[s]))
+        by_a[s] += w * (psi_ab - psi_a[s])
+        by_b[s] += w * (psi_ab - psi_b)
 
-    log_odds = np.empty_like(key_x)
     for k in range(len(key_x)):
-        s, n, w = key_group[k], key_n[k], key_weight[k]
-        shape, after, both = r[s] + key_x[k], b[s] + n, a[s] + b[s] + n
-        log_odds[k] = math.log(a[s] / (b[s] + (n - 1.0))) if n > 0 else 0.0
+        s, w = key_group[k], key_weight[k]
         if w != 0.0:
-            value += w * (
-                math.lgamma(shape) + math.lgamma(a[s]) + math.lgamma(after) - math.lgamma(both)
-            )
-            psi_both = _digamma(both)
-            by_r[s] += w * _digamma(shape)
-            by_a[s] += w * (_digamma(a[s]) - psi_both)
-            by_b[s] += w * (_digamma(after) - psi_both)
+            log_gamma_shape, psi_shape = _log_gamma_and_digamma(r[s] + key_x[k])
+            log_gamma_after, psi_after = _log_gamma_and_digamma(b[s] + key_n[k])
+            log_gamma_both, psi_both = _log_gamma_and_digamma(a[s] + b[s] + key_n[k])
+            value += w * (log_gamma_shape + log_gamma_a[s] + log_gamma_after - log_gamma_both)
+            by_r[s] += w * psi_shape
+            by_a[s] += w * (psi_a[s] - psi_both)
+            by_b[s] += w * (psi_after - psi_both)
 
-    log_time = np.empty_like(time)
-    by_log_time = np.empty_like(time)
+    log_time, by_log_time = np.empty_like(time), np.empty_like(time)
+    for k in range(len(time)):
+        log_time[k] = log_positive(alpha[time_group[k]] + time[k])
     for k in range(len(time)):
         s = time_group[k]
-        log_time[k] = math.log(alpha[s] + time[k])
         by_log_time[k] = -(r[s] * time_weight[k] + time_x[k])
         value += by_log_time[k] * log_time[k]
         by_r[s] -= time_weight[k] * log_time[k]
 
-    by_log_odds = np.zeros_like(key_x)
-    for i in range(len(row_weight)):
-        key, at_T, at_last, w = row_key[i], row_T[i], row_recency[i], row_weight[i]
-        s = key_group[key]
-        shape = r[s] + key_x[key]
-        silence = log_time[at_T] - log_time[at_last]
-        u = log_odds[key] + shape * silence
-        tail = math.exp(-abs(u))
-        value += w * (max(u, 0.0) + math.log(1.0 + tail))
-        gone = w * ((1.0 if u >= 0 else tail) / (1.0 + tail))  # w · P(not alive)
-        by_r[s] += gone * silence
-        by_log_time[at_T] += gone * shape
-        by_log_time[at_last] -= gone * shape
-        by_log_odds[key] += gone
+    silence, gone = np.empty(_BLOCK), np.empty(_BLOCK)  # L(T) − L(t_x);  w · P(not alive)
+    for k in range(len(key_x)):
+        s = key_group[k]
+        shape, earlier_chances = r[s] + key_x[k], b[s] + (key_n[k] - 1.0)
+        for start in range(row_start[k], row_start[k + 1], _BLOCK):
+            block = slice(start, min(start + _BLOCK, row_start[k + 1]))
+            at_T, at_last, weight = row_T[block], row_recency[block], row_weight[block]
+            for i in range(len(weight)):
+                silence[i] = log_time[at_T[i]] - log_time[at_last[i]]
+            log_odds = math.log(a[s] / earlier_chances)
+            softplus, any_gone, by_shape = _leaving(log_odds, shape, weight, silence, gone)
+            value += softplus
+            by_r[s] += by_shape
+            by_a[s] += any_gone / a[s]
+            by_b[s] -= any_gone / earlier_chances
+            for i in range(len(weight)):
+                by_log_time[at_T[i]] += gone[i] * shape
+                by_log_time[at_last[i]] -= gone[i] * shape
 
     for k in range(len(time)):
         s = time_group[k]
         by_alpha[s] += by_log_time[k] / (alpha[s] + time[k])
-    for k in range(len(key_x)):
-        s = key_group[k]
-        if key_n[k] > 0:
-            by_a[s] += by_log_odds[k] / a[s]
-            by_b[s] -= by_log_odds[k] / (b[s] + (key_n[k] - 1.0))
     return np.asarray(value), by_r, by_alpha, by_a, by_b
+
+
+@compiled_sums
+def _leaving(
+    log_odds: float, shape: float, weight: Floats, silence: Floats, gone: Floats
+) -> tuple[float, float, float]:
+    """Sums over a block of w softplus(u), w sigmoid(u), and w sigmoid(u) · silence.
+
+    u = log_odds + shape · silence; w sigmoid(u) of each row is left in ``gone``.
+    """
+    softplus, any_gone, by_shape = 0.0, 0.0, 0.0
+    for i in range(len(weight)):
+        u = log_odds + shape * silence[i]
+        tail = exp_non_positive(-abs(u))
+        softplus += weight[i] * (max(u, 0.0) + log_positive(1.0 + tail))
+        gone[i] = weight[i] * ((1.0 if u >= 0 else tail) / (1.0 + tail))
+        any_gone += gone[i]
+        by_shape += gone[i] * silence[i]
+    return softplus, any_gone, by_shape
+
+
+@compiled
+def eta_value_and_slope(eta, layout):  # type: ignore[no-untyped-def]
+    """``value_and_slope`` of the arrays of a layout, for compiled callers."""
+    r, alpha, a, b = parameters_of(eta)
+    value, by_r, by_alpha, by_a, by_b = value_and_gradient(r, alpha, a, b, *layout)
+    share = a / (a + b)
+    slope = np.empty_like(eta)
+    slope[:, 0] = -alpha * by_alpha
+    slope[:, 1] = r * by_r + alpha * by_alpha
+    slope[:, 2] = a * (1 - share) * by_a - b * share * by_b
+    slope[:, 3] = a * by_a + b * by_b
+    return value.item(), slope
+
+
+@compiled
+def parameters_of(eta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Turn η ``(group, component)`` into r, α, a, b; durations in units of the mean T."""
+    rate, shape, dropout, concentration = eta[:, 0], eta[:, 1], eta[:, 2], eta[:, 3]
+    total = np.exp(concentration)
+    a, b = total / (1 + np.exp(-dropout)), total / (1 + np.exp(dropout))
+    return np.exp(shape), np.exp(shape - rate), a, b

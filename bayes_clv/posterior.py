@@ -1,16 +1,18 @@
 """The posterior, and what it answers about customers and segments.
 
 A customer's answer depends on the state alone, so each distinct state is evaluated once, over all
-draws, a chunk of states at a time: memory is bounded whatever the number of customers.
+draws, a block of states at a time: memory is bounded whatever the number of customers. The compiled
+code for that is loaded when it is needed: who asks about one customer at a time, as the service
+does, gets by without.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import batched
 from os import PathLike, cpu_count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,16 +22,16 @@ from bayes_clv import bgnbd
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.comparison import MEASURES, SegmentComparison
 from bayes_clv.errors import InputError
-from bayes_clv.interpolation import smooth_in_T
 from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, Codes, ColumnRule, SegmentRule
 from bayes_clv.states import States
 from bayes_clv.strata import Floats, Stratum, distinct_states, strata
 
+if TYPE_CHECKING:
+    from bayes_clv.measures import Measure
+
 PARAMETERS = ("r", "alpha", "a", "b")
 COMPARISON_HORIZON = 90.0
-
-type Measure = Callable[[Parameters, Stratum], Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +108,18 @@ class Posterior:
         InputError
             On a row, a level or a segment name that cannot be right.
         """
-        return self._answers(customers, self._alive, level)
+        from bayes_clv.measures import probability_alive
+
+        return self._answers(customers, probability_alive(self.dropout), level)
 
     def probability_of_purchase(
         self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9
     ) -> pd.DataFrame:
         """Return the probability of buying within ``horizon`` days; as ``probability_alive``."""
-        return self._answers(customers, self._buys(_positive("horizon", horizon)), level)
+        from bayes_clv.measures import probability_of_purchase
+
+        measure = probability_of_purchase(_positive("horizon", horizon), self.dropout)
+        return self._answers(customers, measure, level)
 
     def expected_purchases(
         self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9
@@ -121,19 +128,25 @@ class Posterior:
 
         The interval is that of the *expectation*; ``sample_purchases`` gives the outcome's.
         """
-        return self._answers(customers, self._purchases(_positive("horizon", horizon)), level)
+        from bayes_clv.measures import expected_purchases
+
+        measure = expected_purchases(_positive("horizon", horizon), self.dropout)
+        return self._answers(customers, measure, level)
 
     def sample_purchases(
         self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9, seed: int = 0
     ) -> pd.DataFrame:
         """Draw what customers will *do* within ``horizon`` days, one outcome a posterior draw.
 
-        ``lower`` and ``upper`` bound the number of purchases itself, not its expectation.
+        ``lower`` and ``upper`` bound the number of purchases itself, not its expectation. They
+        depend on the seed and on the customer's own state, not on who else is asked about.
         """
+        from bayes_clv.measures import sample_purchases
+
         if seed < 0:
             raise InputError(f"seed must not be negative: {seed}")
-        outcome = self._outcome(_positive("horizon", horizon), seed)
-        return self._answers(customers, outcome, level)
+        measure = sample_purchases(_positive("horizon", horizon), self.dropout, seed)
+        return self._answers(customers, measure, level)
 
     def compare_segments(
         self,
@@ -189,31 +202,28 @@ class Posterior:
         ``customers (segment)`` and, for each of ``comparison.MEASURES``, ``(segment, sample)``;
         segments without customers are left out.
         """
-        measures = dict(
-            zip(MEASURES, (self._alive, self._buys(horizon), self._purchases(horizon)), strict=True)
-        )
+        from bayes_clv import measures
+
         codes = self._codes(states) if codes is None else codes
         index, distinct = distinct_states(codes, states)
         count = np.bincount(index, count, minlength=len(distinct.code))
         customers = np.bincount(distinct.code + 1, count, minlength=len(self.segment_names) + 1)
-        totals = {name: np.zeros((len(customers), self._n_draws)) for name in measures}
+        totals = np.zeros((len(MEASURES), len(customers), self._n_draws))
 
-        def add(stratum: Stratum) -> tuple[int, dict[str, Floats]]:
-            parameters, weight = self.parameters[stratum.code], count[stratum.rows]
-            return stratum.code + 1, {
-                name: weight @ measure(parameters, stratum) for name, measure in measures.items()
-            }
+        def add(stratum: Stratum) -> tuple[int, Floats]:
+            return stratum.code + 1, measures.totals(
+                self.parameters[stratum.code], stratum, count[stratum.rows], horizon, self.dropout
+            )
 
         for group, sums in _in_threads(add, strata(distinct)):
-            for name, values in sums.items():
-                totals[name][group] += values
+            totals[:, group] += sums
         present = np.flatnonzero(customers)
         names = np.array([POPULATION_NAME, *self.segment_names], dtype=object)[present]
         return xr.Dataset(
             {"customers": ("segment", customers[present].astype(np.int64))}
             | {
                 name: (("segment", "sample"), total[present] / customers[present, None])
-                for name, total in totals.items()
+                for name, total in zip(MEASURES, totals, strict=True)
             },
             coords={"segment": names.astype(str)},
             attrs={"horizon": float(horizon)},
@@ -237,16 +247,13 @@ class Posterior:
             When the level or the segment's name cannot be right. The state is the caller's to
             check: see :class:`bayes_clv.states.States`.
         """
-        lower, upper = _tails(level)
+        tails = _tails(level)
         code = self._code_of(segment) if segment is not None else None
         if code is None:
             state = (frequency, recency, T, np.nan if monetary_value is None else monetary_value)
             code = int(self.rule.assign(States(*(np.array([float(v)]) for v in state)))[0])
         draws = bgnbd.probability_alive(self.parameters[code], frequency, recency, T, self.dropout)
-        bounds = np.quantile(draws, (lower, upper))
-        return Answer(
-            float(draws.mean()), float(bounds[0]), float(bounds[1]), level, self._name_of(code)
-        )
+        return Answer(float(draws.mean()), *_quantiles(draws, tails), level, self._name_of(code))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model file; see :mod:`bayes_clv.artifact`."""
@@ -254,7 +261,9 @@ class Posterior:
 
         save_posterior(self, path)
 
-    def _answers(self, customers: pd.DataFrame, measure: Measure, level: float) -> pd.DataFrame:
+    def _answers(self, customers: pd.DataFrame, measure: "Measure", level: float) -> pd.DataFrame:
+        from bayes_clv.selection import mean_and_quantiles
+
         tails = _tails(level)
         states = States.from_frame(customers)
         codes = self._codes(states)
@@ -262,9 +271,9 @@ class Posterior:
         summary = np.empty((len(distinct.code), 3))
 
         def summarise(stratum: Stratum) -> None:
-            values = measure(self.parameters[stratum.code], stratum)
-            summary[stratum.rows, 0] = values.mean(axis=1)
-            summary[stratum.rows, 1:] = np.quantile(values, tails, axis=1).T
+            evaluate = measure(self.parameters[stratum.code], stratum)
+            for block in stratum.blocks():
+                summary[block.rows] = mean_and_quantiles(evaluate(block), tails)
 
         for _ in _in_threads(summarise, strata(distinct)):
             pass
@@ -280,45 +289,6 @@ class Posterior:
     @property
     def _n_draws(self) -> int:
         return int(self.parameters.r.shape[1])
-
-    def _alive(self, parameters: Parameters, stratum: Stratum) -> Floats:
-        return bgnbd.probability_alive(
-            parameters, stratum.frequency, stratum.recency, stratum.T, self.dropout
-        )
-
-    def _buys(self, horizon: float) -> Measure:
-        return lambda parameters, stratum: bgnbd.probability_of_purchase(
-            parameters, stratum.frequency, stratum.recency, stratum.T, horizon, self.dropout
-        )
-
-    def _purchases(self, horizon: float) -> Measure:
-        def measure(parameters: Parameters, stratum: Stratum) -> Floats:
-            # If alive, recency does not matter, and neighbouring T share their quadrature.
-            if_alive = smooth_in_T(
-                lambda T: bgnbd.expected_purchases_if_alive(
-                    parameters, stratum.frequency, T, horizon, self.dropout
-                ),
-                stratum.T,
-                offset=float(parameters.alpha.min()),
-            )
-            return self._alive(parameters, stratum) * if_alive
-
-        return measure
-
-    def _outcome(self, horizon: float, seed: int) -> Measure:
-        def measure(parameters: Parameters, stratum: Stratum) -> Floats:
-            rng = np.random.default_rng([seed, stratum.rows.start])
-            return bgnbd.sample_purchases(
-                rng,
-                parameters,
-                stratum.frequency,
-                stratum.recency,
-                stratum.T,
-                horizon,
-                self.dropout,
-            ).astype(float)
-
-        return measure
 
     def _codes(self, states: States) -> Codes:
         """Segment codes: by the caller's own names where given, else by the rule."""
@@ -345,21 +315,40 @@ class Posterior:
 
 
 def _in_threads[R](work: Callable[[Stratum], R], parts: list[Stratum]) -> Iterator[R]:
-    """NumPy releases the interpreter's lock, so threads use every core.
+    """Yield results in the order of the parts; the compiled code leaves threads every core.
 
-    A few parts at a time, so that results do not pile up.
+    Only so many parts are begun ahead, so that results do not pile up.
     """
+    begun: deque[Future[R]] = deque()
     with ThreadPoolExecutor(cpu_count()) as pool:
-        for some in batched(parts, _PARTS_AT_ONCE):
-            yield from pool.map(work, some)
+        for part in parts:
+            begun.append(pool.submit(work, part))
+            if len(begun) > _PARTS_AHEAD:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
 
 
-_PARTS_AT_ONCE = 64
+_PARTS_AHEAD = 64
 
 
 def _tails(level: float) -> tuple[float, float]:
     _check_level(level)
     return (1 - level) / 2, (1 + level) / 2
+
+
+def _quantiles(draws: Floats, tails: tuple[float, float]) -> tuple[float, float]:
+    """Return what ``numpy.quantile`` does, sooner: it has much to ask before it partitions."""
+    last = len(draws) - 1
+    positions = [probability * last for probability in tails]
+    below = [int(position) for position in positions]
+    above = [min(k + 1, last) for k in below]
+    ordered = np.partition(draws, below + above)
+    lower, upper = (
+        float(ordered[k] + (position - k) * (ordered[k_next] - ordered[k]))
+        for position, k, k_next in zip(positions, below, above, strict=True)
+    )
+    return lower, upper
 
 
 def _check_level(level: float) -> None:

@@ -1,14 +1,19 @@
 """NUTS by nutpie, with a progress bar on standard error."""
 
-from dataclasses import dataclass
-from typing import Any
+import os
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
+import numpy as np
 import nutpie
 import pymc as pm
 import xarray as xr
+from numpy.typing import NDArray
+from pytensor.compile.mode import Mode
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from bayes_clv.density import LogDensity
 from bayes_clv.errors import InputError
 
 _STATISTICS = (
@@ -21,8 +26,7 @@ _STATISTICS = (
     "n_steps",
     "step_size",
 )
-# Small steps: with few segments the posterior of τ has a narrow end near 0.
-_TARGET_ACCEPT = 0.95
+_SAME = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,36 +34,49 @@ class SamplerSettings:
     """How long to sample; draws and tuning steps are per chain."""
 
     draws: int = 1000
-    tune: int = 1000
+    tune: int = 300
     chains: int = 4
     seed: int = 0
+    target_accept: float = 0.8
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("tune", 50), ("chains", 2), ("seed", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}: {getattr(self, name)}")
 
+    def more_careful(self) -> Self:
+        """Tune four times as long, for smaller steps."""
+        return replace(self, tune=4 * self.tune, target_accept=0.95)
 
-def sample(model: pm.Model, settings: SamplerSettings, *, progress: bool = False) -> xr.DataTree:
+
+def sample(
+    model: pm.Model, density: LogDensity, settings: SamplerSettings, *, progress: bool = False
+) -> xr.DataTree:
     """Draw from the posterior; the same seed gives the same draws on the same machine.
+
+    Parameters
+    ----------
+    model, density
+        The model, and its log-density in the coordinates that NUTS moves in.
+    settings
+        How long.
+    progress
+        Show a bar on standard error.
 
     Returns
     -------
-    A DataTree with ``posterior`` and ``sample_stats``.
+    A DataTree with ``posterior``, the model's variables, and ``sample_stats``.
     """
+    check_density(model, density)
     with _Progress(settings, show=progress) as bar:
-        bar.describe("compiling the model")
-        compiled = nutpie.compile_pymc_model(model)
-        bar.describe("sampling")
-        # A low-rank mass matrix: r goes with α and a with b, which a diagonal cannot follow.
         tree = nutpie.sample(
-            compiled,
+            _for_nutpie(density),
             draws=settings.draws,
             tune=settings.tune,
             chains=settings.chains,
+            cores=min(settings.chains, os.cpu_count() or 1),
             seed=settings.seed,
-            adaptation="low_rank",
-            target_accept=_TARGET_ACCEPT,
+            target_accept=settings.target_accept,
             save_warmup=False,
             progress_bar=False,
             progress_callback=bar.update,
@@ -67,10 +84,61 @@ def sample(model: pm.Model, settings: SamplerSettings, *, progress: bool = False
     statistics = tree["sample_stats"].to_dataset()
     return xr.DataTree.from_dict(
         {
-            "posterior": tree["posterior"].to_dataset(),
+            "posterior": _posterior(model, density, tree["posterior"]["x"].to_numpy()),
             "sample_stats": statistics[[name for name in _STATISTICS if name in statistics]],
         }
     )
+
+
+def check_density(model: pm.Model, density: LogDensity) -> None:
+    """Hold the density against the model's graph at three points, before hours rest on it.
+
+    Raises
+    ------
+    RuntimeError
+        When they differ: a fault of this package.
+    """
+    log_posterior = model.compile_logp(jacobian=True, mode=Mode(linker="py", optimizer=None))
+    for seed in range(3):
+        x = density.start(seed)
+        at = density.variables(x)
+        point = {"mu": at.mu}
+        if density.n_segments:
+            point |= {"tau_log__": np.log(at.tau), "z": at.z}
+        expected = float(log_posterior(point)) + float(at.log_jacobian)
+        seen = density(x)[0]
+        if not abs(seen - expected) <= _SAME * (1 + abs(expected)):
+            raise RuntimeError(f"log-density {seen!r} differs from the PyMC model's {expected!r}")
+
+
+def _for_nutpie(density: LogDensity) -> Any:
+    return nutpie.compiled_pyfunc.from_pyfunc(
+        density.n_dim,
+        make_logp_fn=lambda: density,
+        make_expand_fn=lambda *seeds: lambda x: {"x": x},
+        expanded_dtypes=[np.dtype(np.float64)],
+        expanded_shapes=[(density.n_dim,)],
+        expanded_names=["x"],
+        make_initial_point_fn=density.start,
+    )
+
+
+def _posterior(model: pm.Model, density: LogDensity, x: NDArray[np.float64]) -> xr.Dataset:
+    """Name the model's variables at the coordinates ``x (chain, draw, n_dim)``."""
+    at = density.variables(x)
+    variables = {"mu": at.mu}
+    if density.n_segments:
+        variables |= {"tau": at.tau, "z": at.z}
+    for name in ("r", "alpha", "a", "b"):
+        unit = density.time_unit if name == "alpha" else 1.0
+        by_group = getattr(at.parameters, name) * unit
+        variables[f"{name}_population"] = by_group[..., 0]
+        variables[name] = by_group[..., 1:] if density.n_segments else by_group
+    dims = {name: model.named_vars_to_dims.get(name) or () for name in variables}
+    return xr.Dataset(
+        {name: (("chain", "draw", *dims[name]), values) for name, values in variables.items()},
+        coords={name: list(values) for name, values in model.coords.items()},
+    ).assign_coords(chain=np.arange(x.shape[0]), draw=np.arange(x.shape[1]))
 
 
 class _Progress:
@@ -88,7 +156,7 @@ class _Progress:
             disable=not show,
         )
         total = settings.chains * (settings.draws + settings.tune)
-        self._task = self._bar.add_task("", total=total, divergences="")
+        self._task = self._bar.add_task("sampling", total=total, divergences="")
 
     def __enter__(self) -> "_Progress":
         self._bar.start()
@@ -96,9 +164,6 @@ class _Progress:
 
     def __exit__(self, *error: object) -> None:
         self._bar.stop()
-
-    def describe(self, words: str) -> None:
-        self._bar.update(self._task, description=words)
 
     def update(self, chains: list[Any]) -> None:
         """Take nutpie's report; it comes from another thread, which Rich allows."""

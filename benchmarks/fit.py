@@ -1,139 +1,181 @@
-"""How long does a fit take, and what does it cost a draw? ``python -m benchmarks.fit [--json]``.
+"""How long does a fit take, and what does an effective draw cost? ``python -m benchmarks.fit``.
 
-Each case runs in its own process, so that peak memory and compilation are its own; what compilers
-keep on disk from earlier runs stays in use, so run twice and read the second.
-Time runs from transactions in memory to the posterior: summaries, segments, compilation, sampling,
-diagnostics and the comparison of segments; not the imports, nor reading the file. Peak memory is
-that of the whole process. ESS is the worst bulk ESS of all variables.
+Time runs from data in memory to the posterior. For us the data are transactions: summaries,
+segments, compilation, sampling, diagnostics and the comparison of segments are all in it. The peer,
+pymc-marketing with nutpie, is handed its customers ready summarised. Imports and files are out of
+it for both. What compilers keep on disk from earlier runs stays in use: run twice and read the
+second. ESS and R-hat are the worst of all variables, peak memory is the whole process's.
+
+The peer is fitted with our priors and, with ``--full``, with its own as well (durations in weeks,
+the unit that those are made for). That the two posteriors are one shows in the second table.
 """
 
-import argparse
 import json
-import multiprocessing as mp
-import os
-import resource
-import sys
+import math
 import time
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+import pandas as pd
 
-if TYPE_CHECKING:
-    from bayes_clv import HierarchicalBetaGeo
+from benchmarks import data, report
+from benchmarks.harness import Row, in_a_process, in_peer, say
+from benchmarks.report import Column, Report
 
-DRAWS, TUNE, CHAINS = 1000, 500, 4
+DRAWS, CHAINS = 1000, 4
+PARAMETERS = ("r", "alpha", "a", "b")
+
+COLUMNS = {
+    "name": Column("fit"),
+    "customers": Column("customers", ",d"),
+    "states": Column("states", ",d"),
+    "tune": Column("tuning", ",d"),
+    "seconds": Column("wall, s", ".1f"),
+    "sampling_seconds": Column("sampling, s", ".1f"),
+    "peak_mb": Column("peak, MB", ",.0f"),
+    "ess_bulk": Column("min ESS", ",.0f"),
+    "ess_per_second": Column("ESS/s", ",.1f"),
+    "r_hat": Column("R-hat", ".3f"),
+    "divergences": Column("diverg.", "d"),
+    "sound": Column("sound"),
+    "times_faster": Column("times faster", ".1f"),
+    "times_ess": Column("times ESS/s", ".1f"),
+}
 
 
 @dataclass(frozen=True)
 class Case:
     name: str
-    sample: bool
-    segments: int  # 0: pooled
-    landmarks: int
-
-    def estimator(self) -> "HierarchicalBetaGeo":
-        from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter
-
-        segmenter = KMeansSegmenter(self.segments) if self.segments else None
-        return HierarchicalBetaGeo(segmenter, landmarks=self.landmarks)
+    sample: bool = False
+    segments: int = 0  # 0: pooled
+    landmarks: int = 1
 
 
-CASES = (
-    Case("CDNOW 1/10 sample, pooled", sample=True, segments=0, landmarks=1),
-    Case("CDNOW, pooled", sample=False, segments=0, landmarks=1),
-    Case("CDNOW, 5 segments × 4 landmarks", sample=False, segments=5, landmarks=4),
-)
+SAMPLE = Case("CDNOW 1/10 sample, pooled", sample=True)
+POOLED = Case("CDNOW, pooled")
+SEGMENTED = Case("CDNOW, 5 segments × 4 landmarks", segments=5, landmarks=4)
 
 
-@dataclass(frozen=True)
-class Result:
-    name: str
-    customers: int
-    states: int
-    seconds: float
-    sampling_seconds: float
-    peak_mb: float
-    ess_bulk: float
-    ess_per_second: float
-    divergences: int
-    sound: bool
+def parser() -> ArgumentParser:
+    return report.parser(__doc__ or "")
 
 
-def measure(case: Case) -> Result:
-    """Fit once; to be run in a process of its own."""
-    from bayes_clv import load_cdnow
+def measure(arguments: Namespace) -> list[Report]:
+    rows = []
+    for case in (SAMPLE, POOLED, SEGMENTED):
+        say(f"fitting {case.name}")
+        rows.append(in_a_process(fit, case))
+    if not arguments.peer:
+        return [_fits(rows)]
+    peers = _fit_peer(rows[1]["customers"], with_its_own_priors=arguments.full)
+    same_priors = peers[0]
+    rows = [
+        row
+        if row["name"] == SAMPLE.name
+        else row
+        | {
+            "times_faster": same_priors["seconds"] / row["seconds"],
+            "times_ess": row["ess_per_second"] / same_priors["ess_per_second"],
+        }
+        for row in rows
+    ]
+    return [_fits(rows, peers), _agreement(rows[1], same_priors)]
 
-    estimator, transactions = case.estimator(), load_cdnow(sample=case.sample)
+
+def fit(case: Case) -> Row:
+    """Fit once."""
+    from arviz_stats import ess
+
+    from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, load_cdnow
+
+    segmenter = KMeansSegmenter(case.segments) if case.segments else None
+    estimator = HierarchicalBetaGeo(segmenter, landmarks=case.landmarks)
+    transactions = load_cdnow(sample=case.sample)
     began = time.perf_counter()
-    posterior = estimator.fit(transactions, draws=DRAWS, tune=TUNE, chains=CHAINS, seed=0)
+    posterior = estimator.fit(transactions, draws=DRAWS, chains=CHAINS, seed=0)
     seconds = time.perf_counter() - began
     verdict, record = posterior.diagnostics, posterior.record
-    return Result(
-        name=case.name,
-        customers=record.n_customers,
-        states=record.n_rows,
-        seconds=seconds,
-        sampling_seconds=record.seconds,
-        peak_mb=_peak_mb(),
-        ess_bulk=verdict.ess_bulk,
-        ess_per_second=verdict.ess_bulk / seconds,
-        divergences=verdict.divergences,
-        sound=verdict.sound,
-    )
+    names = [f"{name}_population" for name in PARAMETERS]
+    draws = posterior.tree["posterior"].to_dataset()[names]
+    effective = ess(draws, method="bulk")
+    return {
+        "name": case.name,
+        "customers": record.n_customers,
+        "states": record.n_rows,
+        "tune": record.tune,
+        "seconds": seconds,
+        "sampling_seconds": record.seconds,
+        "ess_bulk": verdict.ess_bulk,
+        "ess_per_second": verdict.ess_bulk / seconds,
+        "r_hat": verdict.r_hat,
+        "divergences": verdict.divergences,
+        "sound": "yes" if verdict.sound else "NO",
+        "parameters": {
+            short: [float(draws[name].mean()), float(draws[name].std() / effective[name] ** 0.5)]
+            for short, name in zip(PARAMETERS, names, strict=True)
+        },
+    }
 
 
-def _peak_mb() -> float:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes on Linux
+def _fit_peer(n_customers: int, *, with_its_own_priors: bool) -> list[Row]:
+    from bayes_clv import Priors
 
-
-def _in_a_process[R](work: Callable[[Case], R], case: Case) -> R:
-    with ProcessPoolExecutor(1, mp_context=mp.get_context("spawn")) as pool:
-        return pool.submit(work, case).result()
-
-
-def _table(results: list[Result]) -> Table:
-    table = Table(
-        title=f"{CHAINS} chains × ({TUNE} tuning + {DRAWS} draws), {os.cpu_count()} cores",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("fit", min_width=16)
-    for heading in ("customers", "wall, s", "peak, MB", "min ESS", "ESS/s", "diverg.", "sound"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for it in results:
-        table.add_row(
-            it.name,
-            f"{it.customers:,}",
-            f"{it.seconds:.1f}",
-            f"{it.peak_mb:,.0f}",
-            f"{it.ess_bulk:,.0f}",
-            f"{it.ess_per_second:.1f}",
-            f"{it.divergences}",
-            "yes" if it.sound else "NO",
+    with data.folder() as folder:
+        in_days, in_weeks = folder / "days.parquet", folder / "weeks.parquet"
+        in_a_process(data.write_cdnow, in_days)
+        customers = pd.read_parquet(in_days)
+        customers.assign(**{name: customers[name] / 7 for name in ("recency", "T")}).to_parquet(
+            in_weeks
         )
-    return table
+        ours = {name: (it["mean"], it["sd"]) for name, it in Priors().to_dict().items()}
+        # The unit of our priors is the mean T of those who were observed for a day or more.
+        ours["mean_T"] = float(customers.loc[customers["T"] > 0, "T"].mean())
+        runs = [("our priors", in_days, json.dumps(ours))]
+        if with_its_own_priors:
+            runs.append(("its own priors", in_weeks, "default"))
+        rows = []
+        for priors, path, config in runs:
+            say(f"fitting pymc-marketing with {priors}")
+            row = in_peer("fit", path, config)
+            name = f"pymc-marketing, pooled, {priors}"
+            rows.append(row | {"name": name, "customers": n_customers, "tune": 1000})
+    return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    as_json = parser.parse_args().json
-    results = []
-    for case in CASES:
-        print(f"fitting {case.name} …", file=sys.stderr)
-        results.append(_in_a_process(measure, case))
-    if as_json:
-        print(json.dumps([asdict(result) for result in results], indent=2))
-    else:
-        Console().print(_table(results))
+def _fits(rows: list[Row], peers: Sequence[Row] = ()) -> Report:
+    notes = [
+        "From data in memory to the posterior, compilation included. Worst bulk ESS and R-hat of "
+        "all variables."
+    ]
+    if peers:
+        notes.append(
+            f"Times faster, times ESS/s: against pymc-marketing {peers[0]['version']} with our "
+            "priors."
+        )
+    return Report(f"Fits of {CHAINS} chains × {DRAWS} draws", COLUMNS, [*rows, *peers], notes)
+
+
+def _agreement(ours: Row, peer: Row) -> Report:
+    rows = []
+    for name in PARAMETERS:
+        (mean, error), (peer_mean, peer_error) = ours["parameters"][name], peer["parameters"][name]
+        rows.append(
+            {
+                "name": name,
+                "ours": mean,
+                "peer": peer_mean,
+                "errors": (mean - peer_mean) / math.hypot(error, peer_error),
+            }
+        )
+    columns = {
+        "name": Column("posterior mean of"),
+        "ours": Column("ours", ".5f"),
+        "peer": Column("pymc-marketing", ".5f"),
+        "errors": Column("apart, Monte Carlo errors", "+.1f"),
+    }
+    return Report("The same posterior: CDNOW, pooled, the same priors (α in days)", columns, rows)
 
 
 if __name__ == "__main__":
-    main()
+    report.run("fit", parser().parse_args(), measure)

@@ -133,9 +133,11 @@ class KMeansRule:
     def standardise(self, states: States) -> NDArray[np.float64]:
         """Return ``(customer, feature)``, NaN where a feature is unknown."""
         columns = log_features(states)
-        matrix = np.column_stack([columns[name] for name in self.features])
-        standardised: NDArray[np.float64] = (matrix - np.array(self.location)) / self.scale
-        return standardised
+        standardised = [
+            (columns[name] - location) / scale
+            for name, location, scale in zip(self.features, self.location, self.scale, strict=True)
+        ]
+        return np.stack(standardised, axis=1)
 
     def assign(self, states: States) -> Codes:
         """Return the nearest centroid, the first of equals."""
@@ -153,9 +155,10 @@ def log_features(states: States) -> dict[str, NDArray[np.float64]]:
 
 def nearest(matrix: NDArray[np.float64], centroids: NDArray[np.float64]) -> Codes:
     """Index of the nearest centroid by the features that are known."""
-    distances = np.stack(
-        [np.nansum((matrix - centroid) ** 2, axis=1) for centroid in centroids], axis=1
-    )
+    distances = np.zeros((len(matrix), len(centroids)))
+    for feature, centre in zip(matrix.T, centroids.T, strict=True):
+        apart = (feature[:, None] - centre) ** 2
+        distances += np.where(np.isnan(apart), 0.0, apart)
     return np.argmin(distances, axis=1).astype(np.int64)
 
 

@@ -10,7 +10,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SAMPLERS = ("pymc", "pytensor", "nutpie", "arviz", "arviz_base", "arviz_stats", "arviz_plots")
+SAMPLERS = (
+    "pymc",
+    "pytensor",
+    "nutpie",
+    "numba",
+    "arviz",
+    "arviz_base",
+    "arviz_stats",
+    "arviz_plots",
+)
 DATA_SIDE = ("ibis", "duckdb", "sklearn", "matplotlib", "typer")
 
 MODULES = """

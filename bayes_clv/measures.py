@@ -1,0 +1,358 @@
+"""The measures of :mod:`bayes_clv.bgnbd` for many states and all draws at once, in vector code.
+
+Every measure is P(alive) times what happens if the customer is alive, and the latter needs no
+recency. So a measure looks at a stratum as a whole first, where its states share the quadrature
+over p and all that depends on T alone, and then evaluates one block of it after another.
+
+An outcome is drawn by inverting its distribution: purchases wanted are negative binomial, N; the
+one after which the customer leaves is beta-geometric, G; and with ρ = t/(α+T), k = r+x
+
+    P(outcome > m) = P(alive) P(N > m) P(G > m)
+    P(N = 0) = (1+ρ)^−k,   P(N = m) = P(N = m−1) (k+m−1)/m ρ/(1+ρ)
+    P(G > 0) = 1,          P(G > m) = P(G > m−1) (b+n+m−1)/(a+b+n+m−1)
+
+so one uniform number decides, most often at once, and no rate or leaving chance need be drawn
+(Johnson, Kemp & Kotz 2005, Univariate Discrete Distributions, chapters 5 and 6). The numbers come
+from SplitMix64 (Steele, Lea & Flood 2014, OOPSLA), keyed by seed and state: a state's outcomes do
+not depend on who else is asked about.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_clv import bgnbd
+from bayes_clv.bgnbd import TINY, Dropout, Parameters
+from bayes_clv.elementary import (
+    compiled,
+    compiled_sums,
+    exp_non_positive,
+    expm1,
+    log1p,
+    log_positive,
+)
+from bayes_clv.interpolation import OfTime, smooth_in_T
+from bayes_clv.strata import Stratum
+
+type Floats = NDArray[np.float64]
+type Ints = NDArray[np.int64]
+type OfBlock = Callable[[Stratum], Floats]  # to (state, draw)
+
+# Given the draws of its segment, what a stratum's customers do if alive, or do at all.
+type IfAlive = Callable[[Parameters, Stratum], OfTime]
+type Measure = Callable[[Parameters, Stratum], OfBlock]
+
+_FEW = 100.0  # expected purchases up to which inversion is the fastest way to draw them
+_MOST = 700.0  # ln odds of having left beyond which P(alive) is called 0
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def probability_alive(dropout: Dropout) -> Measure:
+    """As the function of this name in :mod:`bayes_clv.bgnbd`."""
+
+    def measure(parameters: Parameters, stratum: Stratum) -> OfBlock:
+        r, alpha, a, b = parameters.r, parameters.alpha, parameters.a, parameters.b
+        log_odds = bgnbd.log_leaving_odds(a, b, dropout.chances(stratum.frequency))
+        shape = r + stratum.frequency
+
+        def evaluate(block: Stratum) -> Floats:
+            values = np.empty((len(block.T), len(r)))
+            _alive(shape, alpha, log_odds, block.recency, block.T, values)
+            return values
+
+        return evaluate
+
+    return measure
+
+
+def purchase_if_alive(horizon: float) -> IfAlive:
+    """P(at least one purchase in (T, T + horizon]), given that the customer is alive."""
+
+    def if_alive(parameters: Parameters, stratum: Stratum) -> OfTime:
+        shape = parameters.r + stratum.frequency
+
+        def of_time(T: Floats) -> Floats:
+            values = np.empty((len(T), len(shape)))
+            _purchase_if_alive(shape, parameters.alpha, T, horizon, values)
+            return values
+
+        return of_time
+
+    return if_alive
+
+
+def expected_purchases_if_alive(horizon: float, dropout: Dropout) -> IfAlive:
+    """As the function of this name in :mod:`bayes_clv.bgnbd`."""
+
+    def if_alive(parameters: Parameters, stratum: Stratum) -> OfTime:
+        shape = parameters.r + stratum.frequency
+        a, b = parameters.a, parameters.b + dropout.chances(stratum.frequency)
+        p, weight = np.empty((2, bgnbd.NODES, len(a)))
+        _leaving_quadrature(a, b, *bgnbd.quadrature_range(a, b), p, weight)
+
+        def of_time(T: Floats) -> Floats:
+            values = np.zeros((len(T), len(shape)))
+            _expected_if_alive(shape, parameters.alpha, p, weight, T, horizon, values)
+            return values
+
+        return smooth_in_T(
+            of_time, stratum.T, float(parameters.alpha.min()), float(shape.max()), horizon
+        )
+
+    return if_alive
+
+
+def probability_of_purchase(horizon: float, dropout: Dropout) -> Measure:
+    """As the function of this name in :mod:`bayes_clv.bgnbd`."""
+    return _times(probability_alive(dropout), purchase_if_alive(horizon))
+
+
+def expected_purchases(horizon: float, dropout: Dropout) -> Measure:
+    """As the function of this name in :mod:`bayes_clv.bgnbd`, to a relative 1e-12."""
+    return _times(probability_alive(dropout), expected_purchases_if_alive(horizon, dropout))
+
+
+def sample_purchases(horizon: float, dropout: Dropout, seed: int) -> Measure:
+    """Outcomes, distributed as those of ``bgnbd.sample_purchases``, one for each draw."""
+    alive, purchase = probability_alive(dropout), purchase_if_alive(horizon)
+
+    def measure(parameters: Parameters, stratum: Stratum) -> OfBlock:
+        alive_of, purchase_of = alive(parameters, stratum), purchase(parameters, stratum)
+        shape, alpha = parameters.r + stratum.frequency, parameters.alpha
+        b = parameters.b + dropout.chances(stratum.frequency)
+
+        def evaluate(block: Stratum) -> Floats:
+            keys, outcomes = _keys(seed, block), alive_of(block)
+            T, index = _distinct(block.T)
+            few = horizon * shape.max() / (alpha.min() + block.T) <= _FEW
+            more = purchase_of(T)
+            _draw(keys, few, shape, alpha, parameters.a, b, T, index, horizon, more, outcomes)
+            for s in np.flatnonzero(~few):
+                outcomes[s] = bgnbd.sample_purchases(
+                    np.random.default_rng(int(keys[s])),
+                    parameters,
+                    block.frequency,
+                    block.recency[s],
+                    block.T[s],
+                    horizon,
+                    dropout,
+                )
+            return outcomes
+
+        return evaluate
+
+    return measure
+
+
+def totals(
+    parameters: Parameters, stratum: Stratum, count: Floats, horizon: float, dropout: Dropout
+) -> Floats:
+    """Sum P(alive), P(purchase) and expected purchases over the customers of a stratum.
+
+    Parameters
+    ----------
+    count
+        ``(state,)`` how many customers share each state.
+
+    Returns
+    -------
+    ``(3, draw)``
+    """
+    sums = np.zeros((3, len(parameters.r)))
+    alive = probability_alive(dropout)(parameters, stratum)
+    purchase = purchase_if_alive(horizon)(parameters, stratum)
+    expected = expected_purchases_if_alive(horizon, dropout)(parameters, stratum)
+    for block in stratum.blocks():
+        T, index = _distinct(block.T)
+        first = block.rows.start - stratum.rows.start
+        weight = count[first : first + len(index)]
+        _add(alive(block), purchase(T), expected(T), index, weight, sums)
+    return sums
+
+
+def _times(alive: Measure, if_alive: IfAlive) -> Measure:
+    """P(alive) times what happens if alive."""
+
+    def measure(parameters: Parameters, stratum: Stratum) -> OfBlock:
+        alive_of, of_time = alive(parameters, stratum), if_alive(parameters, stratum)
+
+        def evaluate(block: Stratum) -> Floats:
+            values = alive_of(block)
+            T, index = _distinct(block.T)
+            _multiply(values, of_time(T), index)
+            return values
+
+        return evaluate
+
+    return measure
+
+
+def _distinct(T: Floats) -> tuple[Floats, Ints]:
+    """Distinct values of sorted times, and where each time is among them."""
+    new = np.diff(T, prepend=-1.0) != 0
+    return T[new], np.cumsum(new) - 1
+
+
+def _keys(seed: int, block: Stratum) -> NDArray[np.uint64]:
+    """One key for each state."""
+    (first,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    columns = np.broadcast_arrays(block.frequency, block.recency, block.T)
+    bits = (np.stack(columns) + 0.0).view(np.uint64)  # −0 is 0
+    keys = np.full(len(block.T), first, dtype=np.uint64)
+    _stir(keys, bits)
+    return keys
+
+
+@compiled
+def _alive(
+    shape: Floats, alpha: Floats, log_odds: Floats, recency: Floats, T: Floats, values: Floats
+) -> None:
+    for s in range(len(T)):
+        t_x, idle = recency[s], T[s] - recency[s]
+        for d in range(len(shape)):
+            u = log_odds[d] + shape[d] * log1p(idle / (alpha[d] + t_x))  # ln odds of having left
+            size = abs(u)
+            small = exp_non_positive(-size) if size < _MOST else 0.0
+            values[s, d] = (small if u > 0 else 1.0) / (1.0 + small)
+
+
+@compiled
+def _purchase_if_alive(
+    shape: Floats, alpha: Floats, T: Floats, horizon: float, values: Floats
+) -> None:
+    for i in range(len(T)):
+        for d in range(len(shape)):
+            values[i, d] = -expm1(-shape[d] * log1p(horizon / (alpha[d] + T[i])))
+
+
+@compiled
+def _leaving_quadrature(
+    a: Floats,
+    b: Floats,
+    mode: Floats,
+    width: Floats,
+    first: Floats,
+    last: Floats,
+    p: Floats,
+    weight: Floats,
+) -> None:
+    """Fill in ``bgnbd.leaving_quadrature``, each weight divided by its p."""
+    most, total = np.full_like(a, -np.inf), np.zeros_like(a)
+    for j in range(len(p)):
+        for d in range(len(a)):
+            s = first[d] + (last[d] - first[d]) * (j / (len(p) - 1))
+            e = exp_non_positive(-abs(s))
+            y = mode[d] + width[d] * ((0.5 if s > 0 else -0.5) * (1.0 / e - e))
+            smaller = exp_non_positive(-abs(y))  # of the odds of p and of 1−p
+            log_larger = -log1p(smaller)
+            log_p, log_rest = min(y, 0.0) + log_larger, min(-y, 0.0) + log_larger
+            log_weight = log_positive(e + 1.0 / e) + a[d] * log_p + b[d] * log_rest
+            most[d] = max(most[d], log_weight)
+            weight[j, d] = log_weight
+            p[j, d] = max((1.0 if y > 0 else smaller) / (1.0 + smaller), TINY)
+    for j in range(len(p)):
+        for d in range(len(a)):
+            weight[j, d] = exp_non_positive(weight[j, d] - most[d])
+            total[d] += weight[j, d]
+    for j in range(len(p)):
+        for d in range(len(a)):
+            weight[j, d] /= total[d] * p[j, d]
+
+
+@compiled
+def _expected_if_alive(
+    shape: Floats,
+    alpha: Floats,
+    p: Floats,
+    weight: Floats,
+    T: Floats,
+    horizon: float,
+    values: Floats,
+) -> None:
+    reach = np.empty_like(shape)
+    for i in range(len(T)):
+        for d in range(len(shape)):
+            reach[d] = horizon / (alpha[d] + T[i])
+        for j in range(len(p)):
+            for d in range(len(shape)):
+                values[i, d] -= weight[j, d] * expm1(-shape[d] * log1p(p[j, d] * reach[d]))
+
+
+@compiled
+def _multiply(values: Floats, factors: Floats, index: Ints) -> None:
+    for s in range(len(index)):
+        factor = factors[index[s]]
+        for d in range(len(factor)):
+            values[s, d] *= factor[d]
+
+
+@compiled_sums
+def _add(
+    alive: Floats, first: Floats, second: Floats, index: Ints, weight: Floats, sums: Floats
+) -> None:
+    for s in range(len(index)):
+        i, w = index[s], weight[s]
+        for d in range(sums.shape[1]):
+            value = w * alive[s, d]
+            sums[0, d] += value
+            sums[1, d] += value * first[i, d]
+            sums[2, d] += value * second[i, d]
+
+
+@compiled
+def _draw(
+    keys: NDArray[np.uint64],
+    few: NDArray[np.bool_],
+    shape: Floats,
+    alpha: Floats,
+    a: Floats,
+    b: Floats,
+    T: Floats,
+    index: Ints,
+    horizon: float,
+    purchase: Floats,
+    values: Floats,
+) -> None:
+    """Turn P(alive) in ``values`` into outcomes, of the states with ``few``."""
+    for s in range(len(index)):
+        if not few[s]:
+            continue
+        i = index[s]
+        for d in range(len(shape)):
+            uniform, alive, more = _uniform(keys[s], d), values[s, d], purchase[i, d]  # P(N > m)
+            m = 0.0
+            if uniform < alive * more:
+                reach = horizon / (alpha[d] + T[i])
+                exactly, stays = (
+                    exp_non_positive(-shape[d] * log1p(reach)),
+                    1.0,
+                )  # N = m, G > m
+                while uniform < alive * more * stays and exactly > 0.0:
+                    m += 1.0
+                    exactly *= (shape[d] + (m - 1.0)) / m * (reach / (1.0 + reach))
+                    more -= exactly
+                    stays *= (b[d] + (m - 1.0)) / (a[d] + b[d] + (m - 1.0))
+            values[s, d] = m
+
+
+@compiled
+def _stir(keys: NDArray[np.uint64], bits: NDArray[np.uint64]) -> None:
+    """Work columns of bits, ``(column, state)``, into the keys."""
+    for column in bits:
+        for s in range(len(keys)):
+            keys[s] = _mixed(keys[s] ^ _mixed(column[s]))
+
+
+@compiled
+def _uniform(key: np.uint64, d: int) -> float:
+    """The d-th number of a key's sequence, uniform on (0, 1)."""
+    bits = _mixed(key + np.uint64(d + 1) * _GOLDEN) >> np.uint64(11)
+    return (np.float64(np.int64(bits)) + 0.5) * 2.0**-53
+
+
+@compiled
+def _mixed(bits: np.uint64) -> np.uint64:
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))

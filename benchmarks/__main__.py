@@ -1,0 +1,18 @@
+"""Every benchmark, one after the other: ``python -m benchmarks [--full] [--no-peer] [--write]``."""
+
+import sys
+
+from benchmarks import fit, growth, predict, report, scoring, summaries
+
+
+def main() -> None:
+    options = report.parser(__doc__ or "")
+    options.parse_args()  # only what they all understand
+    for module in (fit, growth, scoring, summaries, predict):
+        name = module.__name__.rpartition(".")[2]
+        print(f"{name}: {(module.__doc__ or '').split('?')[0]}?", file=sys.stderr)
+        report.run(name, module.parser().parse_args(), module.measure)
+
+
+if __name__ == "__main__":
+    main()

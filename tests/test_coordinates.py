@@ -1,0 +1,96 @@
+"""The modes and quadratics that the coordinates are made of."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.coordinates import Coordinates, _modes, find_coordinates
+from bayes_clv.kernel import Layout, value_and_slope
+from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.priors import Priors
+from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
+
+
+def arranged(table: LandmarkTable, n_segments: int = len(SEGMENTS)) -> Layout:
+    return Layout.of(table, n_segments, table.mean_T, Dropout.AFTER_REPEAT)
+
+
+@cache
+def found() -> tuple[LandmarkTable, Layout, Coordinates]:
+    table = real_looking_table()
+    layout = arranged(table)
+    return table, layout, find_coordinates(layout, PRIORS)
+
+
+def modes(layout: Layout) -> tuple[Floats, Floats, Floats]:
+    mean, sd, between = (column(PRIORS, name) for name in ("mean", "sd", "between"))
+    variance = np.vstack([sd**2, *[sd**2 + between**2] * layout.n_segments])
+    return _modes(layout, mean, variance), mean, variance
+
+
+def test_the_modes_are_those_of_each_group_under_its_marginal_prior() -> None:
+    _, layout, coordinates = found()
+    mode, mean, variance = modes(layout)
+    np.testing.assert_array_equal(coordinates.centre, mode[0])
+
+    def penalised(eta: Floats) -> float:
+        return value_and_slope(eta, layout)[0] - float(np.sum((eta - mean) ** 2 / variance) / 2)
+
+    slope = value_and_slope(mode, layout)[1] - (mode - mean) / variance
+    prior_slope = value_and_slope(np.tile(mean, (4, 1)), layout)[1]
+    assert np.abs(prior_slope).max() > 10, "the prior's mean must not be the mode already"
+    assert np.abs(slope).max() < 1e-3
+    rng = np.random.default_rng(11)
+    for _ in range(50):
+        assert penalised(mode + rng.normal(0, 0.1, mode.shape)) < penalised(mode)
+
+
+def test_near_its_mode_a_segments_log_likelihood_is_the_quadratic() -> None:
+    _, layout, coordinates = found()
+    mode, _, _ = modes(layout)
+    rng = np.random.default_rng(12)
+    moves = 0.02 * rng.standard_normal((20, len(SEGMENTS), 4))
+    at_mode = value_and_slope(mode, layout)[0]
+
+    def quadratic(eta: Floats) -> float:
+        bend = np.einsum("si,sij,sj->", eta, coordinates.precision, eta)
+        return float(np.sum(coordinates.linear * eta) - 0.5 * bend)
+
+    for move in moves:
+        eta = mode.copy()
+        eta[1:] += move
+        seen = value_and_slope(eta, layout)[0] - at_mode
+        said = quadratic(eta[1:]) - quadratic(mode[1:])
+        assert seen == pytest.approx(said, abs=0.05 * np.abs(move).max() ** 2 * 1000)
+        assert abs(seen) > 1e-3
+
+
+def test_a_segment_without_customers_says_nothing() -> None:
+    table, _, _ = found()
+    coordinates = find_coordinates(arranged(table, 4), PRIORS)
+    np.testing.assert_allclose(coordinates.precision[3], 0.0, atol=1e-9)
+    np.testing.assert_allclose(coordinates.linear[3], 0.0, atol=1e-9)
+
+
+def test_more_customers_pin_mu_down_until_the_segments_own_spread_is_left() -> None:
+    table, _, coordinates = found()
+    many = replace(table, weight=table.weight * 1000)
+    sure = find_coordinates(arranged(many), PRIORS)
+    spread = np.sqrt(np.diag(coordinates.scale @ coordinates.scale.T))
+    of_many = np.sqrt(np.diag(sure.scale @ sure.scale.T))
+    assert (of_many < spread / 5).all()
+    assert (np.linalg.eigvalsh(sure.precision[0]) > 100).all()
+
+
+@pytest.mark.parametrize("dropout", list(Dropout))
+def test_negative_weights_leave_no_negative_curvature(dropout: Dropout) -> None:
+    table = real_looking_table()
+    sign = np.where(np.arange(len(table)) % 3 == 0, -1.0, 1.0)
+    layout = Layout.of(replace(table, weight=sign), 3, 120.0, dropout)
+    coordinates = find_coordinates(layout, Priors())
+    for values in (coordinates.centre, coordinates.scale, coordinates.linear):
+        assert np.isfinite(values).all()
+    assert np.linalg.eigvalsh(coordinates.precision).min() > -1e-8

@@ -1,0 +1,160 @@
+"""The density that NUTS walks on: the PyMC model's, in other coordinates."""
+
+from dataclasses import replace
+
+import numpy as np
+import pymc as pm
+import pytensor
+import pytest
+from pytensor.compile.mode import Mode
+from scipy.stats import halfnorm, kstest, norm
+
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.coordinates import find_coordinates
+from bayes_clv.density import LogDensity
+from bayes_clv.kernel import Layout
+from bayes_clv.model import build_model
+from bayes_clv.priors import Priors
+from bayes_clv.sampling import SamplerSettings, check_density, sample
+from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
+
+PYTHON = Mode(linker="py", optimizer="fast_compile")
+NAMES = ("r", "alpha", "a", "b")
+
+
+def prepared(
+    *, segments: bool = True, negative: bool = False, dropout: Dropout = Dropout.AFTER_REPEAT
+) -> tuple[pm.Model, LogDensity]:
+    table = real_looking_table()
+    if negative:
+        table = replace(table, weight=np.where(np.arange(len(table)) % 5 == 0, -1.0, 1.0))
+    names = SEGMENTS if segments else ("everybody",)
+    layout = Layout.of(table, len(names), 200.0, dropout)
+    model = build_model(layout, names, PRIORS)
+    return model, LogDensity(layout, PRIORS, find_coordinates(layout, PRIORS))
+
+
+CASES = {
+    "segments": prepared(),
+    "pooled": prepared(segments=False),
+    "negative weights": prepared(negative=True),
+    "after any": prepared(dropout=Dropout.AFTER_ANY),
+}
+each_case = pytest.mark.parametrize(("model", "density"), CASES.values(), ids=CASES)
+
+
+def point(density: LogDensity, x: Floats) -> dict[str, Floats]:
+    at = density.variables(x)
+    pooled = {"mu": at.mu}
+    return pooled | {"tau_log__": np.log(at.tau), "z": at.z} if density.n_segments else pooled
+
+
+@each_case
+def test_value_and_gradient_are_those_of_the_model_and_the_jacobian(
+    model: pm.Model, density: LogDensity
+) -> None:
+    log_posterior = model.compile_logp(mode=PYTHON)
+    slopes = model.compile_dlogp(mode=PYTHON)
+    rng = np.random.default_rng(1)
+    for _ in range(10):
+        x = 1.5 * rng.standard_normal(density.n_dim)
+        value, gradient = density(x)
+        at = density.variables(x)
+        expected = float(log_posterior(point(density, x))) + at.log_jacobian
+        assert value == pytest.approx(expected, rel=1e-10)
+        # The chain rule through the change of coordinates, by central differences of the latter.
+        slope = slopes(point(density, x))
+        by_jacobian = np.empty(density.n_dim)
+        moved = np.empty((density.n_dim, len(slope)))
+        step = 1e-5
+        for i in range(density.n_dim):
+            ends = []
+            for sign in (1, -1):
+                y = x.copy()
+                y[i] += sign * step
+                flat = [np.ravel(part) for part in point(density, y).values()]
+                ends.append((np.concatenate(flat), density.variables(y).log_jacobian))
+            moved[i] = (ends[0][0] - ends[1][0]) / (2 * step)
+            by_jacobian[i] = (ends[0][1] - ends[1][1]) / (2 * step)
+        scale = np.abs(moved) @ np.abs(slope) + 1
+        np.testing.assert_allclose(
+            gradient / scale, (moved @ slope + by_jacobian) / scale, atol=1e-8
+        )
+
+
+@each_case
+def test_the_jacobian_is_the_determinant_of_the_change_of_coordinates(
+    model: pm.Model, density: LogDensity
+) -> None:
+    x = np.random.default_rng(2).standard_normal(density.n_dim)
+    step = 1e-6
+    columns = []
+    for i in range(density.n_dim):
+        move = np.zeros(density.n_dim)
+        move[i] = step
+        up, down = (
+            np.concatenate([np.ravel(part) for part in point(density, x + sign * move).values()])
+            for sign in (1, -1)
+        )
+        columns.append((up - down) / (2 * step))
+    _, expected = np.linalg.slogdet(np.array(columns))
+    assert density.variables(x).log_jacobian == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+@each_case
+def test_the_parameters_are_the_models_deterministics(model: pm.Model, density: LogDensity) -> None:
+    x = np.random.default_rng(3).standard_normal((2, 3, density.n_dim))
+    at = density.variables(x)
+    outputs = [model[f"{name}_population"] for name in NAMES] + [model[name] for name in NAMES]
+    values = model.replace_rvs_by_values(outputs)
+    run = pytensor.function(model.value_vars, values, mode=PYTHON)
+    order = [value.name for value in model.value_vars]
+    for index in np.ndindex(2, 3):
+        seen = run(*(point(density, x[index])[name] for name in order))
+        for which, name in enumerate(NAMES):
+            unit = density.time_unit if name == "alpha" else 1.0
+            groups = getattr(at.parameters, name)[index] * unit
+            np.testing.assert_allclose(groups[0], seen[which], rtol=1e-12)
+            own = groups[1:] if density.n_segments else groups
+            np.testing.assert_allclose(own, seen[4 + which], rtol=1e-12)
+
+
+def test_far_away_the_density_is_a_number_or_nothing_but_no_error() -> None:
+    _, density = CASES["segments"]
+    for reach in (5.0, 20.0, 100.0, 1e4, 1e300):
+        for sign in (1.0, -1.0):
+            value, gradient = density(np.full(density.n_dim, sign * reach))
+            assert value < 1e6 or np.isnan(value) or np.isinf(value)
+            assert gradient.shape == (density.n_dim,)
+
+
+def test_a_density_that_is_not_the_models_is_refused() -> None:
+    model, density = CASES["segments"]
+    check_density(model, density)
+    other, _ = CASES["after any"]
+    with pytest.raises(RuntimeError, match="differs from the PyMC model's"):
+        check_density(other, density)
+
+
+@pytest.mark.slow  # coordinates made for data do not suit the prior
+def test_without_data_the_sampler_draws_from_the_prior() -> None:
+    table = real_looking_table()
+    nothing = replace(table, weight=np.zeros(len(table)))
+    layout = Layout.of(nothing, len(SEGMENTS), 200.0, Dropout.AFTER_REPEAT)
+    # Coordinates made for data: they may not matter either.
+    coordinates = find_coordinates(Layout.of(table, 3, 200.0, Dropout.AFTER_REPEAT), Priors())
+    density = LogDensity(layout, PRIORS, coordinates)
+    model = build_model(layout, SEGMENTS, PRIORS)
+    settings = SamplerSettings(draws=2000, tune=500, chains=4, seed=1, target_accept=0.9)
+    draws = sample(model, density, settings)["posterior"].to_dataset()
+    mean, sd, between = (column(PRIORS, name) for name in ("mean", "sd", "between"))
+    for c in range(4):
+        for name, expected in (
+            ("mu", norm(mean[c], sd[c])),
+            ("tau", halfnorm(scale=between[c])),
+        ):
+            every_tenth = draws[name].to_numpy()[:, ::10, c].ravel()
+            assert kstest(every_tenth, expected.cdf).pvalue > 1e-4, (name, c)
+        for s in range(len(SEGMENTS)):
+            every_tenth = draws["z"].to_numpy()[:, ::10, s, c].ravel()
+            assert kstest(every_tenth, norm.cdf).pvalue > 1e-4, (s, c)

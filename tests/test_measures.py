@@ -1,0 +1,194 @@
+"""The compiled measures against the plain functions of bgnbd, and outcomes against their law."""
+
+from collections.abc import Callable
+
+import mpmath as mp
+import numpy as np
+import pytest
+from scipy.stats import chi2
+
+from bayes_clv import bgnbd, measures
+from bayes_clv.bgnbd import Dropout, Parameters
+from bayes_clv.strata import Stratum
+
+EXACT = 1e-12  # relative
+NEVER = 1e-300  # below it, P(alive) may be called 0
+HORIZON = 90.0
+
+both_rules = pytest.mark.parametrize("dropout", list(Dropout), ids=str)
+
+
+def draws_round(r: float, alpha: float, a: float, b: float, n: int = 40) -> Parameters:
+    """Draws that spread far more than those of a posterior do."""
+    rng = np.random.default_rng(243)
+    return Parameters(*(value * np.exp(rng.normal(0, 0.5, n)) for value in (r, alpha, a, b)))
+
+
+CDNOW = draws_round(0.243, 4.414 * 7, 0.793, 2.426)
+LOYAL = draws_round(1.5, 60.0, 0.05, 4.0)  # hardly anybody leaves
+FICKLE = draws_round(3.0, 5.0, 12.0, 1.5)
+
+
+def stratum_of(frequency: float, recency: np.ndarray, T: np.ndarray) -> Stratum:
+    return Stratum(slice(0, len(T)), 0, frequency, recency, T)
+
+
+def states_of(frequency: float, latest: float, n: int = 300) -> Stratum:
+    rng = np.random.default_rng(int(frequency) + 1)
+    T = np.sort(np.ceil(rng.uniform(0, latest, n)))
+    return stratum_of(frequency, np.floor(T * rng.random(n) ** 0.3) * (frequency > 0), T)
+
+
+def directly(
+    function: Callable[..., np.ndarray], parameters: Parameters, stratum: Stratum, *others: object
+) -> np.ndarray:
+    recency, T = stratum.recency[:, None], stratum.T[:, None]
+    return function(parameters, stratum.frequency, recency, T, *others)
+
+
+# The formulas
+
+
+@both_rules
+@pytest.mark.parametrize("latest", [40.0, 730.0, 20_000.0])
+@pytest.mark.parametrize("frequency", [0.0, 1.0, 7.0, 150.0, 5000.0])
+@pytest.mark.parametrize("parameters", [CDNOW, LOYAL, FICKLE], ids=["cdnow", "loyal", "fickle"])
+def test_every_measure_equals_the_plain_function(
+    parameters: Parameters, frequency: float, latest: float, dropout: Dropout
+) -> None:
+    stratum = states_of(frequency, latest)
+    for measure, function, others in (
+        (measures.probability_alive(dropout), bgnbd.probability_alive, ()),
+        (
+            measures.probability_of_purchase(HORIZON, dropout),
+            bgnbd.probability_of_purchase,
+            (HORIZON,),
+        ),
+        (measures.expected_purchases(HORIZON, dropout), bgnbd.expected_purchases, (HORIZON,)),
+    ):
+        got = measure(parameters, stratum)(stratum)
+        want = directly(function, parameters, stratum, *others, dropout)
+        np.testing.assert_allclose(got, want, rtol=EXACT, atol=NEVER)
+
+
+@pytest.mark.parametrize("horizon", [1e-6, 1.0, 3650.0])
+def test_any_horizon_will_do(horizon: float) -> None:
+    dropout, stratum = Dropout.AFTER_REPEAT, states_of(3.0, 730.0)
+    for name in ("probability_of_purchase", "expected_purchases"):
+        got = getattr(measures, name)(horizon, dropout)(CDNOW, stratum)(stratum)
+        want = directly(getattr(bgnbd, name), CDNOW, stratum, horizon, dropout)
+        np.testing.assert_allclose(got, want, rtol=EXACT, atol=NEVER)
+
+
+@both_rules
+def test_totals_are_sums_over_customers_draw_by_draw(dropout: Dropout) -> None:
+    stratum = states_of(2.0, 730.0)
+    count = np.random.default_rng(5).integers(1, 9, len(stratum.T)).astype(float)
+    got = measures.totals(CDNOW, stratum, count, HORIZON, dropout)
+    want = [
+        count @ directly(bgnbd.probability_alive, CDNOW, stratum, dropout),
+        count @ directly(bgnbd.probability_of_purchase, CDNOW, stratum, HORIZON, dropout),
+        count @ directly(bgnbd.expected_purchases, CDNOW, stratum, HORIZON, dropout),
+    ]
+    np.testing.assert_allclose(got, want, rtol=EXACT)
+
+
+# Outcomes
+
+
+def outcome_law(values: tuple[float, ...], state: tuple[float, ...], dropout: Dropout, most: int):
+    """P(outcome = 0, …, most, more), by integration over λ and p apart, in mpmath."""
+    r, alpha, a, b = (float(value) for value in values)
+    x, t_x, T = state
+    n = float(dropout.chances(x))
+    point = Parameters(*(np.array(value) for value in (r, alpha, a, b)))
+    alive = float(bgnbd.probability_alive(point, x, t_x, T, dropout))
+    k, rate = mp.mpf(r + x), mp.mpf(alpha + T)
+
+    def wants(m: int):  # Poisson(λ t) with λ ~ Gamma(k, rate)
+        return mp.quad(
+            lambda rate_of_buying: (
+                mp.exp(-rate_of_buying * HORIZON)
+                * (rate_of_buying * HORIZON) ** m
+                / mp.factorial(m)
+                * rate**k
+                * rate_of_buying ** (k - 1)
+                * mp.exp(-rate * rate_of_buying)
+                / mp.gamma(k)
+            ),
+            [0, 0.01, 0.1, 1, mp.inf],
+        )
+
+    def stays(m: int):  # E (1 − p)^m with p ~ Beta(a, b + n)
+        return mp.beta(a, b + n + m) / mp.beta(a, b + n)
+
+    above = [alive * float((1 - sum(map(wants, range(m + 1)))) * stays(m)) for m in range(most + 1)]
+    return -np.diff([1.0, *above, 0.0])
+
+
+@both_rules
+@pytest.mark.parametrize("state", [(0.0, 0.0, 50.0), (2.0, 60.0, 90.0), (9.0, 80.0, 85.0)])
+def test_outcomes_follow_their_law(state: tuple[float, ...], dropout: Dropout) -> None:
+    values, n, most = (0.6, 30.0, 0.8, 2.5), 400_000, 8
+    x, t_x, T = state
+    stratum = stratum_of(x, np.array([t_x]), np.array([T]))
+    parameters = Parameters(*(np.full(n, value) for value in values))
+    outcomes = measures.sample_purchases(HORIZON, dropout, seed=11)(parameters, stratum)(stratum)
+    seen = np.bincount(np.minimum(outcomes[0], most + 1).astype(int), minlength=most + 2)
+    expected = n * outcome_law(values, state, dropout, most)
+    assert expected.min() > 20
+    surprise = ((seen - expected) ** 2 / expected).sum()
+    assert chi2.sf(surprise, most + 1) > 1e-4
+
+
+@both_rules
+@pytest.mark.parametrize("horizon", [30.0, 2000.0])
+def test_very_frequent_buyers_outcomes_are_distributed_as_those_of_the_plain_function(
+    horizon: float, dropout: Dropout
+) -> None:
+    # Two purchases a day: within 30 days they are drawn by inversion, within 2,000 by their story.
+    state, n = (400.0, 199.0, 200.0), 20_000
+    parameters = Parameters(*(np.full(n, value) for value in (0.5, 5.0, 0.5, 60.0)))
+    stratum = stratum_of(state[0], np.array([state[1]]), np.array([state[2]]))
+    drawn = measures.sample_purchases(horizon, dropout, seed=3)(parameters, stratum)(stratum)[0]
+    rng = np.random.default_rng(4)
+    told = bgnbd.sample_purchases(rng, parameters, *state, horizon, dropout)
+    error = np.hypot(drawn.std(), told.std()) / np.sqrt(n)
+    assert abs(drawn.mean() - told.mean()) < 4 * error
+    for q in (0.1, 0.5, 0.9):
+        at = np.quantile(told, q)
+        assert abs(np.mean(drawn <= at) - np.mean(told <= at)) < 4 * np.sqrt(0.5 / n)
+
+
+def test_horizons_and_customers_beyond_measure_have_outcomes() -> None:
+    stratum = stratum_of(1e6, np.array([9e5, 1e6]), np.array([1e6, 1e6]))
+    for horizon in (1.0, 1e6, 1e12):
+        outcomes = measures.sample_purchases(horizon, Dropout.AFTER_ANY, 0)(CDNOW, stratum)(stratum)
+        assert np.isfinite(outcomes).all()
+        assert (outcomes >= 0).all()
+        assert (outcomes == np.round(outcomes)).all()
+
+
+def test_states_and_draws_have_outcomes_of_their_own() -> None:
+    stratum = states_of(4.0, 730.0, 40)
+    parameters = Parameters(*(np.full(5_000, value) for value in (2.0, 10.0, 0.3, 5.0)))
+    sample = measures.sample_purchases(HORIZON, Dropout.AFTER_REPEAT, 1)
+    outcomes = sample(parameters, stratum)(stratum)
+    _, first = np.unique(np.column_stack([stratum.T, stratum.recency]), axis=0, return_index=True)
+    apart = outcomes[first]
+    apart = apart[apart.std(axis=1) > 0.1]
+    assert len(apart) > 10
+    between_states = np.corrcoef(apart)[np.triu_indices(len(apart), 1)]
+    between_draws = [np.corrcoef(row[:-1], row[1:])[0, 1] for row in apart]
+    for correlations in (between_states, np.array(between_draws)):
+        assert np.abs(correlations).max() < 5 / np.sqrt(5_000)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**64, 10**40])
+def test_any_seed_gives_outcomes_and_the_same_again(seed: int) -> None:
+    stratum = states_of(4.0, 730.0, 40)
+    sample = measures.sample_purchases(HORIZON, Dropout.AFTER_REPEAT, seed)
+    first, again = sample(CDNOW, stratum)(stratum), sample(CDNOW, stratum)(stratum)
+    np.testing.assert_array_equal(first, again)
+    other = measures.sample_purchases(HORIZON, Dropout.AFTER_REPEAT, seed + 1)
+    assert (first != other(CDNOW, stratum)(stratum)).any()
