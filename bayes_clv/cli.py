@@ -82,7 +82,7 @@ def fit(
         Dropout, typer.Option(help="When customers may leave: BG/NBD or MBG/NBD.")
     ] = Dropout.AFTER_REPEAT,
     draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,
-    tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 300,
+    tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 200,
     chains: Annotated[int, typer.Option(help="Chains.")] = 4,
     seed: Annotated[int, typer.Option(help="Seed: the same gives the same.")] = 0,
     as_json: Json = False,

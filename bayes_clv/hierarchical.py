@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from ibis import ir
+from sklearn.base import clone
 
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.coordinates import find_coordinates
@@ -29,7 +30,7 @@ from bayes_clv.model import build_model
 from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.priors import Priors
 from bayes_clv.record import Diagnostics, FitRecord
-from bayes_clv.rfm import durations, summarise
+from bayes_clv.rfm import durations, sample_customers, summarise
 from bayes_clv.sampling import SamplerSettings, sample
 from bayes_clv.segments.estimators import COLUMNS, KMeansSegmenter
 from bayes_clv.segments.expressions import segment_code
@@ -49,6 +50,33 @@ class Segmenter(Protocol):
     def fit(self, X: pd.DataFrame) -> Any:
         """Learn from states."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What a fit knows before it samples.
+
+    Attributes
+    ----------
+    landmarks
+        Dates; the last one is the observation end.
+    rule
+        Which segment a state belongs to.
+    states
+        Customers at every landmark, with the code of their segment.
+    table
+        The landmark table.
+    """
+
+    landmarks: tuple[dt.date, ...]
+    rule: SegmentRule
+    states: ir.Table
+    table: LandmarkTable
+
+    @property
+    def at_end(self) -> ir.Table:
+        """Customers at the observation end."""
+        return self.states.filter(self.states.landmark == ibis.literal(self.landmarks[-1]))
 
 
 @dataclass(frozen=True)
@@ -78,7 +106,7 @@ class HierarchicalBetaGeo:
         transactions: Transactions,
         *,
         draws: int = 1000,
-        tune: int = 300,
+        tune: int = 200,
         chains: int = 4,
         seed: int = 0,
         progress: bool = False,
@@ -108,27 +136,19 @@ class HierarchicalBetaGeo:
             When the log cannot carry the model: no column of segments, nobody bought twice, ….
         """
         settings = SamplerSettings(draws, tune, chains, seed)
-        dates = self._landmark_dates(transactions)
-        on_stage("summarising customers")
-        states = durations(summarise(transactions, dates)).cache()
-        _check_repeaters(states)
-        on_stage("learning segments")
-        rule = self._learn(states, seed)
-        on_stage("building the landmark table")
-        states = states.mutate(code=segment_code(rule, states))
-        table = landmark_table(states)
+        data = self.prepare(transactions, seed=seed, on_stage=on_stage)
         began = time.perf_counter()
-        tree, diagnostics, settings = self._sample(table, rule, settings, progress, on_stage)
+        tree, diagnostics, settings = self._sample(data, settings, progress, on_stage)
         seconds = time.perf_counter() - began
         on_stage("comparing segments")
         record = FitRecord(
             source=transactions.source,
             start=transactions.start,
             end=transactions.end,
-            landmarks=dates,
+            landmarks=data.landmarks,
             ledger=transactions.ledger,
-            n_customers=_count(states.filter(states.landmark == ibis.literal(dates[-1]))),
-            n_rows=len(table),
+            n_customers=_count(data.at_end),
+            n_rows=len(data.table),
             priors=self.priors,
             draws=settings.draws,
             tune=settings.tune,
@@ -137,9 +157,27 @@ class HierarchicalBetaGeo:
             seconds=round(seconds, 3),
             versions={name: version(name) for name in _VERSIONS},
         )
-        posterior = Posterior(tree, rule, Dropout(self.dropout), record, diagnostics)
-        tree["segments"] = xr.DataTree(_comparison(posterior, states, dates[-1]))
+        posterior = Posterior(tree, data.rule, Dropout(self.dropout), record, diagnostics)
+        tree["segments"] = xr.DataTree(_comparison(posterior, data.at_end))
         return posterior
+
+    def prepare(
+        self,
+        transactions: Transactions,
+        *,
+        seed: int = 0,
+        on_stage: Callable[[str], None] = lambda words: None,
+    ) -> Prepared:
+        """Do what comes before sampling: summarise, learn segments, build the landmark table."""
+        landmarks = self._landmark_dates(transactions)
+        on_stage("summarising customers")
+        states = durations(summarise(transactions, landmarks)).cache()
+        _check_repeaters(states)
+        on_stage("learning segments")
+        rule = self._learn(states, seed)
+        on_stage("building the landmark table")
+        states = states.mutate(code=segment_code(rule, states))
+        return Prepared(landmarks, rule, states, landmark_table(states))
 
     def _landmark_dates(self, transactions: Transactions) -> tuple[dt.date, ...]:
         start, end = transactions.start, transactions.end
@@ -161,24 +199,22 @@ class HierarchicalBetaGeo:
             if (names == POPULATION_NAME).any():
                 raise InputError(f'"{POPULATION_NAME}" is not free as the name of a segment')
             return ColumnRule(tuple(map(str, names.dropna())))
-        frame = states.order_by("customer_id", "landmark").select(*COLUMNS).to_pandas()
-        if len(frame) > MAX_LEARNING_STATES:
-            chosen = np.random.default_rng(seed).choice(len(frame), MAX_LEARNING_STATES, False)
-            frame = frame.iloc[np.sort(chosen)]
-        self.segmenter.fit(frame)
-        return self.segmenter.rule_
+        some = sample_customers(states, MAX_LEARNING_STATES, seed)
+        frame = some.order_by("customer_id", "landmark").select(*COLUMNS).to_pandas()
+        learnt: SegmentRule = clone(self.segmenter).fit(frame).rule_
+        return learnt
 
     def _sample(
         self,
-        table: LandmarkTable,
-        rule: SegmentRule,
+        data: Prepared,
         settings: SamplerSettings,
         progress: bool,
         on_stage: Callable[[str], None],
     ) -> tuple[xr.DataTree, Diagnostics, SamplerSettings]:
         on_stage("looking for the posterior")
-        layout = Layout.of(table, len(rule.names), table.mean_T, Dropout(self.dropout))
-        model = build_model(layout, rule.names, self.priors)
+        names = data.rule.names
+        layout = Layout.of(data.table, len(names), data.table.mean_T, Dropout(self.dropout))
+        model = build_model(layout, names, self.priors)
         density = LogDensity(layout, self.priors, find_coordinates(layout, self.priors))
         tree = sample(model, density, settings, progress=progress)
         diagnostics = diagnose(tree)
@@ -198,10 +234,9 @@ def _check_repeaters(states: ir.Table) -> None:
         )
 
 
-def _comparison(posterior: Posterior, states: ir.Table, end: dt.date) -> xr.Dataset:
-    """Segments at the observation end, from the distinct states there."""
+def _comparison(posterior: Posterior, now: ir.Table) -> xr.Dataset:
+    """Segments today, from the distinct states."""
     keys = ("code", "frequency", "recency", "T")
-    now = states.filter(states.landmark == ibis.literal(end))
     frame = now.group_by(keys).aggregate(count=now.count()).order_by(keys).to_pandas()
     columns = {name: frame[name].to_numpy(dtype=float) for name in keys[1:]}
     unknown = np.full(len(frame), np.nan)

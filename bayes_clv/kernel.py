@@ -8,12 +8,14 @@ segment), and with L(t) = ln(α_s + t),
            − Σ_(s,T) (r W_sT + X_sT) L(T),   X_sT = Σ w x                     per distinct (s, T)
            + Σ_rows, n>0 w softplus(u),  u = ln a/(b+n−1) + (r+x)(L(T) − L(t_x))
 
-so a row costs one exponential and one logarithm, logarithms of times are taken once for each
-distinct time, and one-time buyers of BG/NBD cost nothing at all. Rows of one (s, x) stand together
-and are worked off in blocks: gather their times, do the arithmetic in vector instructions, scatter
-the gradient. :mod:`bayes_clv.likelihood` holds the plain form that this is tested against.
+so a row costs one exponential, logarithms of times are taken once for each distinct time, and
+one-time buyers of BG/NBD cost nothing at all. Rows of one (s, x) and one weight stand together and
+are worked off in blocks: gather their times, do the arithmetic in vector instructions, take the
+logarithm of the product of all 1 + e^−|u|, scatter the gradient. :mod:`bayes_clv.likelihood` holds
+the plain form that this is tested against.
 """
 
+import itertools
 import math
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -50,10 +52,12 @@ class Layout:
         ``(key,)`` the distinct (s, x), n, and W_sx.
     time_group, time, time_weight, time_x
         ``(time,)`` the distinct (s, t) over both T and t_x, W_sT and X_sT.
-    row_start
-        ``(key + 1,)`` where the rows of each key start, and where the last ones end.
-    row_T, row_recency, row_weight
-        ``(row,)`` indices into times, and w, of the rows with n > 0, ordered by key.
+    block_key, block_weight
+        ``(block,)`` index into keys, and w, that the rows of a block share.
+    block_start
+        ``(block + 1,)`` where the rows of each block start, and where the last ones end.
+    row_T, row_recency
+        ``(row,)`` indices into times of the rows with n > 0, block by block.
     """
 
     time_unit: float
@@ -66,10 +70,11 @@ class Layout:
     time: Floats
     time_weight: Floats
     time_x: Floats
-    row_start: Ints
+    block_key: Ints
+    block_weight: Floats
+    block_start: Ints
     row_T: Indices
     row_recency: Indices
-    row_weight: Floats
 
     @property
     def n_segments(self) -> int:
@@ -95,7 +100,8 @@ class Layout:
         time_group, time, row_time = _distinct(np.tile(group, 2), days)
         row_T, row_recency = np.split(row_time, 2)
         key_n = dropout.chances(key_x)
-        rows = _scattered_by_key(row_key, np.flatnonzero(key_n[row_key] > 0))
+        rows = _in_order(row_key, weight, np.flatnonzero(key_n[row_key] > 0))
+        starts = _block_starts(row_key[rows], weight[rows])
         return cls(
             time_unit=time_unit,
             group_weight=np.bincount(group, weight, minlength=1 if pooled else n_segments + 1),
@@ -107,10 +113,11 @@ class Layout:
             time=time / time_unit,
             time_weight=np.bincount(row_T, weight, minlength=len(time)),
             time_x=np.bincount(row_T, weight * x, minlength=len(time)),
-            row_start=np.searchsorted(row_key[rows], np.arange(len(key_x) + 1)),
+            block_key=row_key[rows][starts],
+            block_weight=weight[rows][starts],
+            block_start=np.append(starts, len(rows)),
             row_T=row_T[rows].astype(np.int32),
             row_recency=row_recency[rows].astype(np.int32),
-            row_weight=weight[rows],
         )
 
 
@@ -121,10 +128,18 @@ def _distinct(group: Ints, value: Floats) -> tuple[Ints, Floats, Ints]:
     return pairs // len(values), values[pairs % len(values)], row
 
 
-def _scattered_by_key(row_key: Ints, rows: Ints) -> Ints:
-    """Order rows by key, and at random within: neighbours that add to one sum wait in line."""
+def _in_order(row_key: Ints, weight: Floats, rows: Ints) -> Ints:
+    """Order rows by key and weight, and at random within: neighbours that add to one sum wait."""
     rows = np.random.default_rng(0).permutation(rows)
-    return rows[np.argsort(row_key[rows], kind="stable")]
+    return rows[np.lexsort([weight[rows], row_key[rows]])]
+
+
+def _block_starts(row_key: Ints, weight: Floats) -> Ints:
+    """Start a block where key or weight changes, and every ``_BLOCK`` rows."""
+    changes = np.flatnonzero((np.diff(row_key) != 0) | (np.diff(weight) != 0)) + 1
+    runs = np.concatenate([[0], changes, [len(row_key)]])
+    starts = [np.arange(first, last, _BLOCK) for first, last in itertools.pairwise(runs)]
+    return np.concatenate(starts).astype(np.int64)
 
 
 class LandmarkLogLikelihood(Op):  # type: ignore[misc]
@@ -179,10 +194,10 @@ def _numba_funcify(op: LandmarkLogLikelihood, node: Apply, **kwargs: Any) -> tup
     return value_and_gradient, _KERNEL_VERSION
 
 
-_KERNEL_VERSION = 2  # raise it when the kernel changes: compiled models are cached on disk
+_KERNEL_VERSION = 3  # raise it when the kernel changes: compiled models are cached on disk
 
 
-_BLOCK = 512  # rows whose intermediate results stay in the nearest cache
+_BLOCK = 512  # rows: intermediate results stay in the nearest cache, products below 2^1024
 
 
 @compiled
@@ -224,10 +239,11 @@ def value_and_gradient(
     time: Floats,
     time_weight: Floats,
     time_x: Floats,
-    row_start: Ints,
+    block_key: Ints,
+    block_weight: Floats,
+    block_start: Ints,
     row_T: Indices,
     row_recency: Indices,
-    row_weight: Floats,
 ) -> tuple[Any, Floats, Floats, Floats, Floats]:
     """Log-likelihood and its gradient by r, α, a and b ``(group,)``, of the arrays of a layout."""
     value = 0.0
@@ -268,24 +284,24 @@ def value_and_gradient(
         value += by_log_time[k] * log_time[k]
         by_r[s] -= time_weight[k] * log_time[k]
 
-    silence, gone = np.empty(_BLOCK), np.empty(_BLOCK)  # L(T) − L(t_x);  w · P(not alive)
-    for k in range(len(key_x)):
+    silence, gone = np.empty(_BLOCK), np.empty(_BLOCK)  # L(T) − L(t_x);  P(not alive)
+    for j in range(len(block_key)):
+        k, w = block_key[j], block_weight[j]
         s = key_group[k]
         shape, earlier_chances = r[s] + key_x[k], b[s] + (key_n[k] - 1.0)
-        for start in range(row_start[k], row_start[k + 1], _BLOCK):
-            block = slice(start, min(start + _BLOCK, row_start[k + 1]))
-            at_T, at_last, weight = row_T[block], row_recency[block], row_weight[block]
-            for i in range(len(weight)):
-                silence[i] = log_time[at_T[i]] - log_time[at_last[i]]
-            log_odds = math.log(a[s] / earlier_chances)
-            softplus, any_gone, by_shape = _leaving(log_odds, shape, weight, silence, gone)
-            value += softplus
-            by_r[s] += by_shape
-            by_a[s] += any_gone / a[s]
-            by_b[s] -= any_gone / earlier_chances
-            for i in range(len(weight)):
-                by_log_time[at_T[i]] += gone[i] * shape
-                by_log_time[at_last[i]] -= gone[i] * shape
+        block = slice(block_start[j], block_start[j + 1])
+        at_T, at_last = row_T[block], row_recency[block]
+        for i in range(len(at_T)):
+            silence[i] = log_time[at_T[i]] - log_time[at_last[i]]
+        log_odds = math.log(a[s] / earlier_chances)
+        softplus, any_gone, by_shape = _leaving(log_odds, shape, silence, gone, len(at_T))
+        value += w * softplus
+        by_r[s] += w * by_shape
+        by_a[s] += w * any_gone / a[s]
+        by_b[s] -= w * any_gone / earlier_chances
+        for i in range(len(at_T)):
+            by_log_time[at_T[i]] += gone[i] * (w * shape)
+            by_log_time[at_last[i]] -= gone[i] * (w * shape)
 
     for k in range(len(time)):
         s = time_group[k]
@@ -295,21 +311,22 @@ def value_and_gradient(
 
 @compiled_sums
 def _leaving(
-    log_odds: float, shape: float, weight: Floats, silence: Floats, gone: Floats
+    log_odds: float, shape: float, silence: Floats, gone: Floats, n: int
 ) -> tuple[float, float, float]:
-    """Sums over a block of w softplus(u), w sigmoid(u), and w sigmoid(u) · silence.
+    """Sums over ``n ≤ _BLOCK`` rows of softplus(u), sigmoid(u), and sigmoid(u) · silence.
 
-    u = log_odds + shape · silence; w sigmoid(u) of each row is left in ``gone``.
+    u = log_odds + shape · silence; each row's sigmoid(u) is left in ``gone``.
     """
-    softplus, any_gone, by_shape = 0.0, 0.0, 0.0
-    for i in range(len(weight)):
+    positive, product, any_gone, by_shape = 0.0, 1.0, 0.0, 0.0
+    for i in range(n):
         u = log_odds + shape * silence[i]
         tail = exp_non_positive(-abs(u))
-        softplus += weight[i] * (max(u, 0.0) + log_positive(1.0 + tail))
-        gone[i] = weight[i] * ((1.0 if u >= 0 else tail) / (1.0 + tail))
+        positive += max(u, 0.0)
+        product *= 1.0 + tail  # at most 2^_BLOCK, which is a float
+        gone[i] = (1.0 if u >= 0 else tail) / (1.0 + tail)
         any_gone += gone[i]
         by_shape += gone[i] * silence[i]
-    return softplus, any_gone, by_shape
+    return positive + math.log(product), any_gone, by_shape
 
 
 @compiled

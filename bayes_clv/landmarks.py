@@ -16,7 +16,6 @@ parameters everywhere the sum telescopes to the ordinary BG/NBD.
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import Any
 
 import ibis
 import numpy as np
@@ -86,33 +85,36 @@ def landmark_table(states: ir.Table) -> LandmarkTable:
     Parameters
     ----------
     states
-        customer_id, landmark, frequency, recency, T (days) and code, the segment at that landmark.
+        customer_id, landmark, frequency, recency, T (days) and code, the segment at that landmark;
+        whoever is there at one landmark is there at all later ones.
     """
     history = states.filter(states["T"] > 0)
-    by_customer = ibis.window(group_by="customer_id", order_by="landmark")
-    history = history.mutate(
-        chooser=history.code.lag().over(by_customer),
-        **{f"earlier_{name}": history[name].lag().over(by_customer) for name in _STATE},
-    )
-    reached = history.select(
-        segment=history.chooser.fill_null(POPULATION), weight=1, **_columns(history, "")
-    )
-    later = history.filter(history.chooser.notnull())
-    left = later.select(segment=later.chooser, weight=-1, **_columns(later, "earlier_"))
-    rows = ibis.union(reached, left)
+    rows = ibis.union(_reached(history), _left(history))
     keys = ("segment", *_STATE)
     table = rows.group_by(keys).aggregate(weight=rows.weight.sum())
-    frame = table.filter(table.weight != 0).order_by(keys).to_pandas()
-    if frame.empty:
+    columns = table.filter(table.weight != 0).order_by(keys).to_pyarrow()
+    if not len(columns):
         raise InputError("no customer was observed for a day or more: every T is 0")
-    return LandmarkTable(
-        segment=frame["segment"].to_numpy(dtype=np.int64),
-        **{name: frame[name].to_numpy(dtype=np.float64) for name in (*_STATE, "weight")},
-    )
+    return LandmarkTable(**{name: columns[name].to_numpy() for name in (*keys, "weight")})
 
 
 _STATE = ("frequency", "recency", "T")
 
 
-def _columns(table: ir.Table, prefix: str) -> dict[str, Any]:
-    return {name: table[prefix + name] for name in _STATE}
+def _reached(history: ir.Table) -> ir.Table:
+    """Every state, in the segment that was chosen at the landmark before."""
+    by_customer = ibis.window(group_by="customer_id", order_by="landmark")
+    chooser = history.code.lag().over(by_customer).fill_null(POPULATION)
+    return history.select(segment=chooser.cast("int64"), **_weighted(history, 1.0))
+
+
+def _left(history: ir.Table) -> ir.Table:
+    """Every state but the last, in the segment that it chooses."""
+    earlier = history.filter(history.landmark < history.landmark.max())
+    return earlier.select(segment=earlier.code.cast("int64"), **_weighted(earlier, -1.0))
+
+
+def _weighted(table: ir.Table, weight: float) -> dict[str, ir.Value]:
+    # Sums of float64 are exact here, and arrive as they are: engines widen sums of integers.
+    columns = {name: table[name].cast("float64") for name in _STATE}
+    return {**columns, "weight": ibis.literal(weight, "float64")}

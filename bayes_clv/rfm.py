@@ -16,6 +16,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 import pandas as pd
 
 from bayes_clv.errors import InputError
@@ -89,6 +90,40 @@ def customers(transactions: Transactions) -> pd.DataFrame:
     states = states.select(*(column for column in columns if column in states.columns))
     frame: pd.DataFrame = states.order_by("customer_id").to_pandas()
     return frame
+
+
+def sample_customers(states: ir.Table, n_states: int, seed: int) -> ir.Table:
+    """Keep every state of some customers, about `n_states` in all; everybody if there are fewer.
+
+    Customers are numbered in the order of their ids, and those are kept whose multiple of the
+    golden ratio has a fractional part in an interval that the seed shifts. Such a sample (Weyl
+    1916) is spread evenly over the ids, falls into step with no period in them, and is the same
+    on every engine that orders ids alike, which a hash or an engine's own sampling would not be.
+
+    Parameters
+    ----------
+    states
+        From `summarise`: customer_id, landmark and others.
+    n_states
+        How many states are wanted.
+    seed
+        Which customers are kept.
+    """
+    total = int(states.count().execute())
+    if total <= n_states:
+        return states
+    shift = int(np.random.default_rng(seed).integers(_CIRCLE))
+    everybody = states.filter(states.landmark == states.landmark.max())
+    numbered = everybody.select(
+        "customer_id", number=ibis.row_number().over(order_by=everybody.customer_id)
+    )
+    angle = (numbered.number * _GOLDEN + shift) % _CIRCLE
+    chosen = numbered.filter(angle < round(_CIRCLE * n_states / total))
+    return states.semi_join(chosen, "customer_id")
+
+
+# The golden ratio 0.618… in integers, whose arithmetic is exact on every engine.
+_CIRCLE, _GOLDEN = 2**30, 663_608_941
 
 
 def _landmarks(

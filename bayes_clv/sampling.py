@@ -27,6 +27,7 @@ _STATISTICS = (
     "step_size",
 )
 _SAME = 1e-9
+_INITIAL_STEP = 0.5  # all coordinates have about unit scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,10 @@ class SamplerSettings:
     """How long to sample; draws and tuning steps are per chain."""
 
     draws: int = 1000
-    tune: int = 300
+    tune: int = 200
     chains: int = 4
     seed: int = 0
-    target_accept: float = 0.8
+    target_accept: float = 0.7
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("tune", 50), ("chains", 2), ("seed", 0)):
@@ -77,6 +78,7 @@ def sample(
             cores=min(settings.chains, os.cpu_count() or 1),
             seed=settings.seed,
             target_accept=settings.target_accept,
+            initial_step=_INITIAL_STEP,
             save_warmup=False,
             progress_bar=False,
             progress_callback=bar.update,

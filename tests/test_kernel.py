@@ -230,6 +230,29 @@ def test_a_group_without_rows_has_no_say() -> None:
     assert [slope[-1] for slope in gradient] == [0.0] * 4
 
 
+def test_more_equal_rows_than_a_block_takes_are_all_counted() -> None:
+    rng = np.random.default_rng(15)
+    n = 3000
+    T = rng.uniform(10, 1000, n)
+    x, weight = rng.choice([1.0, 2.0], n), rng.choice([1.0, -2.0, 7.0], n, p=[0.9, 0.05, 0.05])
+    table = LandmarkTable(np.full(n, POPULATION), x, T * rng.uniform(0, 1, n), T, weight)
+    for dropout in Dropout:
+        case = Case(table, 0, dropout)
+        assert np.diff(case.layout.block_start).max() == 512
+        # As many as possible as likely to have left as not, where the product grows fastest.
+        for point in (*case.points(10, seed=16), np.array([[1e-9], [1.0], [1.0], [1.0]])):
+            value, *gradient = value_and_gradient(*point, *case.layout.arrays)
+            rows = case.rows(point)
+            assert abs(value - rows.sum()) <= SAME_NUMBER * np.abs(rows).sum()
+            step = 1e-6
+            for which in range(4):
+                up, down = (
+                    case.rows(point * (1 + sign * step * np.eye(4)[:, [which]])) for sign in (1, -1)
+                )
+                slopes = (up - down) / (2 * step * point[which, 0])
+                assert abs(gradient[which][0] - slopes.sum()) <= 1e-6 * np.abs(slopes).sum() + 1e-3
+
+
 def test_log_gamma_and_digamma_equal_scipys() -> None:
     x = np.concatenate(
         [np.geomspace(1e-6, 1e8, 4001), np.linspace(9, 11, 201), np.linspace(1.4, 1.5, 101)]

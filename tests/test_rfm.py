@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bayes_clv.datasets import load_cdnow
 from bayes_clv.errors import InputError
-from bayes_clv.rfm import customers, durations, summarise
+from bayes_clv.rfm import customers, durations, sample_customers, summarise
 from bayes_clv.transactions import Ledger, Transactions, read_transactions
 
 START = dt.date(2020, 2, 20)
@@ -232,6 +232,53 @@ def test_durations_count_calendar_days_across_leap_days():
         {"first": [day(2020, 2, 28)], "last": [day(2020, 3, 1)], "landmark": [day(2021, 2, 28)]}
     )
     assert durations(states).select("recency", "T").to_pandas().values.tolist() == [[2.0, 366.0]]
+
+
+def _keys(states: Any) -> list[tuple[Any, ...]]:
+    frame = states.select("customer_id", "landmark").to_pandas()
+    return sorted(frame.astype(str).itertuples(index=False, name=None))
+
+
+def _cdnow_states() -> Any:
+    return summarise(load_cdnow(), [dt.date.fromisoformat(day) for day in ENDS]).cache()
+
+
+def test_a_sample_holds_every_state_of_its_customers_and_about_as_many_as_asked_for():
+    states = _cdnow_states()
+    everything = _keys(states)
+    for wanted in (600, 7_000, 50_000):
+        kept = _keys(sample_customers(states, wanted, seed=4))
+        assert len(kept) == pytest.approx(wanted, rel=0.02, abs=6)
+        chosen = {customer for customer, _ in kept}
+        assert kept == [key for key in everything if key[0] in chosen]
+
+
+def test_a_sample_of_as_many_states_as_there_are_is_everybody():
+    states = _cdnow_states()
+    everything = _keys(states)
+    assert _keys(sample_customers(states, len(everything), seed=0)) == everything
+
+
+def test_a_sample_depends_on_the_seed_and_not_on_the_order_of_rows():
+    states = _cdnow_states()
+    first = _keys(sample_customers(states, 5_000, seed=1))
+    assert _keys(sample_customers(states, 5_000, seed=1)) == first
+    shuffled = ibis.memtable(states.to_pandas().sample(frac=1, random_state=2))
+    assert _keys(sample_customers(shuffled, 5_000, seed=1)) == [
+        (customer, f"{landmark[:10]}") for customer, landmark in first
+    ]
+    assert _keys(sample_customers(states, 5_000, seed=2)) != first
+
+
+@pytest.mark.parametrize("period", [2, 3, 4, 7, 10, 100])
+def test_a_sample_is_fair_to_every_residue_of_the_ids(period):
+    n, wanted = 100_000, 10_000
+    states = ibis.memtable({"customer_id": list(range(n)), "landmark": [START] * n})
+    kept = sample_customers(states, wanted, seed=3).to_pandas()["customer_id"]
+    assert len(kept) == pytest.approx(wanted, rel=0.01)
+    shares = np.bincount(kept % period, minlength=period) / len(kept)
+    np.testing.assert_allclose(shares, 1 / period, rtol=0.1)
+    np.testing.assert_allclose(np.histogram(kept, 50, (0, n))[0], wanted / 50, rtol=0.05)
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "postgres", "snowflake", "bigquery", "trino"])

@@ -311,6 +311,31 @@ def test_a_kmeans_centroid_is_the_mean_of_what_is_known_of_its_members() -> None
         np.testing.assert_allclose(np.array(centroid)[seen], expected, atol=1e-6)
 
 
+def test_kmeans_learns_the_same_from_everybody_twice_over() -> None:
+    customers = random_customers(1500, seed=13)
+    once = KMeansSegmenter(6).fit(customers).rule_
+    assert len(customers.drop_duplicates()) < len(customers)
+    twice = KMeansSegmenter(6).fit(pd.concat([customers, customers])).rule_
+    np.testing.assert_allclose(twice.centroids, once.centroids, atol=1e-8)
+    assert twice.names == once.names
+
+
+@pytest.mark.parametrize("n_segments", [2, 5, 9])
+def test_kmeans_stops_where_every_centroid_is_the_mean_of_the_states_nearest_to_it(
+    n_segments: int,
+) -> None:
+    customers = random_customers(3000, seed=14)
+    segmenter = KMeansSegmenter(n_segments).fit(customers)
+    z = segmenter.rule_.standardise(States.from_frame(customers))
+    assert np.isnan(z).any()
+    for code, centroid in enumerate(segmenter.rule_.centroids):
+        members = z[segmenter.labels_ == code]
+        assert len(members)
+        for feature, value in enumerate(centroid):
+            seen = members[np.isfinite(members[:, feature]), feature]
+            assert value == pytest.approx(seen.mean() if len(seen) else 0.0, abs=1e-8)
+
+
 def test_kmeans_with_one_seed_learns_one_rule() -> None:
     customers = random_customers(1500, seed=8)
     rules = {KMeansSegmenter(7, random_state=3).fit(customers).rule_ for _ in range(3)}

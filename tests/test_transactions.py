@@ -1,5 +1,8 @@
 import datetime as dt
+import gc
 import inspect
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ import pandas as pd
 import pytest
 
 from bayes_clv.errors import InputError
+from bayes_clv.rfm import summarise
 from bayes_clv.transactions import Ledger, read_transactions
+from bayes_clv.transactions.sources import MEMORY, connect
 
 RETAILER = (
     Path(__file__).resolve().parents[2] / "shared" / "data" / "online_retail_II_2009_2010.parquet"
@@ -591,3 +596,66 @@ def test_a_password_in_a_url_is_not_repeated():
     with pytest.raises(InputError) as refusal:
         read_transactions("warehouse://ana:s3cret@host/x", table="t")
     assert "s3cret" not in str(refusal.value)
+
+
+# ---- DuckDB's share of the machine
+
+
+def _setting(connection: Any, name: str) -> Any:
+    """A setting of DuckDB, sizes in bytes."""
+    function = "parse_formatted_bytes" if name == "memory_limit" else ""
+    query = f"SELECT {function}(current_setting('{name}'))"
+    return connection.con.execute(query).fetchone()[0]
+
+
+def test_duckdb_takes_half_of_what_it_would_and_four_gigabytes_at_most(monkeypatch):
+    monkeypatch.delenv(MEMORY, raising=False)
+    usual = _setting(ibis.duckdb.connect(), "memory_limit")
+    # DuckDB prints sizes with one decimal.
+    assert _setting(connect(), "memory_limit") == pytest.approx(min(usual / 2, 4e9), rel=0.05)
+
+
+def test_the_environment_sets_the_share_of_memory(monkeypatch):
+    monkeypatch.setenv(MEMORY, "1GB")
+    assert _setting(connect(), "memory_limit") == pytest.approx(1e9, rel=0.001)
+    monkeypatch.setenv(MEMORY, "a lot")
+    with pytest.raises(InputError, match=r"^BAYES_CLV_MEMORY must be an amount .*'a lot'$"):
+        read_transactions(SHOP)
+
+
+def test_what_memory_does_not_hold_lies_in_a_private_folder_that_goes_with_the_log(monkeypatch):
+    monkeypatch.setenv(MEMORY, "50MB")
+    connection, other = connect(), connect()
+    overflow = Path(_setting(connection, "temp_directory"))
+    assert overflow != Path(_setting(other, "temp_directory"))
+    assert stat.S_IMODE(overflow.stat().st_mode) == stat.S_IRWXU
+    assert os.listdir(overflow) == []
+    connection.con.execute("CREATE TABLE log AS SELECT range, random() AS x FROM range(5_000_000)")
+    assert os.listdir(overflow)
+    assert connection.con.execute("SELECT count(*), sum(range) FROM log").fetchone() == (
+        5_000_000,
+        5_000_000 * 4_999_999 // 2,
+    )
+    del connection
+    gc.collect()
+    assert not overflow.exists()
+
+
+def test_a_log_is_summarised_alike_in_little_memory(monkeypatch, tmp_path):
+    rng = np.random.default_rng(5)
+    n = 1_500_000
+    days = np.datetime64("2020-01-01") + rng.integers(0, 700, n)
+    log = pd.DataFrame({"customer": rng.integers(0, 400_000, n), "date": days, "amount": 0.25})
+    log.to_parquet(tmp_path / "log.parquet")
+    summaries = []
+    for memory in ("2GB", "70MB"):
+        monkeypatch.setenv(MEMORY, memory)
+        transactions = read_transactions(tmp_path / "log.parquet")
+        states = summarise(transactions).cache()
+        frame = states.order_by("customer_id").to_pandas()
+        summaries.append(frame)
+        assert transactions.ledger == Ledger(n)
+    pd.testing.assert_frame_equal(*summaries)
+    firsts = log.groupby("customer")["date"].agg(["min", "max", "nunique"])
+    assert (frame["frequency"].to_numpy() == firsts["nunique"].to_numpy() - 1).all()
+    assert (frame["first"].to_numpy().astype("M8[D]") == firsts["min"].to_numpy()).all()

@@ -14,10 +14,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClusterMixin
 from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits
 
 from bayes_clv.errors import InputError
 from bayes_clv.segments.naming import centroid_names
-from bayes_clv.segments.rules import KMeansRule, RFMRule, SegmentRule, log_features, nearest
+from bayes_clv.segments.rules import KMeansRule, RFMRule, SegmentRule, log_features
 from bayes_clv.states import States, check_columns
 
 COLUMNS = ("frequency", "recency", "T", "monetary_value")
@@ -121,9 +122,10 @@ class KMeansSegmenter(_Segmenter):
         location = np.nanmean(matrix, axis=0)
         scale = np.nanstd(matrix, axis=0)
         scale = np.where(scale > 0, scale, 1.0)
-        standardised = (matrix - location) / scale
-        self._check_k(standardised)
-        centroids = self._centroids(standardised)
+        # Steps of a millisecond: threads would spend them waiting for each other, thirty times as
+        # long where another process holds a core, and add up in any order.
+        with threadpool_limits(1):
+            centroids = self._centroids(*_distinct((matrix - location) / scale))
         natural = dict(zip(features, (centroids * scale + location).T, strict=True))
         order, names = centroid_names(natural, columns)
         return KMeansRule(
@@ -134,44 +136,50 @@ class KMeansSegmenter(_Segmenter):
             centroids=tuple(_rounded(row) for row in centroids[order]),
         )
 
-    def _check_k(self, standardised: NDArray[np.float64]) -> None:
+    def _check_k(self, distinct: int) -> None:
         if self.n_segments < 1:
             raise InputError(f"n_segments must be at least 1: {self.n_segments}")
-        distinct = len(np.unique(standardised, axis=0, equal_nan=True))
         if self.n_segments > distinct:
             raise InputError(
                 f"n_segments must not exceed the number of distinct states, {distinct}: "
                 f"{self.n_segments}"
             )
 
-    def _centroids(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Lloyd's steps over what is known, from k-means with means filled in, until none moves."""
+    def _centroids(
+        self, matrix: NDArray[np.float64], weight: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Lloyd's steps over what is known, from k-means with means filled in, until none moves.
+
+        `matrix` holds distinct states ``(state, feature)``, `weight` how often each occurs.
+        """
+        self._check_k(len(matrix))
+        kmeans = KMeans(self.n_segments, n_init=_STARTS, random_state=self.random_state)
         unknown = np.isnan(matrix)
         filled = np.where(unknown, 0.0, matrix)  # the mean, after standardising
-        kmeans = KMeans(self.n_segments, n_init=4, random_state=self.random_state).fit(filled)
-        centroids: NDArray[np.float64] = kmeans.cluster_centers_
+        centroids: NDArray[np.float64] = kmeans.fit(filled, sample_weight=weight).cluster_centers_
+        z, known = np.ascontiguousarray(filled.T), np.ascontiguousarray(~unknown.T, np.float64)
+        codes = np.full(len(matrix), -1)
         for _ in range(_MAX_STEPS if unknown.any() else 0):
-            previous, codes = centroids, nearest(matrix, centroids)
-            centroids = np.array(
-                [_known_mean(matrix[codes == code], old) for code, old in enumerate(previous)]
-            )
-            if np.array_equal(previous, centroids):
+            # Σ known (z − c)² less Σ z², which no centroid changes: two products of matrices.
+            distance = centroids**2 @ known - 2 * centroids @ z
+            previous, codes = codes, np.argmin(distance, axis=0)
+            if np.array_equal(previous, codes):
                 break
+            member = weight * (codes == np.arange(self.n_segments)[:, np.newaxis])
+            # 0, the overall mean, of what no member has; a segment that lost them all stays.
+            mean = member @ z.T / np.maximum(member @ known.T, 1)
+            centroids = np.where(member.any(axis=1, keepdims=True), mean, centroids)
         return centroids
 
 
-def _known_mean(
-    members: NDArray[np.float64], otherwise: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Mean of what is known of the members; 0, the overall mean, of what none of them has."""
-    if not len(members):
-        return otherwise
-    counts = np.isfinite(members).sum(axis=0)
-    mean: NDArray[np.float64] = np.nansum(members, axis=0) / np.maximum(counts, 1)
-    return mean
+def _distinct(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the distinct rows, sorted, and how often each occurs; NaN equals NaN."""
+    columns = list(range(matrix.shape[1]))
+    counts = pd.DataFrame(matrix).groupby(columns, dropna=False).size()
+    return np.array(counts.index.to_frame(), np.float64), np.array(counts, np.float64)
 
 
-_MAX_STEPS = 300
+_MAX_STEPS, _STARTS = 300, 4
 
 
 def _quantiles(values: NDArray[np.float64], levels: tuple[float, ...]) -> tuple[float, ...]:
@@ -179,5 +187,5 @@ def _quantiles(values: NDArray[np.float64], levels: tuple[float, ...]) -> tuple[
 
 
 def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
-    """Ten digits: threads add up in any order, and a rule must not differ in the last bit."""
+    """Ten digits: databases add up in any order, and a rule must not differ in the last bit."""
     return tuple(float(f"{value:.10g}") for value in values)

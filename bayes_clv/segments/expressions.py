@@ -70,15 +70,19 @@ def _(rule: KMeansRule, states: ir.Table) -> ir.IntegerValue:
         (features[name] - location) / scale
         for name, location, scale in zip(rule.features, rule.location, rule.scale, strict=True)
     ]
+    # The square of the distance less that of z itself, which no centroid changes.
     distances = [
-        _sum(
-            ((z - c) * (z - c)).fill_null(0.0) for z, c in zip(standardised, centroid, strict=True)
-        )
+        _sum((c * (c - 2 * z)).fill_null(0.0) for z, c in zip(standardised, centroid, strict=True))
         for centroid in rule.centroids
     ]
-    smallest = ibis.least(*distances)
-    branches = [(distance == smallest, code) for code, distance in enumerate(distances)]
-    return ibis.cases(*branches, else_=POPULATION).cast("int64")
+    # Each against those after it only: the whole table of comparisons would make a long query.
+    branches = [
+        (distance <= ibis.least(*distances[code + 1 :]), code)
+        for code, distance in enumerate(distances[:-1])
+    ]
+    if not branches:
+        return ibis.literal(0, "int64")
+    return ibis.cases(*branches, else_=len(branches)).cast("int64")
 
 
 def _repeat_spend(states: ir.Table) -> ir.FloatingValue:

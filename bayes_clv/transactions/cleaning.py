@@ -114,7 +114,8 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
     customer = _customer(raw, rules.untyped)
     amount = _amount(raw)
     # Two steps, so that the conditions refer to the results and not to copies of their formulas.
-    columns = {"customer_id": customer, "date_in": raw.date, "date": raw.day, "amount": amount}
+    columns = {"no_customer": _is_missing(raw.customer), "customer_id": customer, "amount": amount}
+    columns |= {"date_in": raw.date, "date": raw.day}
     columns |= {role: raw[role] for role in ("invoice", "stock_code") if role in raw.columns}
     if "quantity" in raw.columns:
         columns |= {"quantity_in": raw.quantity, "quantity": _number(raw.quantity, "quantity")}
@@ -123,7 +124,7 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
     rows = raw.select(**columns)
     lettered = _uses_letters(raw)
     tests = {
-        NO_CUSTOMER: rows.customer_id.isnull(),
+        NO_CUSTOMER: rows.no_customer,
         NO_DATE: _is_missing(rows.date_in),
         UNREADABLE_DATE: rows.date.isnull(),
         CANCELLED: _is_cancelled(rows, lettered),
@@ -188,9 +189,7 @@ def _customer(raw: ir.Table, untyped: bool) -> ir.Value:
     if dtype.is_floating() or dtype.is_decimal():
         return _whole(raw)
     text = _trim(column.cast("string"))
-    if untyped:
-        text = text.re_replace(r"^([0-9]+)[.]0+$", r"\1")
-    return ibis.ifelse(text.re_search(MISSING), ibis.null("string"), text)
+    return text.re_replace(r"^([0-9]+)[.]0+$", r"\1") if untyped else text
 
 
 def _trim(text: ir.StringValue) -> ir.StringValue:

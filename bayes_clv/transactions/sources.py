@@ -1,12 +1,15 @@
 """Where a log may come from: files, DataFrames, Ibis tables and databases, as one small interface.
 
 Every file and DataFrame gets an in-memory DuckDB of its own, which lives as long as the tables that
-come from it. Tables and databases stay in their own engine.
+come from it, keeps to its share of memory (`connect`) and puts the rest on disk. Tables and
+databases stay in their own engine.
 """
 
 import glob
 import os
+import shutil
 import tempfile
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -27,6 +30,9 @@ from bayes_clv.transactions.text import TEXT_SUFFIXES, TextFile
 
 AMOUNTS = ("amount", "quantity", "price")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".xlsx")
+# The environment variable that sets DuckDB's share of memory, and the most it takes by itself.
+MEMORY = "BAYES_CLV_MEMORY"
+_LARGEST_SHARE = 4_000_000_000
 
 
 @dataclass(frozen=True)
@@ -88,11 +94,39 @@ def open_source(source: object, table: str | None) -> Source:
 
 
 def connect() -> Any:
-    """Open an in-memory DuckDB whose overflow goes to the system's temporary directory."""
-    overflow = Path(tempfile.gettempdir()) / f"bayes_clv-{os.getpid()}"
-    connection = ibis.duckdb.connect(temp_directory=str(overflow))
-    connection.raw_sql("SET TimeZone = 'UTC'")  # the day must not depend on the machine
+    """Open an in-memory DuckDB that works out of core.
+
+    It takes as much memory as the environment variable `MEMORY` says, as in ``8GB`` or ``25%``; by
+    default half of what DuckDB would take by itself (which is 80 % of the machine's or the
+    container's), and no more than 4 GB. What does not fit goes to a folder under the system's
+    temporary directory, which only its owner can read and which is removed with the connection.
+
+    Raises
+    ------
+    InputError
+        The variable holds no amount of memory.
+    """
+    # A folder of its own: two databases that share one overwrite each other's overflow.
+    overflow = tempfile.mkdtemp(prefix="bayes_clv-")
+    connection = ibis.duckdb.connect(temp_directory=overflow)
+    weakref.finalize(connection, shutil.rmtree, overflow, ignore_errors=True)
+    connection.con.execute("SET TimeZone = 'UTC'")  # the day must not depend on the machine
+    _limit_memory(connection.con)
     return connection
+
+
+def _limit_memory(database: duckdb.DuckDBPyConnection) -> None:
+    wanted = os.environ.get(MEMORY)
+    if not wanted:
+        usual = "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
+        ((most,),) = database.execute(usual).fetchall()
+        wanted = f"{min(most // 2, _LARGEST_SHARE)}B"
+    try:
+        database.execute("SET memory_limit = $wanted", {"wanted": wanted})
+    except duckdb.Error as error:
+        raise InputError(
+            f"{MEMORY} must be an amount of memory such as 8GB or 25%; got {wanted!r}"
+        ) from error
 
 
 def store(judged: ir.Table) -> ir.Table:
