@@ -18,4 +18,4 @@ def live() -> Response:
 def ready() -> Response:
     """Answer 200 once there is a model, sound or not, else 503."""
     facts = loaded.facts(loaded.current())
-    return success({name: facts[name] for name in ("version", "data_end", "sound")})
+    return success({name: facts[name] for name in ("version", "dropout", "data_end", "sound")})
