@@ -278,8 +278,9 @@ def backtest(
 ) -> None:
     """Find out which pooling predicts best, out of sample, on your own log.
 
-    Every method is fitted to what was known on several days, and its forecasts are scored by what
-    happened next. Without --origin and --horizon: three days, and all horizons that fit.
+    Every method is fitted to what was known on some days, and scored by what happened next.
+
+    Without --origin and --horizon: three days, and all horizons that fit.
     """
     from bayes_clv.backtest import backtest as run
     from bayes_clv.backtest import check_splits, default_methods

@@ -229,13 +229,13 @@ def _one_time_note(posterior: Posterior) -> Text:
 def _matrix(comparison: SegmentComparison) -> Table:
     matrix = comparison.buys_less
     table = Table(
-        title="Probability that a smaller share of the row buys again than of the column",
+        title="Probability (%) that a smaller share of the row buys again than of the column",
         title_justify="left",
     )
     table.add_column("", no_wrap=True)
     for number in range(1, len(matrix) + 1):
-        table.add_column(str(number), justify="right")
+        table.add_column(str(number), justify="right", no_wrap=True)
     for number, (segment, row) in enumerate(matrix.iterrows(), start=1):
-        cells = ["·" if other == segment else f"{value:.0%}" for other, value in row.items()]
+        cells = ["·" if other == segment else f"{100 * value:.0f}" for other, value in row.items()]
         table.add_row(f"{number} {segment}", *cells)
     return table
