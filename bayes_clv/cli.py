@@ -323,7 +323,7 @@ def backtest(
     if as_json:
         _print_json(backtest_json(result))
     else:
-        out.print(backtest_tables(result))
+        out.print(backtest_tables(result, out.width))
 
 
 @app.command()
