@@ -196,14 +196,13 @@ def _overall_table(result: Backtest) -> Table:
         "(!): not sound. A window of 150 characters shows RMSE, Brier and AUC too, --json all.",
     )
     table.add_column("method", no_wrap=True)
-    for heading in ("over\npooled", "CRPS", "segment\nerror", "calib.\nerror", "cover\n90%"):
+    for heading in ("over\npooled", "CRPS", "calib.\nerror", "cover\n90%"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in result.overall.iterrows():
         table.add_row(
             str(name) + ("" if row["sound"] else " (!)"),
             _gain(row),
             f"{row['crps']:.4f}",
-            f"{row['segment_error']:.0%}",
             f"{row['calibration_error']:.3f}",
             f"{row['coverage_90']:.0%}",
             style="bold" if name == result.best.name else "",
