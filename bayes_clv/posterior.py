@@ -89,6 +89,11 @@ class Posterior:
 
         return Parameters(*map(stacked, PARAMETERS))
 
+    @property
+    def has_comparison(self) -> bool:
+        """Whether the comparison of the fit's customers is stored."""
+        return "segments" in self.tree.children
+
     def probability_alive(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
         """Return the probability that each customer has not left.
 
@@ -172,7 +177,7 @@ class Posterior:
         if customers is not None:
             states = States.from_frame(customers)
             draws = self.segment_draws(states, np.ones(len(states)), horizon)
-        elif "segments" not in self.tree.children:
+        elif not self.has_comparison:
             raise InputError("this posterior holds no comparison: give the customers to compare")
         else:
             draws = self.tree["segments"].to_dataset()
@@ -254,6 +259,16 @@ class Posterior:
             code = int(self.rule.assign(States(*(np.array([float(v)]) for v in state)))[0])
         draws = bgnbd.probability_alive(self.parameters[code], frequency, recency, T, self.dropout)
         return Answer(float(draws.mean()), *_quantiles(draws, tails), level, self._name_of(code))
+
+    def facts(self) -> dict[str, Any]:
+        """Say what this posterior is, where it comes from and whether to trust it, JSON-ready."""
+        return {
+            "version": self.version,
+            "dropout": self.dropout.value,
+            "segments": list(self.segment_names),
+            "diagnostics": self.diagnostics.to_dict(),
+            "record": self.record.to_dict(),
+        }
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model file; see :mod:`bayes_clv.artifact`."""

@@ -1,4 +1,4 @@
-"""Results as tables for people and as JSON for programs; the command line prints them."""
+"""Results as tables for people; the command line prints them."""
 
 from typing import Any
 
@@ -62,17 +62,6 @@ def segments_table(comparison: SegmentComparison, posterior: Posterior) -> Rende
             _interval(row, "expected_purchases", percent=False),
         )
     return Group(table, _one_time_note(posterior), _matrix(comparison))
-
-
-def comparison_json(comparison: SegmentComparison) -> dict[str, Any]:
-    """The comparison as JSON-ready values."""
-    return {
-        "horizon_days": comparison.horizon,
-        "level": comparison.level,
-        "segments": comparison.table.reset_index().to_dict(orient="records"),
-        "churns_more": comparison.churns_more.to_dict(orient="index"),
-        "buys_less": comparison.buys_less.to_dict(orient="index"),
-    }
 
 
 def _interval(row: Any, name: str, *, percent: bool) -> str:

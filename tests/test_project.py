@@ -23,6 +23,7 @@ CONDA_NAMES = {
     "graphviz": "python-graphviz",
     "ibis-framework": "ibis-duckdb",
     "matplotlib": "matplotlib-base",
+    "prometheus-client": "prometheus_client",
 }
 
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*")
