@@ -11,6 +11,8 @@ from flask import Blueprint, Response, current_app, make_response, render_templa
 from api import loaded, tokens
 from api.openapi import document
 
+_JSON = "application/json"
+
 blueprint = Blueprint("docs", __name__)
 
 
@@ -64,20 +66,19 @@ def _operations(described: dict[str, Any], host: str) -> Iterator[Section]:
                 path,
                 operation["summary"],
                 operation["description"],
-                _command(operation, f"{host}{path}", schemas),
+                _command(operation, f"{host}{path}"),
                 [*map(_parameter, operation.get("parameters", [])), *_body(body, schemas)],
                 [field for field in _body(answer, schemas) if field.name.startswith("data.")],
                 {status: each["description"] for status, each in refusals if status != "200"},
             )
 
 
-def _command(operation: dict[str, Any], address: str, schemas: dict[str, Any]) -> str:
+def _command(operation: dict[str, Any], address: str) -> str:
     parts = ["curl"]
     if "security" in operation:
         parts.append(f'-H "Authorization: Bearer ${tokens.ENVIRONMENT_VARIABLE}"')
     if "requestBody" in operation:
-        schema = _schema(operation["requestBody"]["content"], schemas)
-        example = json.dumps(schema["examples"][0], indent=1)
+        example = json.dumps(operation["requestBody"]["content"][_JSON]["example"], indent=2)
         parts += ['-H "Content-Type: application/json"', f"-d {shlex.quote(example)}"]
     return " \\\n  ".join([*parts, address])
 
@@ -88,12 +89,12 @@ def _parameter(parameter: dict[str, Any]) -> Field:
 
 
 def _body(content: dict[str, Any], schemas: dict[str, Any]) -> Iterator[Field]:
-    if "application/json" in content:
+    if _JSON in content:
         yield from _fields(_schema(content, schemas), schemas)
 
 
 def _schema(content: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    return _resolved(content["application/json"]["schema"], schemas)
+    return _resolved(content[_JSON]["schema"], schemas)
 
 
 def _fields(schema: dict[str, Any], schemas: dict[str, Any], within: str = "") -> Iterator[Field]:

@@ -211,7 +211,8 @@ def _operation(operation: Operation, reference: dict[Any, Any], *, secured: bool
     if operation.query is not None:
         described["parameters"] = list(_parameters(operation.query))
     if operation.body is not None:
-        content = {_JSON: {"schema": reference[operation.body]}}
+        extra: Any = operation.body.model_config["json_schema_extra"]
+        content = {_JSON: {"schema": reference[operation.body], "example": extra["examples"][0]}}
         described["requestBody"] = {"required": True, "content": content}
     if guarded:
         described["security"] = [{"token": []}]

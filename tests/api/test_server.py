@@ -1,102 +1,16 @@
 """The server for real: its own process, on a loopback port."""
 
-import http.client
-import json
 import os
-import re
 import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.serving import Server
+
 BODY = b"\"{'frequency':30, 'recency':100, 'T':215}\""
 HEAD = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n".encode()
 CLIENTS = 50
-
-PROGRAM = """
-import sys
-from api.server import serve
-from bayes_clv.errors import BayesClvError
-print("starting", file=sys.stderr, flush=True)
-try:
-    serve(sys.argv[1], port=int(sys.argv[2]))
-except BayesClvError as error:
-    sys.exit(str(error))
-"""
-
-
-class Server:
-    """A serving process, and what it has logged so far."""
-
-    def __init__(self, model, home, port=0):
-        path = os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")])
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(model), str(port)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": path, "HOME": str(home), "XDG_RUNTIME_DIR": ""},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines = []
-        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr))
-        self.reader.start()
-
-    @property
-    def log(self):
-        return "".join(self.lines)
-
-    def find(self, pattern, count=1):
-        """What the pattern's group matched in the log, once it did so ``count`` times."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            found = re.findall(pattern, self.log)
-            if len(found) >= count:
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"{pattern} is not in the log:\n{self.log}")
-
-    @property
-    def port(self):
-        return int(self.find(r"Listening at: http://127\.0\.0\.1:(\d+)")[0])
-
-    def workers(self, count):
-        """Process numbers of all workers so far, once there have been ``count``."""
-        return [int(pid) for pid in self.find(r"Booting worker with pid: (\d+)", count)]
-
-    def ask(self, body=BODY, **headers):
-        """One request; the answer's status and JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("POST", "/predict", body=body, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
-
-    def connect(self, sent):
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        connection.sendall(sent)
-        return connection
-
-    def wait(self):
-        code = self.process.wait(20)
-        self.reader.join()
-        self.process.stderr.close()
-        return code
-
-    def stop(self, number=signal.SIGTERM):
-        """Seconds until the process is gone, and its exit code."""
-        started = time.monotonic()
-        self.process.send_signal(number)
-        code = self.wait()
-        return time.monotonic() - started, code
-
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
@@ -120,7 +34,7 @@ def status_line(connection):
 
 
 def test_it_answers_over_http_and_refuses_chunks_and_excess(server, posterior):
-    code, answer = server.ask()
+    code, answer = server.ask(BODY)
     assert code == answer["code"] == 200
     assert float(answer["data"]["prob_alive"]) == posterior.answer(30, 100, 215).mean
     assert server.ask(iter([BODY]), **{"Transfer-Encoding": "chunked"})[0] == 411
@@ -130,10 +44,10 @@ def test_it_answers_over_http_and_refuses_chunks_and_excess(server, posterior):
 
 @pytest.mark.parametrize("sent", [HEAD, HEAD + b"\r\n" + BODY[:10]], ids=["headers", "bodies"])
 def test_slow_clients_keep_nobody_waiting_and_are_answered_in_the_end(server, sent):
-    server.ask()
+    server.ask(BODY)
     slow = [server.connect(sent) for _ in range(CLIENTS)]
     started = time.monotonic()
-    good = [server.ask()[0] for _ in range(20)]
+    good = [server.ask(BODY)[0] for _ in range(20)]
     seconds = time.monotonic() - started
     for connection in slow:
         connection.sendall((HEAD + b"\r\n" + BODY)[len(sent) :])
@@ -155,11 +69,11 @@ def test_a_worker_that_is_killed_is_replaced(server):
     *_, replacement = server.workers(3)
     assert time.monotonic() - started < 2
     assert replacement != first
-    assert [server.ask()[0] for _ in range(20)] == [200] * 20
+    assert [server.ask(BODY)[0] for _ in range(20)] == [200] * 20
 
 
 def test_a_taken_port_is_one_clear_line(server, model, home):
-    second = Server(model, home, server.port)
+    second = Server(model, home, port=server.port)
     assert second.wait() == 1
     assert second.lines == [
         "starting\n",
