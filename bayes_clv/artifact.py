@@ -18,6 +18,7 @@ from typing import Any
 import h5py
 import numpy as np
 import xarray as xr
+from h5netcdf.core import NOT_A_VARIABLE
 
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import ArtifactError
@@ -213,6 +214,8 @@ def _check_declarations(file: h5py.File, size: int) -> None:
                 raise ArtifactError(f"{_DRAWS} holds something that is no array: {shown}")
             if member.external or member.is_virtual:
                 raise ArtifactError(f"{_DRAWS} takes an array from another file: {shown}")
+            if _is_only_a_length(member):
+                continue
             declared = member.size * member.dtype.itemsize
             budget -= declared
             if budget >= 0 and h5py.check_string_dtype(member.dtype) is not None:
@@ -222,6 +225,14 @@ def _check_declarations(file: h5py.File, size: int) -> None:
                     f"{_DRAWS} declares {declared:,} bytes for {shown}, more than are left of "
                     f"the {size:,} that it has"
                 )
+
+
+def _is_only_a_length(member: h5py.Dataset) -> bool:
+    """Whether this is netCDF's note of how long a dimension is: it takes no room, and is not read.
+
+    By the reader's own test.
+    """
+    return h5py.h5ds.is_scale(member.id) and NOT_A_VARIABLE in h5py.h5ds.get_scale_name(member.id)
 
 
 def _text_bytes(texts: h5py.Dataset, budget: int) -> int:

@@ -12,6 +12,7 @@ BODY = b"\"{'frequency':30, 'recency':100, 'T':215}\""
 HEAD = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n".encode()
 CLIENTS = 50
 
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     return tmp_path_factory.mktemp("home")
