@@ -7,6 +7,7 @@ and lets the old ones finish what they have begun. So a worker answers from one 
 lives, and a file that is refused changes nothing.
 """
 
+import gc
 import ipaddress
 import json
 import logging
@@ -90,6 +91,7 @@ def serve(
             "that requests must bear, or say --allow-public"
         )
     _warm_up(app)
+    _share_memory()
     logs.configure()
     settings = {
         "bind": f"fd://{_listen(host, port)}",
@@ -214,6 +216,7 @@ class _Parent(Arbiter):  # type: ignore[misc]
             log.error("the newer model is refused, the one before it answers: %s", error)
             return
         counts.set("newer_file_refused", 0)
+        _share_memory()
         if before and served.posterior and before.version != served.posterior.version:
             counts.add("swaps")
             versions = {"before": before.version, "model_version": served.posterior.version}
@@ -257,6 +260,16 @@ def _warm_up(app: Flask) -> None:
         raise InputError(
             f"cannot compile ({error}); set NUMBA_CACHE_DIR to a folder that can be written"
         ) from None
+
+
+def _share_memory() -> None:
+    """Keep the collector of new workers off what is there already.
+
+    To look at an object is to write to it, and a page that is written to is shared no more.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _is_this_machine(host: str) -> bool:
