@@ -57,7 +57,8 @@ _HEAD = """\
 
 Made by `make soak`; do not edit. Measured on {date}: {machine}, Python {python},
 gunicorn {gunicorn}, Flask {flask}; load average {load} when it ended. The load client runs on the
-same cores. `bayes-clv serve` with 2 workers as a user starts it; a posterior of 4,000 draws and 3 segments.
+same cores. The server is `bayes-clv serve` with 2 workers, logs and all; the posterior has 4,000
+draws and 3 segments.
 
 | what | must | measured |
 | --- | --- | --- |
