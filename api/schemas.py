@@ -61,7 +61,9 @@ _SEVERAL: JsonDict = {
 
 
 def _identifier(value: object) -> object:
-    """Text or a whole number, as sent."""
+    """Text or a whole number, as sent; programs that hold ids as floats write 12504.0."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
     if type(value) is str:
         value.encode()  # a lone surrogate raises UnicodeEncodeError, a ValueError
         ok = len(value) <= MAX_ID

@@ -121,6 +121,22 @@ def visible(html):
     )
 
 
+def sent_by(command):
+    """Path, headers and body of a curl command."""
+    program, *words = shlex.split(command.replace("\\\n", " "))
+    assert program == "curl"
+    headers, body = {}, None
+    while len(words) > 1:
+        option, value, *words = words
+        if option == "-H":
+            name, _, text = value.partition(": ")
+            headers[name] = text
+        else:
+            assert option == "-d"
+            body = value
+    return urllib.parse.urlsplit(words[0]).path, headers, body
+
+
 @pytest.mark.parametrize("token", [None, "a-token-that-is-long"])
 def test_every_command_of_the_documentation_page_works_as_it_stands(fitted, token, monkeypatch):
     client = create_app(fitted, token=token or "").test_client()
@@ -129,22 +145,10 @@ def test_every_command_of_the_documentation_page_works_as_it_stands(fitted, toke
     commands = [visible(text) for text in re.findall(r"<pre>(.*?)</pre>", page.text, re.DOTALL)]
     assert len(commands) == len(OPERATIONS)
     for command in commands:
-        one_line = command.replace("\\\n", " ").replace("$BAYES_CLV_TOKEN", token or "")
-        program, *words = shlex.split(one_line)
-        assert program == "curl"
-        headers, body = {}, None
-        while len(words) > 1:
-            option, value, *words = words
-            if option == "-H":
-                name, _, text = value.partition(": ")
-                headers[name] = text
-            else:
-                assert option == "-d"
-                body = value
-        path = urllib.parse.urlsplit(words[0]).path
+        path, headers, body = sent_by(command.replace("$BAYES_CLV_TOKEN", token or ""))
         answer = client.open(path, method="POST" if body else "GET", data=body, headers=headers)
         assert answer.status_code == 200, command
-    batch = json.loads(shlex.split(commands[0])[-2])
+    batch = json.loads(sent_by(commands[0])[2])
     assert list(batch["customers"][0]) == ["customer_id", "frequency", "recency", "T"]
 
 

@@ -94,6 +94,14 @@ def test_a_customers_own_id_comes_back_as_it_was_sent(client, identifier):
     assert type(row["customer_id"]) is type(identifier)
 
 
+def test_a_whole_number_is_one_however_it_is_written(client):
+    body = '{"customers": [{"customer_id": 12504.0, "frequency": 3e1, "recency": 1E2, "T": 215}]}'
+    answer = client.post(URL, data=body, content_type="application/json")
+    (row,) = answer.json["data"]["predictions"]
+    assert '"customer_id":12504,' in answer.text
+    assert row["prob_alive"] == ask(client, [ONE]).json["data"]["predictions"][0]["prob_alive"]
+
+
 def test_the_users_own_segments_are_taken_by_name(posterior):
     theirs = Posterior(
         posterior.tree,
