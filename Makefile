@@ -17,7 +17,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help serve test fit lint bench notebooks lock clean unsound
+.PHONY: help serve test fit lint bench sbc notebooks lock clean unsound
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -55,6 +55,9 @@ $(PEER): benchmarks/peer/requirements.txt
 	@$(PYTHON) -m venv --clear .venv-peer
 	@.venv-peer/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+sbc: $(ENV)test ## calibrate: simulate worlds, fit them all, write docs/calibration.md
+	@$(BIN)/python -m benchmarks.calibration $(ARGS)
 
 notebooks: $(ENV)notebooks ## run the notebooks again, JOBS at a time, and keep what they print
 	@printf '%s\n' $(or $(NOTEBOOKS),$(error there is no notebooks/*.py)) | \

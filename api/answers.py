@@ -148,6 +148,7 @@ class Ready(Answer):
     """There is a model, and it answers."""
 
     version: str
+    dropout: Literal["after_repeat", "after_any"]
     data_end: str
     sound: bool
     newer_file_refused: bool = Field(
@@ -164,12 +165,23 @@ class Interval(Answer):
     upper: str
 
 
+class Purchase(Answer):
+    """The probability of buying within a horizon, in decimal text."""
+
+    horizon_days: str
+    mean: str
+    lower: str
+    upper: str
+
+
 class Alone(Answer):
     """One customer's answer, in decimal text as the first version of this service gave it."""
 
     prob_alive: str
     credible_interval: Interval
     segment: str
+    prob_purchase: Purchase
+    dropout: Literal["after_repeat", "after_any"]
 
 
 class Success[T](BaseModel):

@@ -23,6 +23,6 @@ def ready() -> Response:
     posterior.answer(*_QUESTION)
     facts = loaded.facts(posterior)
     return success(
-        {name: facts[name] for name in ("version", "data_end", "sound")}
+        {name: facts[name] for name in ("version", "dropout", "data_end", "sound")}
         | {"newer_file_refused": metrics.of(current_app).total("newer_file_refused") > 0}
     )

@@ -108,6 +108,7 @@ def facts(posterior: Posterior) -> dict[str, Any]:
     return {
         "version": posterior.version,
         "model": posterior.dropout.model_name,
+        "dropout": posterior.dropout.value,
         "source": record.source,
         "data_start": record.start.isoformat(),
         "data_end": record.end.isoformat(),

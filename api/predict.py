@@ -1,4 +1,4 @@
-"""``POST /predict``: is this customer still alive?"""
+"""``POST /predict``: is this customer still alive, and will they buy again?"""
 
 import numpy as np
 from flask import Blueprint, Response
@@ -8,7 +8,7 @@ from api.envelope import invalid_request, success
 from api.schemas import Customer
 from api.wire import read_body, read_object, unwrap
 from bayes_clv.errors import InputError
-from bayes_clv.posterior import Answer
+from bayes_clv.posterior import Answer, Estimate
 from bayes_clv.segments.rules import POPULATION_NAME
 
 MAX_BYTES = 16 * 1024
@@ -31,14 +31,21 @@ def predict() -> Response:
 
 
 def _in_words(answer: Answer) -> dict[str, object]:
+    alive, purchase = _decimals(answer.alive), _decimals(answer.purchase)
     return {
-        "prob_alive": _decimal(answer.mean),
-        "credible_interval": {
-            "level": _decimal(answer.level),
-            "lower": _decimal(answer.lower),
-            "upper": _decimal(answer.upper),
-        },
+        "prob_alive": alive.pop("mean"),
+        "credible_interval": {"level": _decimal(answer.level), **alive},
         "segment": answer.segment,
+        "prob_purchase": {"horizon_days": f"{answer.horizon:g}", **purchase},
+        "dropout": answer.dropout.value,
+    }
+
+
+def _decimals(estimate: Estimate) -> dict[str, str]:
+    return {
+        "mean": _decimal(estimate.mean),
+        "lower": _decimal(estimate.lower),
+        "upper": _decimal(estimate.upper),
     }
 
 

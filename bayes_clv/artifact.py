@@ -12,6 +12,7 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -162,11 +163,8 @@ def _predictions(posterior: Posterior) -> list[dict[str, Any]]:
     rows = []
     for segment in (*posterior.segment_names, POPULATION_NAME):
         for probe in _PROBES:
-            answer = posterior.answer(*probe, segment=segment)
-            rows.append(
-                {"segment": segment, "state": list(probe), "mean": answer.mean}
-                | {"lower": answer.lower, "upper": answer.upper}
-            )
+            alive = posterior.answer(*probe, segment=segment).alive
+            rows.append({"segment": segment, "state": list(probe), **asdict(alive)})
     return rows
 
 

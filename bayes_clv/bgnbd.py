@@ -100,7 +100,7 @@ def probability_alive(
     x, t_x, T = _floats(frequency, recency, T)
     silence = np.log1p((T - t_x) / (alpha + t_x))  # ln (α+T)/(α+t_x)
     log_odds_gone = log_leaving_odds(a, b, dropout.chances(x)) + (r + x) * silence
-    return cast(Floats, expit(-log_odds_gone))
+    return 1.0 / (1.0 + np.exp(np.minimum(log_odds_gone, _MOST)))
 
 
 def probability_of_purchase(
@@ -112,10 +112,19 @@ def probability_of_purchase(
     dropout: Dropout = Dropout.AFTER_REPEAT,
 ) -> Floats:
     """Probability of at least one purchase in (T, T + horizon]."""
+    alive = probability_alive(parameters, frequency, recency, T, dropout)
+    return alive * probability_of_purchase_if_alive(parameters, frequency, T, horizon)
+
+
+def probability_of_purchase_if_alive(
+    parameters: Parameters, frequency: ArrayLike, T: ArrayLike, horizon: ArrayLike
+) -> Floats:
+    """Probability of a purchase in (T, T + horizon] by a customer who is alive at T.
+
+    Needs neither recency nor the dropout rule: the next purchase comes before any leaving.
+    """
     x, T, t = _floats(frequency, T, horizon)
-    alive = probability_alive(parameters, x, recency, T, dropout)
-    buys_if_alive = -np.expm1(-(parameters.r + x) * np.log1p(t / (parameters.alpha + T)))
-    return alive * buys_if_alive
+    return cast(Floats, -np.expm1(-(parameters.r + x) * np.log1p(t / (parameters.alpha + T))))
 
 
 def expected_purchases(
@@ -210,6 +219,7 @@ def sample_purchases(
     return np.where(rng.random(shape) < alive, np.minimum(wanted, until_leaving), 0)
 
 
+_MOST = 700.0  # ln odds of having left; e^-700 is alive enough for nobody, and nothing overflows
 _TAIL = 38.0  # the weight beyond is e^-38 of its peak
 _SHOULDER = 4.0
 TINY = 1e-200

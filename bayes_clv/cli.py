@@ -10,15 +10,23 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 
 from bayes_clv.artifact import load_posterior, save_posterior
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
 from bayes_clv.posterior import Posterior
-from bayes_clv.report import ledger_table, segments_table, verdict
+from bayes_clv.report import (
+    backtest_json,
+    backtest_tables,
+    ledger_table,
+    segments_table,
+    verdict,
+)
 
 BAD_INPUT, UNSOUND = 2, 3
 CDNOW = "cdnow"
+FEATURES = "idle_time,frequency,monetary_value"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -74,9 +82,12 @@ def fit(
     end: End = None,
     keep_zero: KeepZero = False,
     segments: Annotated[
-        str, typer.Option(help="kmeans, rfm, none, or a column of your own segments.")
-    ] = Format.KMEANS.value,
+        str, typer.Option(help="rfm, kmeans, none, or a column of your own segments.")
+    ] = Format.RFM.value,
     n_segments: Annotated[int, typer.Option(help="Segments of kmeans.")] = 5,
+    features: Annotated[
+        str, typer.Option(help="What kmeans looks at: some of idle_time,frequency,monetary_value.")
+    ] = FEATURES,
     landmarks: Annotated[int, typer.Option(help="Dates at which customers are segmented.")] = 4,
     dropout: Annotated[
         Dropout, typer.Option(help="When customers may leave: BG/NBD or MBG/NBD.")
@@ -112,7 +123,9 @@ def fit(
         if not as_json:
             out.print(ledger_table(log.ledger))
         estimator = HierarchicalBetaGeo(
-            segmenter=_segmenter(segments, n_segments, seed), landmarks=landmarks, dropout=dropout
+            segmenter=_segmenter(segments, n_segments, features, seed),
+            landmarks=landmarks,
+            dropout=dropout,
         )
         posterior = estimator.fit(
             log,
@@ -199,7 +212,9 @@ def segments(
         posterior = load_posterior(model)
         comparison = posterior.compare_segments(level=level)
         if plot is not None:
-            _write_figure(comparison, plot)
+            from bayes_clv.plots import plot_segment_comparison
+
+            _write_figure(plot_segment_comparison(comparison), plot)
     if as_json:
         _print_json(comparison.to_dict() | {"dropout": posterior.dropout.value})
     else:
@@ -219,6 +234,94 @@ def diagnose(model: Model, as_json: Json = False) -> None:
         out.print(verdict(posterior))
     with _errors():
         _require_sound(posterior, "fit again with more --tune and --draws")
+
+
+@app.command()
+def backtest(
+    transactions: Log,
+    customer: Customer = None,
+    date: Date = None,
+    amount: Amount = None,
+    quantity: Quantity = None,
+    price: Price = None,
+    invoice: Invoice = None,
+    table: TableName = None,
+    date_format: DateFormat = None,
+    end: End = None,
+    keep_zero: KeepZero = False,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Fit to what was known on this day; may be given several times."),
+    ] = None,
+    horizon: Annotated[
+        list[int] | None,
+        typer.Option(help="Forecast so many days; may be given several times."),
+    ] = None,
+    n_segments: Annotated[
+        list[int] | None,
+        typer.Option(help="Segments of kmeans; may be given several times. [default: 3, 5, 8]"),
+    ] = None,
+    landmarks: Annotated[
+        list[int] | None,
+        typer.Option(help="Landmarks; may be given several times. [default: 4]"),
+    ] = None,
+    draws: Annotated[int | None, typer.Option(help="Draws per chain. [default: 1000]")] = None,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="Look at 20,000 customers at most, with half the draws.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Seed: the same gives the same.")] = 0,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write the reliability diagram to this file too.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Find out which pooling predicts best, out of sample, on your own log.
+
+    Every method is fitted to what was known on several days, and its forecasts are scored by what
+    happened next. Without --origin and --horizon: three days, and all horizons that fit.
+    """
+    from bayes_clv.backtest import backtest as run
+    from bayes_clv.backtest import check_splits, default_methods
+    from bayes_clv.transactions.dates import as_date
+
+    with _errors():
+        log = _read(
+            transactions,
+            customer=customer,
+            date=date,
+            amount=amount,
+            quantity=quantity,
+            price=price,
+            invoice=invoice,
+            table=table,
+            date_format=date_format,
+            end=end,
+            keep_zero_amounts=keep_zero,
+        )
+        err.print(ledger_table(log.ledger))
+        splits = None
+        if origin or horizon:
+            halfway = log.start + (log.end - log.start) / 2
+            days = [as_date(day, "an origin") for day in origin or [halfway]]
+            splits = check_splits(log, days, horizon or [])
+        with _Steps() as steps:
+            result = run(
+                log,
+                methods=default_methods(n_segments or (3, 5, 8), landmarks or (4,)),
+                splits=splits,
+                draws=draws,
+                seed=seed,
+                fast=fast,
+                on_step=steps.update,
+            )
+        if plot is not None:
+            from bayes_clv.plots import plot_reliability
+
+            _write_figure(plot_reliability(result), plot)
+    if as_json:
+        _print_json(backtest_json(result))
+    else:
+        out.print(backtest_tables(result))
 
 
 @app.command()
@@ -304,23 +407,40 @@ def _read(source: str, **options: Any) -> Any:
     return load_cdnow()
 
 
-def _segmenter(segments: str, n_segments: int, seed: int) -> Any:
+def _segmenter(segments: str, n_segments: int, features: str, seed: int) -> Any:
     from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 
+    looked_at = tuple(name.strip() for name in features.split(",") if name.strip())
     choices: dict[str, Callable[[], Any]] = {
-        Format.KMEANS: lambda: KMeansSegmenter(n_segments, random_state=seed),
+        Format.KMEANS: lambda: KMeansSegmenter(n_segments, features=looked_at, random_state=seed),
         Format.RFM: RFMSegmenter,
         Format.NONE: lambda: None,
     }
     return choices.get(segments, lambda: "column")()
 
 
-def _write_figure(comparison: Any, path: Path) -> None:
-    from bayes_clv.plots import plot_segment_comparison
+class _Steps:
+    """A bar over the fits of a backtest."""
 
+    def __init__(self) -> None:
+        columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total} fits")
+        self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err)
+        self._task = self._bar.add_task("reading", total=None)
+
+    def __enter__(self) -> "_Steps":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def update(self, words: str, done: int, total: int) -> None:
+        self._bar.update(self._task, description=words, completed=done, total=total)
+
+
+def _write_figure(axes: Any, path: Path) -> None:
     try:
-        axes = plot_segment_comparison(comparison)
-        axes[0].figure.savefig(path, dpi=150, bbox_inches="tight")
+        axes.flat[0].figure.savefig(path, dpi=150, bbox_inches="tight")
     except (OSError, ValueError) as error:
         raise InputError(f"--plot {path} cannot be written: {error}") from None
     err.print(f"Figure written to {path}", highlight=False, soft_wrap=True)

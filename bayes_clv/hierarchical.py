@@ -14,25 +14,22 @@ import xarray as xr
 from ibis import ir
 from sklearn.base import clone
 
+from bayes_clv.adequacy import gather, shortcomings
 from bayes_clv.bgnbd import Dropout
-from bayes_clv.coordinates import find_coordinates
-from bayes_clv.density import LogDensity
-from bayes_clv.diagnostics import diagnose
 from bayes_clv.errors import InputError
-from bayes_clv.kernel import Layout
+from bayes_clv.fitting import fit_table
 from bayes_clv.landmarks import (
     LandmarkTable,
     check_landmarks,
     landmark_dates,
     landmark_table,
 )
-from bayes_clv.model import build_model
 from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.priors import Priors
-from bayes_clv.record import Diagnostics, FitRecord
+from bayes_clv.record import FitRecord
 from bayes_clv.rfm import durations, sample_customers, summarise
-from bayes_clv.sampling import SamplerSettings, sample
-from bayes_clv.segments.estimators import COLUMNS, KMeansSegmenter
+from bayes_clv.sampling import SamplerSettings
+from bayes_clv.segments.estimators import COLUMNS, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
 from bayes_clv.states import States
@@ -86,7 +83,7 @@ class HierarchicalBetaGeo:
     Parameters
     ----------
     segmenter
-        ``KMeansSegmenter``, ``RFMSegmenter`` or the like; ``"column"`` for the user's own segments,
+        ``RFMSegmenter``, ``KMeansSegmenter`` or the like; ``"column"`` for the user's own segments,
         read with ``read_transactions(…, segment=COLUMN)``; None for no segments.
     landmarks
         How many, spread evenly, or the dates themselves; the observation end is always one.
@@ -96,7 +93,7 @@ class HierarchicalBetaGeo:
         When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
     """
 
-    segmenter: Segmenter | Literal["column"] | None = field(default_factory=KMeansSegmenter)
+    segmenter: Segmenter | Literal["column"] | None = field(default_factory=RFMSegmenter)
     landmarks: int | Sequence[dt.date] = 4
     priors: Priors = field(default_factory=Priors)
     dropout: Dropout = Dropout.AFTER_REPEAT
@@ -128,7 +125,8 @@ class HierarchicalBetaGeo:
 
         Returns
         -------
-        The posterior, sound or not: see ``Posterior.diagnostics``.
+        The posterior, sound or not: see ``Posterior.diagnostics``. What the data are short of is
+        in ``Posterior.record.warnings``.
 
         Raises
         ------
@@ -138,7 +136,16 @@ class HierarchicalBetaGeo:
         settings = SamplerSettings(draws, tune, chains, seed)
         data = self.prepare(transactions, seed=seed, on_stage=on_stage)
         began = time.perf_counter()
-        tree, diagnostics, settings = self._sample(data, settings, progress, on_stage)
+        on_stage("looking for the posterior")
+        fitted = fit_table(
+            data.table,
+            data.rule.names,
+            settings,
+            priors=self.priors,
+            dropout=Dropout(self.dropout),
+            progress=progress,
+            on_stage=on_stage,
+        )
         seconds = time.perf_counter() - began
         on_stage("comparing segments")
         record = FitRecord(
@@ -150,15 +157,18 @@ class HierarchicalBetaGeo:
             n_customers=_count(data.at_end),
             n_rows=len(data.table),
             priors=self.priors,
-            draws=settings.draws,
-            tune=settings.tune,
-            chains=settings.chains,
-            seed=settings.seed,
+            draws=fitted.settings.draws,
+            tune=fitted.settings.tune,
+            chains=fitted.settings.chains,
+            seed=fitted.settings.seed,
             seconds=round(seconds, 3),
             versions={name: version(name) for name in _VERSIONS},
+            warnings=shortcomings(gather(data.states, data.landmarks, data.rule.names)),
         )
-        posterior = Posterior(tree, data.rule, Dropout(self.dropout), record, diagnostics)
-        tree["segments"] = xr.DataTree(_comparison(posterior, data.at_end))
+        posterior = Posterior(
+            fitted.tree, data.rule, Dropout(self.dropout), record, fitted.diagnostics
+        )
+        posterior.tree["segments"] = xr.DataTree(_comparison(posterior, data.at_end))
         return posterior
 
     def prepare(
@@ -203,27 +213,6 @@ class HierarchicalBetaGeo:
         frame = some.order_by("customer_id", "landmark").select(*COLUMNS).to_pandas()
         learnt: SegmentRule = clone(self.segmenter).fit(frame).rule_
         return learnt
-
-    def _sample(
-        self,
-        data: Prepared,
-        settings: SamplerSettings,
-        progress: bool,
-        on_stage: Callable[[str], None],
-    ) -> tuple[xr.DataTree, Diagnostics, SamplerSettings]:
-        on_stage("looking for the posterior")
-        names = data.rule.names
-        layout = Layout.of(data.table, len(names), data.table.mean_T, Dropout(self.dropout))
-        model = build_model(layout, names, self.priors)
-        density = LogDensity(layout, self.priors, find_coordinates(layout, self.priors))
-        tree = sample(model, density, settings, progress=progress)
-        diagnostics = diagnose(tree)
-        if not diagnostics.sound:
-            on_stage(f"sampling more carefully ({'; '.join(diagnostics.complaints)})")
-            settings = settings.more_careful()
-            tree = sample(model, density, settings, progress=progress)
-            diagnostics = diagnose(tree)
-        return tree, diagnostics, settings
 
 
 def _check_repeaters(states: ir.Table) -> None:

@@ -89,7 +89,25 @@ def landmark_table(states: ir.Table) -> LandmarkTable:
         whoever is there at one landmark is there at all later ones.
     """
     history = states.filter(states["T"] > 0)
-    rows = ibis.union(_reached(history), _left(history))
+    return _grouped(ibis.union(_reached(history), _left(history)))
+
+
+def own_past_table(states: ir.Table) -> LandmarkTable:
+    """Judge each segment by the very histories that put its members there: a baseline, and wrong.
+
+    It uses the data twice; the backtest measures what that costs.
+
+    Parameters
+    ----------
+    states
+        customer_id, frequency, recency, T (days) and code, at the observation end.
+    """
+    history = states.filter(states["T"] > 0)
+    return _grouped(history.select(segment=history.code.cast("int64"), **_weighted(history, 1.0)))
+
+
+def _grouped(rows: ir.Table) -> LandmarkTable:
+    """Add up equal rows, and leave out those that cancel."""
     keys = ("segment", *_STATE)
     table = rows.group_by(keys).aggregate(weight=rows.weight.sum())
     columns = table.filter(table.weight != 0).order_by(keys).to_pyarrow()

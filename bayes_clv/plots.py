@@ -1,6 +1,6 @@
-"""The figure to show: which segments are leaving, and how sure we are."""
+"""The figures to show: which segments are leaving, how sure we are, and whether to believe it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
+from bayes_clv.backtest import POOLED, Backtest, Method
 from bayes_clv.comparison import SegmentComparison
 from bayes_clv.errors import InputError
 
 # Blue and vermilion of Okabe & Ito (2008), which colour-blind readers tell apart.
 _BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#595959"
+_LINES = ((_GREY, "s"), (_BLUE, "o"), (_VERMILION, "^"))
 _TEXT = 14  # points, on a figure 12 inches wide: 7 when it is shown at half size
 
 
@@ -82,6 +84,87 @@ def plot_segment_comparison(
     pair[0].set_yticks(range(len(table)), names, fontsize=_TEXT)
     pair[1].set_yticks(range(len(table)), [""] * len(table))
     return pair
+
+
+def plot_reliability(
+    result: Backtest, axes: Sequence[Axes] | NDArray[np.object_] | None = None
+) -> NDArray[np.object_]:
+    """Draw how many came back against the chance that was given to them, a panel for each split.
+
+    A mark is a twentieth of the customers, by their chance to buy again; on the diagonal, what was
+    said is what happened. Drawn are pooled, the best of the other methods, and the worst of those
+    fitted to their own past.
+
+    Parameters
+    ----------
+    result
+        From ``backtest``.
+    axes
+        One for each split; by default those of a new figure.
+
+    Returns
+    -------
+    The axes, ``(split,)``.
+
+    Raises
+    ------
+    InputError
+        When ``axes`` are not as many as the splits.
+    """
+    splits = result.splits
+    panels = _grid(len(splits)) if axes is None else np.ravel(np.asarray(axes, dtype=object))
+    if len(panels) != len(splits):
+        raise InputError(f"axes must be {len(splits)}, one for each split: {len(panels)}")
+    methods = _to_show(result)
+    every = result.reliability[result.reliability["method"].isin(methods)]
+    for ax, split in zip(panels, splits, strict=True):
+        bins = every[(every["origin"] == split.origin) & (every["horizon"] == split.horizon)]
+        most = 1.08 * bins[["said", "came"]].to_numpy().max()
+        ax.plot([0, most], [0, most], color="#b0b0b0", linewidth=1, zorder=1)
+        for name, (colour, marker) in zip(methods, _LINES, strict=False):
+            mine = bins[bins["method"] == name]
+            ax.plot(
+                mine["said"], mine["came"], color=colour, marker=marker, label=name,
+                linewidth=1.5, markersize=6, alpha=0.9, zorder=2,
+            )  # fmt: skip
+        title = f"{split.origin}, next {split.horizon} days"
+        ax.set_title(title, loc="left", fontsize=_TEXT, fontweight="bold")
+        ax.set_xlim(0, most)
+        ax.set_ylim(0, most)
+        ax.set_aspect("equal")
+        ax.locator_params(nbins=4)
+        ax.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        ax.tick_params(length=0, labelsize=_TEXT - 1)
+        ax.grid(color="#e0e0e0", zorder=0)
+        ax.set_axisbelow(True)
+        ax.spines[:].set_visible(False)
+    panels[0].legend(fontsize=_TEXT - 2, frameon=False, loc="upper left")
+    return panels
+
+
+def _to_show(result: Backtest) -> list[str]:
+    gains = result.overall["gain"]
+
+    def extreme(chosen: Callable[[Method], bool], *, best: bool) -> list[str]:
+        names = [method.name for method in result.methods if chosen(method)]
+        return [str(gains[names].idxmax() if best else gains[names].idxmin())] if names else []
+
+    others = extreme(lambda it: not it.own_past and it.segmenter is not None, best=True)
+    return [POOLED.name, *others, *extreme(lambda it: it.own_past, best=False)]
+
+
+def _grid(n: int) -> NDArray[np.object_]:
+    columns = min(n, 3)
+    rows = -(-n // columns)
+    figure = Figure(figsize=(1 + 4.3 * columns, 0.8 + 4.3 * rows))
+    figure.set_layout_engine("constrained")
+    figure.supxlabel("Chance to buy again that was given", fontsize=_TEXT)
+    figure.supylabel("Share that bought again", fontsize=_TEXT)
+    axes = np.ravel(figure.subplots(rows, columns, squeeze=False))
+    for unused in axes[n:]:
+        unused.remove()
+    return axes[:n]
 
 
 def _new_axes(n_segments: int, level: float) -> NDArray[np.object_]:

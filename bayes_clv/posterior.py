@@ -6,12 +6,9 @@ code for that is loaded when it is needed: who asks about one customer at a time
 does, gets by without.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike, cpu_count
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +22,7 @@ from bayes_clv.errors import InputError
 from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, Codes, ColumnRule, SegmentRule
 from bayes_clv.states import States
-from bayes_clv.strata import Floats, Stratum, distinct_states, strata
+from bayes_clv.strata import Floats, Stratum, distinct_states, in_threads, strata
 
 if TYPE_CHECKING:
     from bayes_clv.measures import Measure
@@ -35,14 +32,40 @@ COMPARISON_HORIZON = 90.0
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One customer's probability of being alive: posterior mean and equal-tailed interval."""
+class Estimate:
+    """A posterior mean and its equal-tailed interval."""
 
     mean: float
     lower: float
     upper: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is asked about one customer, and which model says so.
+
+    Attributes
+    ----------
+    alive
+        The probability that the customer has not left.
+    purchase
+        The probability of buying within ``horizon`` days.
+    level
+        Mass of both intervals.
+    horizon
+        Days ahead.
+    segment
+        Whose parameters answer.
+    dropout
+        When customers may leave: BG/NBD or MBG/NBD.
+    """
+
+    alive: Estimate
+    purchase: Estimate
     level: float
+    horizon: float
     segment: str
+    dropout: Dropout
 
 
 @dataclass(frozen=True)
@@ -79,15 +102,7 @@ class Posterior:
     @cached_property
     def parameters(self) -> Parameters:
         """``(segment + 1, draw)``: the population comes last, where code −1 points."""
-        draws = self.tree["posterior"]
-
-        def stacked(name: str) -> Floats:
-            by_segment = draws[name].transpose("segment", "chain", "draw").to_numpy()
-            population = draws[f"{name}_population"].to_numpy()
-            rows = np.concatenate([by_segment, population[None]])
-            return np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=float)
-
-        return Parameters(*map(stacked, PARAMETERS))
+        return by_code(self.tree)
 
     @property
     def has_comparison(self) -> bool:
@@ -220,7 +235,7 @@ class Posterior:
                 self.parameters[stratum.code], stratum, count[stratum.rows], horizon, self.dropout
             )
 
-        for group, sums in _in_threads(add, strata(distinct)):
+        for group, sums in in_threads(add, strata(distinct)):
             totals[:, group] += sums
         present = np.flatnonzero(customers)
         names = np.array([POPULATION_NAME, *self.segment_names], dtype=object)[present]
@@ -242,23 +257,34 @@ class Posterior:
         *,
         monetary_value: float | None = None,
         segment: str | None = None,
+        horizon: float = COMPARISON_HORIZON,
         level: float = 0.9,
     ) -> Answer:
-        """Probability that one customer is alive: the fast path of the service.
+        """Say whether one customer is alive and will buy again: the fast path of the service.
 
         Raises
         ------
         InputError
-            When the level or the segment's name cannot be right. The state is the caller's to
-            check: see :class:`bayes_clv.states.States`.
+            When the level, the horizon or the segment's name cannot be right. The state is the
+            caller's to check: see :class:`bayes_clv.states.States`.
         """
         tails = _tails(level)
+        horizon = _positive("horizon", horizon)
         code = self._code_of(segment) if segment is not None else None
         if code is None:
             state = (frequency, recency, T, np.nan if monetary_value is None else monetary_value)
             code = int(self.rule.assign(States(*(np.array([float(v)]) for v in state)))[0])
-        draws = bgnbd.probability_alive(self.parameters[code], frequency, recency, T, self.dropout)
-        return Answer(float(draws.mean()), *_quantiles(draws, tails), level, self._name_of(code))
+        parameters = self.parameters[code]
+        alive = bgnbd.probability_alive(parameters, frequency, recency, T, self.dropout)
+        buys = bgnbd.probability_of_purchase_if_alive(parameters, frequency, T, horizon)
+        return Answer(
+            alive=_estimate(alive, tails),
+            purchase=_estimate(alive * buys, tails),
+            level=level,
+            horizon=horizon,
+            segment=self._name_of(code),
+            dropout=self.dropout,
+        )
 
     def facts(self) -> dict[str, Any]:
         """Say what this posterior is, where it comes from and whether to trust it, JSON-ready."""
@@ -290,7 +316,7 @@ class Posterior:
             for block in stratum.blocks():
                 summary[block.rows] = mean_and_quantiles(evaluate(block), tails)
 
-        for _ in _in_threads(summarise, strata(distinct)):
+        for _ in in_threads(summarise, strata(distinct)):
             pass
         names = np.array([*self.segment_names, POPULATION_NAME], dtype=object)
         who = {"customer_id": customers["customer_id"]} if "customer_id" in customers else {}
@@ -329,22 +355,17 @@ class Posterior:
         return POPULATION_NAME if code == POPULATION else self.segment_names[code]
 
 
-def _in_threads[R](work: Callable[[Stratum], R], parts: list[Stratum]) -> Iterator[R]:
-    """Yield results in the order of the parts; the compiled code leaves threads every core.
+def by_code(tree: xr.DataTree) -> Parameters:
+    """Return the draws of ``tree`` as ``(segment + 1, draw)``, the population's last."""
+    draws = tree["posterior"]
 
-    Only so many parts are begun ahead, so that results do not pile up.
-    """
-    begun: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(cpu_count()) as pool:
-        for part in parts:
-            begun.append(pool.submit(work, part))
-            if len(begun) > _PARTS_AHEAD:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+    def stacked(name: str) -> Floats:
+        by_segment = draws[name].transpose("segment", "chain", "draw").to_numpy()
+        population = draws[f"{name}_population"].to_numpy()
+        rows = np.concatenate([by_segment, population[None]])
+        return np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=float)
 
-
-_PARTS_AHEAD = 64
+    return Parameters(*map(stacked, PARAMETERS))
 
 
 def _tails(level: float) -> tuple[float, float]:
@@ -352,18 +373,22 @@ def _tails(level: float) -> tuple[float, float]:
     return (1 - level) / 2, (1 + level) / 2
 
 
+def _estimate(draws: Floats, tails: tuple[float, float]) -> Estimate:
+    return Estimate(float(draws.mean()), *_quantiles(draws, tails))
+
+
 def _quantiles(draws: Floats, tails: tuple[float, float]) -> tuple[float, float]:
     """Return what ``numpy.quantile`` does, sooner: it has much to ask before it partitions."""
-    last = len(draws) - 1
-    positions = [probability * last for probability in tails]
-    below = [int(position) for position in positions]
-    above = [min(k + 1, last) for k in below]
-    ordered = np.partition(draws, below + above)
-    lower, upper = (
-        float(ordered[k] + (position - k) * (ordered[k_next] - ordered[k]))
-        for position, k, k_next in zip(positions, below, above, strict=True)
-    )
+    lower, upper = (_quantile(draws, probability * (len(draws) - 1)) for probability in tails)
     return lower, upper
+
+
+def _quantile(draws: Floats, position: float) -> float:
+    """Return the value at a position between two of the sorted draws."""
+    k = int(position)
+    ordered = np.partition(draws, k)  # vector code, which several positions at once do not get
+    at = float(ordered[k])
+    return at if k == position else at + (position - k) * (float(ordered[k + 1 :].min()) - at)
 
 
 def _check_level(level: float) -> None:

@@ -32,6 +32,8 @@ class FitRecord:
         Wall time from the landmark table to the posterior, compilation included.
     versions
         Libraries by name.
+    warnings
+        Where the data cannot carry the answer, a line each; see :mod:`bayes_clv.adequacy`.
     """
 
     source: str
@@ -48,6 +50,7 @@ class FitRecord:
     seed: int
     seconds: float
     versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -66,17 +69,19 @@ class FitRecord:
             "seed": self.seed,
             "seconds": self.seconds,
             "versions": dict(self.versions),
+            "warnings": list(self.warnings),
         }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild from ``to_dict``."""
+        """Rebuild from ``to_dict``; records from before there were warnings have none."""
         fields = dict(stored)
         fields["start"] = dt.date.fromisoformat(stored["start"])
         fields["end"] = dt.date.fromisoformat(stored["end"])
         fields["landmarks"] = tuple(map(dt.date.fromisoformat, stored["landmarks"]))
         fields["ledger"] = Ledger.from_dict(stored["ledger"])
         fields["priors"] = Priors.from_dict(stored["priors"])
+        fields["warnings"] = tuple(stored.get("warnings", ()))
         return cls(**fields)
 
 

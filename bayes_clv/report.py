@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pandas as pd
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from bayes_clv.backtest import Backtest, Split
 from bayes_clv.comparison import SegmentComparison
 from bayes_clv.ledger import Ledger
 from bayes_clv.posterior import Posterior
@@ -24,7 +26,7 @@ def ledger_table(ledger: Ledger) -> Table:
 
 
 def verdict(posterior: Posterior) -> RenderableType:
-    """The diagnostics and what they say."""
+    """The diagnostics and what they say, and what the data are short of."""
     found = posterior.diagnostics
     table = Table(title="Diagnostics", title_justify="left")
     for column in ("", "worst", "must be"):
@@ -34,17 +36,19 @@ def verdict(posterior: Posterior) -> RenderableType:
     table.add_row("tail ESS", f"{found.ess_tail:,.0f}", "> 400")
     table.add_row("divergences", f"{found.divergences}", "0")
     table.add_row("E-BFMI", f"{found.e_bfmi:.2f}", "> 0.3")
-    if found.sound:
-        return Group(table, Text("Verdict: sound.", style="bold green"))
-    words = "Verdict: NOT SOUND, do not use: " + "; ".join(found.complaints) + "."
-    return Group(table, Text(words, style="bold red"))
+    words, style = "Verdict: sound.", "bold green"
+    if not found.sound:
+        words = "Verdict: NOT SOUND, do not use: " + "; ".join(found.complaints) + "."
+        style = "bold red"
+    warnings = (Text(f"Warning: {line}.", style="yellow") for line in posterior.record.warnings)
+    return Group(table, Text(words, style=style), *warnings)
 
 
 def segments_table(comparison: SegmentComparison, posterior: Posterior) -> RenderableType:
     """Which segments are leaving, for a reader who knows customers and not statistics."""
-    days = f"{comparison.horizon:g} days"
+    days, model = f"{comparison.horizon:g} days", posterior.dropout
     table = Table(
-        title=f"Segments on {posterior.record.end} ({posterior.dropout.model_name})",
+        title=f"Segments on {posterior.record.end} ({model.model_name}, dropout {model.value})",
         caption=f"In brackets: {comparison.level:.0%} credible intervals of the segment's mean.",
         title_justify="left",
         caption_justify="left",
@@ -62,6 +66,136 @@ def segments_table(comparison: SegmentComparison, posterior: Posterior) -> Rende
             _interval(row, "expected_purchases", percent=False),
         )
     return Group(table, _one_time_note(posterior), _matrix(comparison))
+
+
+def backtest_tables(result: Backtest) -> RenderableType:
+    """Every split with every method, all splits together, and what follows."""
+    parts: list[RenderableType] = []
+    if result.sampled is not None:
+        parts.append(
+            Text(
+                f"FAST: {result.sampled:,} of {result.n_customers:,} customers, and half the "
+                "draws. Run without --fast before you decide.",
+                style="bold yellow",
+            )
+        )
+    parts += [_split_table(split, result.at(split)) for split in result.splits]
+    parts += [_overall_table(result), Text(recommendation(result), style="bold")]
+    return Group(*parts)
+
+
+def recommendation(result: Backtest) -> str:
+    """What to fit, in words, and where pooled did better."""
+    best = result.best
+    if best.name == "pooled":
+        words = "No segmentation is clearly better than pooled: "
+    else:
+        row = result.overall.loc[best.name]
+        words = (
+            f"{best.name} predicts best: {row['gain']:+.4f} ± {row['gain_se']:.4f} a customer over "
+            "pooled: "
+        )
+    words += f"bayes-clv fit {best.options}"
+    mine = result.table[result.table["method"] == best.name]
+    worse = mine[mine["gain"] < -2 * mine["gain_se"]]
+    if len(worse):
+        where = ", ".join(f"{row.origin} + {row.horizon} days" for row in worse.itertuples())
+        words += f". But pooled was clearly better at {where}"
+    unsound = result.overall.index[~result.overall["sound"]]
+    if len(unsound):
+        words += f". Not sound, so not to be relied on: {', '.join(unsound)}"
+    return words + "."
+
+
+def backtest_json(result: Backtest) -> dict[str, Any]:
+    """The backtest as JSON-ready values."""
+    return {
+        "source": result.source,
+        "customers": result.n_customers,
+        "fast": result.sampled is not None,
+        "sampled": result.sampled,
+        "draws": result.settings.draws * result.settings.chains,
+        "seed": result.settings.seed,
+        "seconds": round(result.seconds, 1),
+        "best": {"method": result.best.name, "options": result.best.options},
+        "recommendation": recommendation(result),
+        "splits": result.table.to_dict(orient="records"),
+        "overall": result.overall.reset_index().to_dict(orient="records"),
+        "segments": result.segments.to_dict(orient="records"),
+        "reliability": result.reliability.to_dict(orient="records"),
+    }
+
+
+def _split_table(split: Split, rows: pd.DataFrame) -> Table:
+    first = rows.iloc[0]
+    table = Table(
+        title=f"Known on {split.origin}, forecast for {split.horizon} days: "
+        f"{first['customers']:,} customers, {first['active']:.0%} came back, "
+        f"{first['actual']:,} orders",
+        title_justify="left",
+    )
+    table.add_column("method", no_wrap=True)
+    for heading in (
+        "log score",
+        "over pooled",
+        "CRPS",
+        "MAE",
+        "RMSE",
+        "orders (90%)",
+        "segment\nerror",
+        "Brier",
+        "calib.\nerror",
+        "AUC",
+        "cover\n50%",
+        "cover\n90%",
+    ):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in rows.to_dict(orient="records"):
+        table.add_row(
+            row["method"] + ("" if row["sound"] else " (!)"),
+            f"{row['log_score']:.4f}",
+            _gain(row),
+            f"{row['crps']:.4f}",
+            f"{row['mae']:.3f}",
+            f"{row['rmse']:.3f}",
+            f"{row['expected']:,.0f} ({row['expected_lower']:,.0f}–{row['expected_upper']:,.0f})",
+            f"{row['segment_error']:.0%}",
+            f"{row['brier']:.4f}",
+            f"{row['calibration_error']:.3f}",
+            f"{row['auc']:.3f}",
+            f"{row['coverage_50']:.0%}",
+            f"{row['coverage_90']:.0%}",
+        )
+    return table
+
+
+def _overall_table(result: Backtest) -> Table:
+    table = Table(
+        title="All of them together",
+        caption="Log score: higher is better; over pooled, per customer, with its standard error. "
+        "CRPS, errors, Brier: lower. Segment error: orders forecast for RFM segments that went to "
+        "others. Cover: share of outcomes inside the interval, which should be 50% and 90%.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("method", no_wrap=True)
+    for heading in ("over pooled", "CRPS", "segment\nerror", "calib.\nerror", "cover\n90%"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, row in result.overall.iterrows():
+        table.add_row(
+            str(name),
+            _gain(row),
+            f"{row['crps']:.4f}",
+            f"{row['segment_error']:.0%}",
+            f"{row['calibration_error']:.3f}",
+            f"{row['coverage_90']:.0%}",
+            style="bold" if name == result.best.name else "",
+        )
+    return table
+
+
+def _gain(row: Any) -> str:
+    return "·" if row["gain_se"] == 0 else f"{row['gain']:+.4f} ± {row['gain_se']:.4f}"
 
 
 def _interval(row: Any, name: str, *, percent: bool) -> str:

@@ -79,6 +79,7 @@ def sample(
             seed=settings.seed,
             target_accept=settings.target_accept,
             initial_step=_INITIAL_STEP,
+            adaptation="low_rank",  # a few directions of a segment may still be correlated
             save_warmup=False,
             progress_bar=False,
             progress_callback=bar.update,

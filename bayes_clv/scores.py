@@ -23,7 +23,8 @@ def score_customers(
     -------
     One row per customer in the caller's order: the columns given, then segment, then prob_alive,
     prob_purchase and expected_purchases with ``_lower`` and ``_upper`` (intervals of the
-    expectation), then purchases_lower and purchases_upper (interval of the outcome itself).
+    expectation), then purchases_lower and purchases_upper (interval of the outcome itself), then
+    dropout, which says whose answers these are: BG/NBD's or MBG/NBD's.
     """
     answers = {
         "prob_alive": posterior.probability_alive(customers, level=level),
@@ -35,7 +36,11 @@ def score_customers(
     for name, answer in answers.items():
         scores[name] = answer["mean"]
         scores[f"{name}_lower"], scores[f"{name}_upper"] = answer["lower"], answer["upper"]
-    return scores.assign(purchases_lower=outcome["lower"], purchases_upper=outcome["upper"])
+    return scores.assign(
+        purchases_lower=outcome["lower"],
+        purchases_upper=outcome["upper"],
+        dropout=posterior.dropout.value,
+    )
 
 
 def check_target(path: Path) -> None:

@@ -1,6 +1,9 @@
 """Distinct states in strata and blocks: the units of work that every answer is computed by."""
 
-from collections.abc import Iterator
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,3 +96,21 @@ def strata(states: DistinctStates) -> list[Stratum]:
         for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
         for first in range(start, stop, MAX_STATES)
     ]
+
+
+def in_threads[R](work: Callable[[Stratum], R], parts: list[Stratum]) -> Iterator[R]:
+    """Yield results in the order of the parts; compiled code leaves threads every core.
+
+    Only so many parts are begun ahead, so that results do not pile up.
+    """
+    begun: deque[Future[R]] = deque()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for part in parts:
+            begun.append(pool.submit(work, part))
+            if len(begun) > _PARTS_AHEAD:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+
+
+_PARTS_AHEAD = 64

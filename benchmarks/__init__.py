@@ -7,6 +7,7 @@ environment of their own, ``.venv-peer``, in the same run.
 =================  =====================================================================
 `harness`          runs a case in a fresh process or in the peers' environment, takes its peak
 `report`           tables for people (Rich), programs (JSON) and ``RESULTS.md``
+`calibration`      is no measurement of time: ``make sbc``, whether intervals are right
 `data`             simulated logs and fitted models that several benchmarks share
 `peer`             what runs in the peers' environment, and its pins
 =================  =====================================================================

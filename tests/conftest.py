@@ -41,6 +41,7 @@ RECORD = FitRecord(
     seed=7,
     seconds=1.5,
     versions={"numpy": np.__version__, "xarray": xr.__version__},
+    warnings=("only 12 customers came back · été",),
 )
 
 

@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from api import create_app
 from bayes_clv.artifact import load_posterior, save_posterior
 from bayes_clv.cli import app
 from bayes_clv.datasets import load_cdnow
@@ -40,6 +42,14 @@ def unsound(model: Path, tmp_path: Path) -> Path:
     path = tmp_path / "unsound.clv"
     save_posterior(replace(posterior, diagnostics=broken), path)
     return path
+
+
+def run_json(*arguments: object) -> dict[str, Any]:
+    """Run a command that succeeds with --json, and read what it prints."""
+    result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
+    assert result.exit_code == 0, result.output
+    facts: dict[str, Any] = json.loads(result.stdout)
+    return facts
 
 
 @pytest.mark.parametrize("command", ["fit", "predict", "segments", "diagnose", "serve"])
@@ -92,6 +102,67 @@ def test_diagnose_prints_the_verdict_and_its_json(model: Path) -> None:
     facts = json.loads(CliRunner().invoke(app, ["diagnose", str(model), "--json"]).stdout)
     assert facts["diagnostics"]["sound"] is True
     assert facts["record"]["n_customers"] == 2349
+
+
+def test_mbg_nbd_is_one_switch_and_every_answer_says_so(log: Path, tmp_path: Path) -> None:
+    model, scores = tmp_path / "model.clv", tmp_path / "scores.csv"
+    sampler = ["--segments", "kmeans", "--n-segments", "2"]
+    fitted = run_json("fit", log, "--out", model, "--dropout", "after_any", *sampler)
+    assert fitted["dropout"] == "after_any"
+
+    result = CliRunner().invoke(app, ["predict", str(model), str(log), "--out", str(scores)])
+    assert result.exit_code == 0, result.output
+    customers = pd.read_csv(scores)
+    assert set(customers["dropout"]) == {"after_any"}
+    assert (customers["prob_alive_upper"] < 1).all(), "under BG/NBD it is 1 for one-time buyers"
+    assert (customers["prob_purchase_upper"] < customers["prob_alive_upper"]).all()
+    one_time = customers[customers["frequency"] == 0].iloc[0]
+
+    compared = run_json("segments", model)
+    assert compared["dropout"] == "after_any"
+    for row in compared["segments"]:
+        assert 0 < row["buys_again_lower"] < row["buys_again"] < row["prob_alive"] < 1
+    printed = " ".join(CliRunner().invoke(app, ["segments", str(model)]).stdout.split())
+    assert "(MBG/NBD, dropout after_any)" in printed
+    assert "takes everybody who bought once for alive" not in printed
+
+    client = create_app(model).test_client()
+    for path in ("/", "/health/ready"):
+        data = client.get(path).get_json()["data"]
+        assert data.get("model", data)["dropout"] == "after_any", path
+    sent = {name: int(one_time[name]) for name in ("frequency", "recency", "T")}
+    data = client.post("/predict", json=sent).get_json()["data"]
+    assert data["dropout"] == "after_any"
+    assert float(data["prob_alive"]) < 1
+    for said, name in (
+        (data["prob_alive"], "prob_alive"),
+        (data["credible_interval"]["upper"], "prob_alive_upper"),
+        (data["prob_purchase"]["mean"], "prob_purchase"),
+        (data["prob_purchase"]["lower"], "prob_purchase_lower"),
+    ):
+        assert float(said) == pytest.approx(one_time[name], rel=1e-12), name
+
+
+def test_what_the_data_are_short_of_is_printed_with_the_verdict_and_changes_no_exit_code(
+    log: Path, tmp_path: Path
+) -> None:
+    few, model = tmp_path / "few.csv", tmp_path / "model.clv"
+    rows = pd.read_csv(log)
+    rows[rows["Customer ID"].isin(rows["Customer ID"].unique()[::16])].to_csv(few, index=False)
+    result = CliRunner().invoke(app, ["fit", str(few), "--out", str(model), *FIT])
+    assert result.exit_code == 0, result.output
+    facts = run_json("diagnose", model)
+    (warning,) = facts["record"]["warnings"]
+    assert "customers came back on a second day, fewer than 100" in warning
+    assert warning == run_json("fit", few, "--out", model, *FIT)["record"]["warnings"][0]
+    for output in (result.output, CliRunner().invoke(app, ["diagnose", str(model)]).output):
+        words = " ".join(output.split())
+        assert f"Verdict: sound. Warning: {warning}." in words
+
+
+def test_nothing_is_said_of_a_log_that_is_short_of_nothing(model: Path) -> None:
+    assert run_json("diagnose", model)["record"]["warnings"] == []
+    assert "Warning" not in CliRunner().invoke(app, ["diagnose", str(model)]).output
 
 
 def test_a_posterior_that_failed_is_loud_and_exits_with_3(unsound: Path) -> None:

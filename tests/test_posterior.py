@@ -2,6 +2,7 @@
 
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import astuple
 from typing import NamedTuple
 
 import numpy as np
@@ -306,6 +307,8 @@ def test_a_horizon_that_is_no_positive_number_of_days_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=f"horizon must be a positive number of days: {horizon}"):
         getattr(posterior, name)(customers.head(2), horizon)
+    with pytest.raises(InputError, match=f"horizon must be a positive number of days: {horizon}"):
+        posterior.answer(1, 2, 3, horizon=horizon)
 
 
 def test_a_row_that_cannot_be_right_is_refused_by_every_method(posterior: Posterior) -> None:
@@ -336,7 +339,7 @@ def test_a_higher_level_gives_a_wider_interval_round_the_same_mean(
 
 
 @pytest.mark.parametrize("dropout", Dropout)
-def test_a_single_answer_equals_its_row_of_the_batch(
+def test_a_single_answer_equals_its_rows_of_the_batches(
     posterior_by_hand: Make, customers: pd.DataFrame, dropout: Dropout
 ) -> None:
     posterior = posterior_by_hand(dropout=dropout)
@@ -344,7 +347,8 @@ def test_a_single_answer_equals_its_row_of_the_batch(
         segment=[None, "population", "in between", "regulars"] * 50,
         monetary_value=np.where(customers.head(200)["frequency"] > 0, 12.5, np.nan),
     )
-    rows = posterior.probability_alive(frame, level=0.7)
+    alive = posterior.probability_alive(frame, level=0.7)
+    purchase = posterior.probability_of_purchase(frame, HORIZON, level=0.7)
     singles = [
         posterior.answer(
             row["frequency"],
@@ -352,17 +356,36 @@ def test_a_single_answer_equals_its_row_of_the_batch(
             row["T"],
             monetary_value=row["monetary_value"],
             segment=row["segment"] if isinstance(row["segment"], str) else None,
+            horizon=HORIZON,
             level=0.7,
         )
         for _, row in frame.iterrows()
     ]
-    assert [single.segment for single in singles] == rows["segment"].tolist()
-    assert {single.level for single in singles} == {0.7}
-    np.testing.assert_allclose(
-        [[single.mean, single.lower, single.upper] for single in singles],
-        figures(rows),
-        rtol=EXACT,
-    )
+    assert [single.segment for single in singles] == alive["segment"].tolist()
+    assert {(single.level, single.horizon) for single in singles} == {(0.7, HORIZON)}
+    assert {single.dropout for single in singles} == {dropout}
+    for name, rows in (("alive", alive), ("purchase", purchase)):
+        one_by_one = [astuple(getattr(single, name)) for single in singles]
+        np.testing.assert_allclose(one_by_one, figures(rows), rtol=EXACT, atol=0)
+
+
+def test_a_single_answer_looks_as_far_ahead_as_the_stored_comparison(posterior: Posterior) -> None:
+    answer = posterior.answer(3, 50, 80)
+    assert answer.horizon == posterior.compare_segments().horizon == 90
+    assert answer == posterior.answer(3, 50, 80, horizon=90)
+    assert answer.purchase.mean < posterior.answer(3, 50, 80, horizon=91).purchase.mean
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 10, 1001])
+@pytest.mark.parametrize("level", [1e-9, 0.5, 0.9, 1 - 1e-9])
+def test_the_bounds_of_a_single_answer_are_numpys_quantiles(
+    posterior_by_hand: Make, n: int, level: float
+) -> None:
+    posterior = posterior_by_hand(draws=n)
+    draws = bgnbd.probability_alive(parameters_of(posterior, "population"), 3, 50, 80)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    alive = posterior.answer(3, 50, 80, segment="population", level=level).alive
+    np.testing.assert_allclose([alive.lower, alive.upper], np.quantile(draws, tails), rtol=EXACT)
 
 
 # Outcomes
@@ -381,7 +404,7 @@ def test_a_customers_outcomes_do_not_depend_on_threads_or_on_who_else_is_asked_a
     posterior: Posterior, customers: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = posterior.sample_purchases(customers, HORIZON, seed=5)
-    monkeypatch.setattr("bayes_clv.posterior.cpu_count", lambda: 1)
+    monkeypatch.setattr("bayes_clv.strata.os.cpu_count", lambda: 1)
     monkeypatch.setattr("bayes_clv.strata.MAX_STATES", 7)
     monkeypatch.setattr("bayes_clv.strata.MAX_BLOCK", 3)
     again = posterior.sample_purchases(customers, HORIZON, seed=5)
@@ -547,7 +570,7 @@ def test_memory_does_not_grow_with_customers_times_draws(
     # All 20,000 states at once would be 153 MiB an array of 1,000 draws, 8,000 states 61 MiB. In
     # blocks of 64 an array is half a MiB. Measured on two threads: 3 MiB for the answers, 5 for the
     # comparison.
-    monkeypatch.setattr("bayes_clv.posterior.cpu_count", lambda: 2)
+    monkeypatch.setattr("bayes_clv.strata.os.cpu_count", lambda: 2)
     posterior = posterior_by_hand(PooledRule(), draws=500)
     rng = np.random.default_rng(20)
     T = rng.permutation(np.linspace(1, 730, n))

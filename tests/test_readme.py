@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from api import create_app
 from bayes_clv.cli import app
 from bayes_clv.datasets import load_cdnow
+from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.posterior import Posterior
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -65,3 +66,17 @@ def test_the_refusal_shown_is_what_the_service_answers(
     )
     assert answer.status_code == 503
     assert answer.get_json() == json.loads(expected)
+
+
+@pytest.mark.slow
+def test_the_answer_shown_is_that_of_a_fit_to_cdnow() -> None:
+    text = "\n".join(blocks("console"))
+    body, shown = re.search(r"curl -d '(\{.*?\})' \S+\n(\{.*\})", text).groups()  # type: ignore[union-attr]
+    app = create_app(HierarchicalBetaGeo().fit(load_cdnow()))
+    answer = app.test_client().post("/predict", data=body).text.strip()
+    decimal = r"\d+\.\d+"
+    assert re.sub(decimal, "…", answer) == re.sub(decimal, "…", shown)
+    said, printed = (
+        [float(one) for one in re.findall(decimal, words)] for words in (answer, shown)
+    )
+    assert said == pytest.approx(printed, rel=0.1)  # Monte Carlo error

@@ -8,6 +8,7 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
+import ibis
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -16,18 +17,28 @@ from scipy.integrate import quad
 from scipy.special import betaln, gammaln, hyp2f1
 from scipy.stats import beta
 
-from bayes_clv import bgnbd, customers, read_transactions, simulate
+from bayes_clv import bgnbd, customers, read_transactions
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.errors import InputError
+from bayes_clv.kernel import Layout, value_and_slope
+from bayes_clv.landmarks import landmark_table
+from bayes_clv.segments.rules import POPULATION, KMeansRule, PooledRule
 from bayes_clv.simulate import (
+    LandmarkLives,
     Lives,
     Scenario,
+    Segmented,
+    Simulated,
     Spend,
+    draw_latents,
     live_on,
+    logs,
+    simulate_landmarks,
     simulate_lives,
     simulate_transactions,
     write_transactions,
 )
+from bayes_clv.states import States
 
 # CDNOW in weeks, as BTYD's walkthrough gives it: E[X(52)] = 1.444004 there.
 CDNOW = Parameters(0.2425967, 4.413659, 0.7929869, 2.426164)
@@ -38,6 +49,24 @@ SCENARIO = Scenario(
     end=dt.date(2024, 12, 31),
     acquisition_days=365,
 )
+NAMES = ("r", "alpha", "a", "b")
+# Three segments that live by parameters far from the population's and from each other's.
+BY_FREQUENCY = Segmented(
+    KMeansRule(
+        names=("once", "now and then", "often"),
+        features=("frequency",),
+        location=(0.0,),
+        scale=(1.0,),
+        centroids=((0.0,), (0.9,), (2.0,)),
+    ),
+    Parameters(
+        np.array([0.5, 1.5, 3.0]),
+        np.array([30.0, 12.0, 4.0]),
+        np.array([0.4, 2.0, 0.6]),
+        np.array([1.0, 2.5, 6.0]),
+    ),
+)
+WEEKS = (13.0, 26.0, 39.0)
 both = pytest.mark.parametrize("dropout", list(Dropout), ids=lambda it: it.model_name)
 
 
@@ -130,7 +159,7 @@ def test_probability_alive_is_calibrated_at_the_true_parameters(dropout: Dropout
 def test_the_states_are_draws_from_the_likelihood(dropout: Dropout) -> None:
     """The score, the slope of ln L by a parameter, is 0 on average at the truth."""
     states = lives_of(dropout).states
-    for name in ("r", "alpha", "a", "b"):
+    for name in NAMES:
         step = 1e-5 * getattr(CDNOW, name)
         up, down = (
             bgnbd.log_likelihood(
@@ -180,12 +209,155 @@ def test_nobody_buys_who_has_left_or_who_never_buys() -> None:
     assert alive.tolist() == [False, True, True]
 
 
+def firsts(n: int) -> np.ndarray:
+    """First purchases, over the first 20 weeks, so that some miss the first landmark."""
+    return np.random.default_rng(20).uniform(0, 20, n)
+
+
+def landmark_lives(
+    segmented: Segmented,
+    dropout: Dropout,
+    *,
+    n: int = N,
+    landmarks: tuple[float, ...] = WEEKS,
+    seed: int = 39,
+) -> LandmarkLives:
+    rng = np.random.default_rng(seed)
+    return simulate_landmarks(CDNOW, segmented, firsts(n), landmarks, dropout=dropout, rng=rng)
+
+
+def like_the_population(segmented: Segmented) -> Segmented:
+    """Replace the segments' parameters by the population's."""
+    n = len(segmented.rule.names)
+    shared = Parameters(*(np.full(n, getattr(CDNOW, name)) for name in NAMES))
+    return replace(segmented, parameters=shared)
+
+
+def assert_same_average(one: np.ndarray, other: np.ndarray) -> None:
+    error = np.hypot(np.std(one) / np.sqrt(len(one)), np.std(other) / np.sqrt(len(other)))
+    assert error > 0
+    assert abs(np.mean(one) - np.mean(other)) < 5 * error
+
+
+@both
+def test_with_equal_parameters_landmarks_change_nothing(dropout: Dropout) -> None:
+    """Moments of the states, of what is unknown, and of both together."""
+    told = landmark_lives(like_the_population(BY_FREQUENCY), dropout).lives
+    ordinary = simulate_lives(CDNOW, told.T, dropout=dropout, rng=np.random.default_rng(93))
+
+    def moments(lives: Lives) -> list[np.ndarray]:
+        x, t_x, alive = lives.frequency, lives.recency, lives.alive
+        few, slow = np.minimum(x, 30), np.minimum(lives.rate, 2.0)
+        return [
+            *(x == k for k in range(6)),
+            *(few, t_x, t_x**2, few * t_x, t_x == 0),
+            *(alive, lives.rate, lives.leaving, lives.leaving**2),
+            *(alive * few, alive * t_x, alive * slow, alive * lives.leaving),
+            *(few * slow, few * lives.leaving, t_x * slow, t_x * lives.leaving),
+        ]
+
+    for one, other in zip(moments(told), moments(ordinary), strict=True):
+        assert_same_average(one, other)
+
+
+@both
+def test_what_is_unknown_is_drawn_as_of_those_who_lived_this_history(dropout: Dropout) -> None:
+    """Customers of one history are found by living: no formula of the posterior is used."""
+    T = np.full(3_000_000, 20.0)
+    lives = simulate_lives(CDNOW, T, dropout=dropout, rng=np.random.default_rng(2))
+    these = (lives.frequency == 2) & (lives.recency > 10) & (lives.recency < 11)
+    assert these.sum() > 1_000
+    rng = np.random.default_rng(3)
+    recency = rng.choice(lives.recency[these], N)
+    rate, leaving, alive = draw_latents(rng, CDNOW, np.full(N, 2.0), recency, T[:N], dropout)
+    rates, chances, living = lives.rate[these], lives.leaving[these], lives.alive[these]
+    assert_same_average(alive, living)
+    for drawn, lived in ((rate, rates), (leaving, chances)):
+        for power in (1, 2):
+            assert_same_average(drawn[alive] ** power, lived[living] ** power)
+            assert_same_average(drawn[~alive] ** power, lived[~living] ** power)
+
+
+def scores(told: LandmarkLives, dropout: Dropout, *, beside: float = 0.0) -> np.ndarray:
+    """∂ log p(data)/∂η at the truth, or beside it, ``(group, component)``; the population first."""
+    table = landmark_table(ibis.memtable(told.history))
+    layout = Layout.of(table, len(BY_FREQUENCY.rule.names), 1.0, dropout)
+    r, alpha, a, b = (
+        np.append(getattr(CDNOW, name), getattr(BY_FREQUENCY.parameters, name)) for name in NAMES
+    )
+    eta = np.column_stack([np.log(r / alpha), np.log(r), np.log(a / b), np.log(a + b)])
+    return value_and_slope(eta + beside, layout)[1]
+
+
+@both
+def test_the_landmark_states_are_draws_from_the_landmark_likelihood(dropout: Dropout) -> None:
+    """The score of every segment and of the population is 0 on average at the truth, not beside."""
+    batches = [landmark_lives(BY_FREQUENCY, dropout, n=2_000, seed=k) for k in range(40)]
+    at_truth = np.array([scores(told, dropout) for told in batches])
+    beside = np.array([scores(told, dropout, beside=0.2) for told in batches])
+    standard_errors = np.abs(beside.mean(axis=0)) / beside.std(axis=0) * np.sqrt(len(batches))
+    for group in range(4):
+        assert standard_errors[group].max() > 5
+        for component in range(4):
+            assert_average(at_truth[:, group, component], 0.0)
+
+
+@both
+def test_who_is_alive_at_the_last_landmark_is_calibrated_in_every_segment(
+    dropout: Dropout,
+) -> None:
+    told = landmark_lives(BY_FREQUENCY, dropout)
+    states = told.lives.states
+    chance = bgnbd.probability_alive(
+        BY_FREQUENCY.parameters[told.code], states.frequency, states.recency, states.T, dropout
+    )
+    for segment in range(3):
+        here = told.code == segment
+        assert here.sum() > 1_000
+        if dropout is Dropout.AFTER_REPEAT and segment == 0:
+            assert told.lives.alive[here].all()  # one-time buyers had no chance to leave
+        else:
+            assert_average(told.lives.alive[here] - chance[here], 0.0)
+
+
+def test_the_history_tells_the_lives_at_every_landmark() -> None:
+    n = 5_000
+    told, first = landmark_lives(BY_FREQUENCY, Dropout.AFTER_REPEAT, n=n), firsts(n)
+    lives, repeats = told.lives, told.lives.repeats
+    bought = first[repeats.customer] + repeats.time
+    for landmark in WEEKS:
+        rows = told.history[told.history["landmark"] == landmark].set_index("customer_id")
+        np.testing.assert_array_equal(rows.index, np.flatnonzero(first < landmark))
+        np.testing.assert_allclose(rows["T"], landmark - first[rows.index])
+        before = bought <= landmark
+        times = pd.Series(repeats.time[before]).groupby(repeats.customer[before])
+        frequency, recency = (
+            it.reindex(rows.index).fillna(0) for it in (times.size(), times.max())
+        )
+        np.testing.assert_array_equal(rows["frequency"], frequency)
+        np.testing.assert_allclose(rows["recency"], recency)
+    at_end = told.history[told.history["landmark"] == WEEKS[-1]]
+    np.testing.assert_array_equal(at_end["code"], told.code)
+    np.testing.assert_array_equal(at_end["recency"], lives.recency)
+    assert (np.diff(repeats.time)[np.diff(repeats.customer) == 0] > 0).all()
+
+
+def test_who_first_buys_at_the_last_landmark_or_after_it_is_in_no_segment_yet() -> None:
+    told = simulate_landmarks(
+        CDNOW, BY_FREQUENCY, [1.0, 39.0, 50.0], WEEKS, rng=np.random.default_rng(1)
+    )
+    assert told.code[0] != POPULATION
+    assert told.code[1:].tolist() == [POPULATION, POPULATION]
+    assert told.lives.T.tolist() == [38.0, 0.0, 0.0]
+    assert set(told.history["customer_id"]) == {0}
+
+
 @pytest.fixture(scope="module")
-def simulated() -> simulate.Simulated:
+def simulated() -> Simulated:
     return simulate_transactions(SCENARIO, 20_000, seed=23)
 
 
-def test_the_log_tells_what_is_true(simulated: simulate.Simulated) -> None:
+def test_the_log_tells_what_is_true(simulated: Simulated) -> None:
     log, truth = simulated.log, simulated.truth.set_index("customer_id")
     days = log.groupby("customer_id")["date"]
     assert truth.index.tolist() == list(range(1, 20_001))
@@ -199,7 +371,7 @@ def test_the_log_tells_what_is_true(simulated: simulate.Simulated) -> None:
     assert log.sort_values(["customer_id", "date"], kind="stable").index.equals(log.index)
 
 
-def test_the_summary_of_the_log_is_the_state_in_days(simulated: simulate.Simulated) -> None:
+def test_the_summary_of_the_log_is_the_state_in_days(simulated: Simulated) -> None:
     frame = customers(read_transactions(simulated.log, end=SCENARIO.end))
     truth = simulated.truth
     days = (pd.Timestamp(SCENARIO.end) - truth["first"]).dt.days
@@ -221,7 +393,7 @@ def test_the_calendar_moves_the_last_purchase_by_nothing_on_average() -> None:
 
 
 def test_spend_is_gamma_gamma_and_has_nothing_to_do_with_the_rate(
-    simulated: simulate.Simulated,
+    simulated: Simulated,
 ) -> None:
     p, q, v = 6.25, 3.74, 15.44
     truth = simulated.truth.set_index("customer_id")
@@ -248,7 +420,7 @@ def test_the_same_seed_gives_the_same_log_and_another_one_another() -> None:
 def test_chunks_are_different_customers_and_do_not_depend_on_how_many_follow(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(simulate, "CHUNK", 100)
+    monkeypatch.setattr(logs, "CHUNK", 100)
     few, many = (simulate_transactions(SCENARIO, n).truth for n in (200, 250))
     pd.testing.assert_frame_equal(few, many.head(200))
     assert many["customer_id"].tolist() == list(range(1, 251))
@@ -259,7 +431,7 @@ def test_chunks_are_different_customers_and_do_not_depend_on_how_many_follow(
 def test_the_written_log_is_the_log_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spend: Spend | None
 ) -> None:
-    monkeypatch.setattr(simulate, "CHUNK", 100)
+    monkeypatch.setattr(logs, "CHUNK", 100)
     scenario, path = replace(SCENARIO, spend=spend), tmp_path / "log.parquet"
     rows = write_transactions(path, scenario, 250, seed=4)
     log = simulate_transactions(scenario, 250, seed=4).log
@@ -275,7 +447,7 @@ def test_the_written_log_is_the_log_in_memory(
 def test_writing_takes_no_more_memory_for_more_customers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(simulate, "CHUNK", 1_000)
+    monkeypatch.setattr(logs, "CHUNK", 1_000)
 
     def peak(n: int) -> int:
         tracemalloc.start()
@@ -296,6 +468,15 @@ def test_writing_takes_no_more_memory_for_more_customers(
         ({"acquisition_days": 732}, "the 731 days of the log: 732"),
         ({"parameters": replace(CDNOW, a=0.0)}, "a must be one positive number: 0.0"),
         ({"parameters": replace(CDNOW, r=np.ones(2))}, r"r must be one positive number: \[1. 1.\]"),
+        ({"landmarks": (SCENARIO.end,)}, "landmarks put customers in segments: give segmented"),
+        (
+            {"segmented": BY_FREQUENCY, "landmarks": (SCENARIO.start,)},
+            "landmarks must lie after 2023-01-01 and not after 2024-12-31: 2023-01-01",
+        ),
+        (
+            {"segmented": replace(BY_FREQUENCY, parameters=CDNOW)},
+            "r must be one positive number for each of the 3 segments: 0.24",
+        ),
     ],
 )
 def test_a_scenario_that_cannot_be_is_refused(change: dict[str, object], message: str) -> None:
@@ -307,3 +488,51 @@ def test_a_scenario_that_cannot_be_is_refused(change: dict[str, object], message
 def test_a_number_or_a_seed_that_cannot_be_is_refused(n: int, seed: int) -> None:
     with pytest.raises(InputError, match=r"(n_customers|seed) must be at least [01]: (0|-1)"):
         simulate_transactions(SCENARIO, n, seed=seed)
+
+
+IN_DAYS = replace(
+    BY_FREQUENCY,
+    parameters=replace(BY_FREQUENCY.parameters, alpha=7 * BY_FREQUENCY.parameters.alpha),
+)
+
+
+def test_the_log_of_the_landmark_model_tells_what_is_true() -> None:
+    """Segments read off the log are the true ones, but for some who bought twice on a day."""
+    landmarks = (dt.date(2023, 9, 1), dt.date(2024, 5, 1))
+    scenario = replace(SCENARIO, segmented=IN_DAYS, landmarks=landmarks)
+    simulated = simulate_transactions(scenario, 20_000, seed=29)
+    log, truth = simulated.log, simulated.truth.set_index("customer_id")
+    days, gone = log.groupby("customer_id")["date"], ~truth["alive"]
+    pd.testing.assert_series_equal(days.min(), truth["first"], check_names=False)
+    pd.testing.assert_series_equal(days.max()[gone], truth["left"][gone], check_names=False)
+    assert log["date"].max() <= pd.Timestamp(scenario.end)
+    states = States.from_frame(customers(read_transactions(log, end=scenario.end)))
+    read_off = np.array(IN_DAYS.rule.names)[IN_DAYS.rule.assign(states)]
+    assert set(read_off) == set(IN_DAYS.rule.names)
+    assert 0.97 < np.mean(read_off == truth["segment"]) < 1
+
+
+def test_what_is_bought_after_a_landmark_is_dated_after_its_day() -> None:
+    """Three purchases a day, up to the customer's time of day on the landmark: half of that day."""
+    start, landmark = dt.date(2023, 1, 1), dt.date(2023, 1, 31)
+    busy = Parameters(300.0, 100.0, 1e-6, 1e6)
+    scenario = Scenario(
+        busy,
+        start,
+        end=dt.date(2023, 3, 1),
+        acquisition_days=1,
+        spend=None,
+        segmented=Segmented(
+            PooledRule(), Parameters(*(np.array([getattr(busy, n)]) for n in NAMES))
+        ),
+        landmarks=(landmark,),
+    )
+    log = simulate_transactions(scenario, 500, seed=5).log
+
+    def on(day: dt.date) -> np.ndarray:
+        bought = log[log["date"] == pd.Timestamp(day)].groupby("customer_id").size()
+        return bought.reindex(range(1, 501), fill_value=0).to_numpy(dtype=float)
+
+    assert_average(on(landmark - dt.timedelta(days=1)), 3.0)
+    assert_average(on(landmark), 1.5)
+    assert_average(on(landmark + dt.timedelta(days=1)), 4.5)

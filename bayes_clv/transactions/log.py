@@ -1,11 +1,15 @@
 """The log that is left after cleaning."""
 
 import datetime as dt
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
+import ibis
 import ibis.expr.types as ir
 
+from bayes_clv.errors import InputError
 from bayes_clv.ledger import Ledger
+from bayes_clv.transactions.cleaning import AFTER_END
 
 
 @dataclass(frozen=True)
@@ -33,3 +37,21 @@ class Transactions:
     end: dt.date
     has_amounts: bool
     source: str
+
+    def until(self, end: dt.date) -> Self:
+        """Return the log as it was on an earlier day: later rows are rejected.
+
+        Raises
+        ------
+        InputError
+            When nobody had bought by then, or the log does not reach so far.
+        """
+        if not self.start <= end <= self.end:
+            raise InputError(f"the log covers {self.start} … {self.end}, not {end}")
+        earlier = self.table.date <= ibis.literal(end)
+        later = int(self.table.count(where=~earlier).execute())
+        rejected = dict(self.ledger.rejected)
+        if later:
+            rejected[AFTER_END] = rejected.get(AFTER_END, 0) + later
+        ledger = Ledger(self.ledger.rows_in, tuple(rejected.items()))
+        return replace(self, table=self.table.filter(earlier), ledger=ledger, end=end)

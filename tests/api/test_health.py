@@ -17,6 +17,7 @@ def test_a_service_with_a_model_is_live_and_ready(client, model):
     assert answer.status_code == 200
     assert answer.json["data"] == {
         "version": load_posterior(model).version,
+        "dropout": "after_repeat",
         "data_end": "1998-06-30",
         "sound": True,
         "newer_file_refused": False,
@@ -75,7 +76,7 @@ def test_the_front_page_lists_the_routes_and_the_models_facts(client, modelless)
     }
     assert data["model"]["data_end"] == "1998-06-30"
     assert data["model"]["segments"] == ["regulars", "passers-by · été"]
-    assert data["model"]["model"] == "BG/NBD"
+    assert (data["model"]["model"], data["model"]["dropout"]) == ("BG/NBD", "after_repeat")
     assert modelless.get("/").json["data"]["model"] is None
 
 

@@ -1,8 +1,11 @@
 import io
 import json
 import logging
+import math
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from api import create_app
@@ -31,24 +34,68 @@ def probability_alive(draws, frequency, recency, T):
         yield 1 / (1 + odds) if frequency else 1.0
 
 
+def probability_of_purchase(draws, frequency, recency, T, days):
+    """The same, times the chance that a customer who is alive buys within so many days."""
+    alive = probability_alive(draws, frequency, recency, T)
+    for (r, alpha, _, _), still in zip(draws, alive, strict=True):
+        yield still * (1 - math.exp(-(r + frequency) * math.log1p(days / (alpha + T))))
+
+
+def assert_summary_of(draws, mean, interval):
+    """The strings are the mean and the 80 % tails of the draws."""
+    assert float(mean) == pytest.approx(np.mean(draws), rel=1e-9)
+    assert float(interval["lower"]) == pytest.approx(np.quantile(draws, 0.1), rel=1e-9)
+    assert float(interval["upper"]) == pytest.approx(np.quantile(draws, 0.9), rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("customer", "segment"), [((30, 100, 215), 0), ((2, 30, 60), 1), ((0, 0, 70), 1)]
 )
-def test_the_answer_is_the_mean_and_the_tails_of_the_published_formula(
+def test_the_answer_is_the_mean_and_the_tails_of_the_published_formulas(
     client, posterior, customer, segment
 ):
     tree = posterior.tree["posterior"]
     columns = (tree[name].to_numpy()[..., segment].ravel() for name in ("r", "alpha", "a", "b"))
-    expected = list(probability_alive(zip(*columns, strict=True), *customer))
+    draws = list(zip(*columns, strict=True))
 
     sent = dict(zip(("frequency", "recency", "T"), customer, strict=True)) | {"level": 0.8}
     data = client.post("/predict", json=sent).json["data"]
-    assert float(data["prob_alive"]) == pytest.approx(np.mean(expected), rel=1e-9)
-    interval = data["credible_interval"]
-    assert float(interval["lower"]) == pytest.approx(np.quantile(expected, 0.1), rel=1e-9)
-    assert float(interval["upper"]) == pytest.approx(np.quantile(expected, 0.9), rel=1e-9)
+    interval, purchase = data["credible_interval"], data["prob_purchase"]
+    assert_summary_of(list(probability_alive(draws, *customer)), data["prob_alive"], interval)
+    bought = list(probability_of_purchase(draws, *customer, 90))
+    assert_summary_of(bought, purchase["mean"], purchase)
     assert interval["level"] == "0.8"
+    assert purchase["horizon_days"] == "90"
     assert data["segment"] == posterior.segment_names[segment]
+    assert data["dropout"] == "after_repeat"
+
+
+def test_under_mbg_nbd_the_answer_says_so_and_a_one_time_buyer_may_have_left(client, posterior):
+    one_time = {"frequency": 0, "recency": 0, "T": 70}
+    modified = create_app(replace(posterior, dropout=Dropout.AFTER_ANY)).test_client()
+    before, after = (c.post("/predict", json=one_time).json["data"] for c in (client, modified))
+    assert (before["dropout"], after["dropout"]) == ("after_repeat", "after_any")
+    assert before["prob_alive"] == "1.0"
+    assert 0 < float(after["prob_alive"]) < 1
+    assert 0 < float(after["prob_purchase"]["mean"]) < float(before["prob_purchase"]["mean"]) < 1
+
+
+def test_the_single_answer_equals_the_rows_of_the_batches(client, posterior):
+    rng = np.random.default_rng(90)
+    for _ in range(50):
+        T = int(rng.integers(0, 700))
+        frequency = int(rng.integers(0, 9)) if T else 0
+        recency = int(rng.integers(0, T + 1)) if frequency else 0
+        customer = {"frequency": frequency, "recency": recency, "T": T}
+        data = client.post("/predict", json=customer).json["data"]
+        frame = pd.DataFrame([customer])
+        alive = {"mean": data["prob_alive"], **data["credible_interval"]}
+        for said, batch in (
+            (alive, posterior.probability_alive(frame)),
+            (data["prob_purchase"], posterior.probability_of_purchase(frame, 90)),
+        ):
+            for name in ("mean", "lower", "upper"):
+                assert float(said[name]) == pytest.approx(batch[name].iloc[0], rel=1e-12, abs=0)
 
 
 @pytest.mark.parametrize(
@@ -72,19 +119,27 @@ def test_every_wire_form_gets_the_same_answer_whatever_its_type(
     assert answer.status_code == 200
     assert answer.mimetype == "application/json"
     assert answer.text.startswith('{"code":200,"status":"success","data":{"prob_alive":"0.0000')
-    assert list(answer.json["data"]) == ["prob_alive", "credible_interval", "segment"]
-    assert list(answer.json["data"]["credible_interval"]) == ["level", "lower", "upper"]
-    assert float(answer.json["data"]["prob_alive"]) == expected.mean
+    data = answer.json["data"]
+    assert list(data)[:3] == ["prob_alive", "credible_interval", "segment"], "as they always were"
+    assert list(data)[3:] == ["prob_purchase", "dropout"]
+    assert list(data["credible_interval"]) == ["level", "lower", "upper"]
+    assert list(data["prob_purchase"]) == ["horizon_days", "mean", "lower", "upper"]
+    assert float(data["prob_alive"]) == expected.alive.mean
+    assert float(data["prob_purchase"]["mean"]) == expected.purchase.mean
 
 
 def test_probabilities_are_decimals_that_read_back_exactly_and_have_no_exponent(client, posterior):
     customer = {"frequency": 40, "recency": 1, "T": 3000}
     expected = posterior.answer(**customer)
-    assert 0 < expected.lower < 1e-30
-    interval = client.post("/predict", json=customer).json["data"]["credible_interval"]
-    assert interval["lower"].startswith("0.000000")
-    assert float(interval["lower"]) == expected.lower
-    assert "e" not in interval["lower"] + interval["upper"]
+    data = client.post("/predict", json=customer).json["data"]
+    for interval, estimate in (
+        (data["credible_interval"], expected.alive),
+        (data["prob_purchase"], expected.purchase),
+    ):
+        assert 0 < estimate.lower < 1e-30
+        assert interval["lower"].startswith("0.000000")
+        assert float(interval["lower"]) == estimate.lower
+        assert "e" not in interval["lower"] + interval["upper"]
 
 
 def test_a_customer_may_name_a_segment_or_the_population_itself(client, posterior):

@@ -37,7 +37,7 @@ def status_line(connection):
 def test_it_answers_over_http_and_refuses_chunks_and_excess(server, posterior):
     code, answer = server.ask(BODY)
     assert code == answer["code"] == 200
-    assert float(answer["data"]["prob_alive"]) == posterior.answer(30, 100, 215).mean
+    assert float(answer["data"]["prob_alive"]) == posterior.answer(30, 100, 215).alive.mean
     assert server.ask(iter([BODY]), **{"Transfer-Encoding": "chunked"})[0] == 411
     assert server.ask(b" " * 200_000)[0] == 413
     assert server.ask(b"")[1]["reason"] == "the body is empty"

@@ -1,25 +1,13 @@
-r"""Customers whose truth is known: BG/NBD and MBG/NBD lives, and the logs that they leave.
+r"""Lives on the calendar: transaction logs to the day, with the truth behind them.
 
-Each customer draws a purchase rate λ ~ Gamma(shape r, rate α) and a chance of leaving
-p ~ Beta(a, b). While alive he buys as a Poisson process at rate λ, and after a purchase he leaves
-with probability p: after repeat purchases only (BG/NBD), or after the first one too (MBG/NBD).
+Each customer first buys at a uniform time of his first day and is followed for T days exactly, to
+that time of the last day. So a purchase τ after the first falls on day ⌊u + τ⌋, u ~ Uniform(0, 1),
+which is τ on average; but purchases of one day count once, and those of the first day count as the
+first: from a daily log the model sees a few repeat purchases fewer than there were, most of them of
+those who buy most often. What is bought after a landmark is dated after its day, so that the log's
+states there are those that customers were put in segments by, but for these few.
 
-    gap to the next purchase ~ Exponential(λ),    leaves after it ~ Bernoulli(p)
-
-There are two grains of time. The model's is continuous: :func:`simulate_lives` gives states
-(x, t_x, T) whose likelihood is exactly that of :mod:`bayes_clv.bgnbd`. Logs are daily:
-:func:`simulate_transactions` puts the same lives on a calendar. There each customer first buys at a
-uniform time of his first day and is followed for T days exactly, to that time of the last day. So a
-purchase τ after the first falls on day ⌊u + τ⌋, u ~ Uniform(0, 1), which is τ on average; but
-purchases of one day count once, and those of the first day count as the first: from a daily log the
-model sees a few repeat purchases fewer than there were, most of them of those who buy most often.
-
-What is random goes through one function, :func:`live_on`, which lives from a time at which a
-customer's (alive, λ, p) is known to a later one. A model that draws these anew at given dates is a
-sequence of such calls.
-
-Source: Fader, Hardie & Lee (2005), Marketing Science 24(2), 275–284; spend: Fader & Hardie (2013),
-"The Gamma-Gamma model of monetary value".
+Source of what purchases cost: Fader & Hardie (2013), "The Gamma-Gamma model of monetary value".
 """
 
 import datetime as dt
@@ -33,15 +21,14 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from bayes_clv.bgnbd import Dropout, Floats, Parameters
 from bayes_clv.errors import InputError
 from bayes_clv.files import write_whole
-from bayes_clv.states import States
-
-type Ids = NDArray[np.int64]
-type Flags = NDArray[np.bool_]
+from bayes_clv.segments.rules import POPULATION_NAME
+from bayes_clv.simulate.landmarks import Segmented, simulate_landmarks
+from bayes_clv.simulate.lives import Ids, Lives, simulate_lives
 
 CHUNK = 200_000  # customers; about 200 MB of them at a time
 
@@ -59,70 +46,13 @@ class Spend:
 
 
 @dataclass(frozen=True, slots=True)
-class Purchases:
-    """Purchases, ordered by customer and time.
-
-    Attributes
-    ----------
-    customer
-        ``(purchase,)`` the customer's position, from 0.
-    time
-        ``(purchase,)`` days since the customer's own beginning.
-    """
-
-    customer: Ids
-    time: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Lives:
-    """What is true of customers, each observed for T from the first purchase, in continuous time.
-
-    Attributes
-    ----------
-    rate, leaving
-        ``(customer,)`` λ, purchases a day while alive, and p, the chance of leaving.
-    T
-        ``(customer,)`` days observed.
-    alive
-        ``(customer,)`` whether the customer is still alive at T.
-    repeats
-        The repeat purchases.
-    """
-
-    rate: Floats
-    leaving: Floats
-    T: Floats
-    alive: Flags
-    repeats: Purchases
-
-    @property
-    def frequency(self) -> Ids:
-        """``(customer,)`` repeat purchases, all of them: also several on a day."""
-        return np.bincount(self.repeats.customer, minlength=len(self.T))
-
-    @property
-    def recency(self) -> Floats:
-        """``(customer,)`` days from the first purchase to the last."""
-        last = np.zeros(len(self.T))
-        last[self.repeats.customer] = self.repeats.time  # in order: the last one stays
-        return last
-
-    @property
-    def states(self) -> States:
-        """The states (x, t_x, T) in continuous time; nothing was spent."""
-        unknown = np.full(len(self.T), np.nan)
-        return States(self.frequency.astype(float), self.recency, self.T, unknown)
-
-
-@dataclass(frozen=True, slots=True)
 class Scenario:
     """A population and the calendar on which its log is kept.
 
     Parameters
     ----------
     parameters
-        r, α (days), a, b: scalars.
+        r, α (days), a, b of the population: scalars.
     start, end
         The day of the first possible purchase, and the observation end; purchases on it count.
     acquisition_days
@@ -131,6 +61,9 @@ class Scenario:
         When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
     spend
         What a purchase costs, whatever its customer's rate; None for a log without amounts.
+    segmented, landmarks
+        For the landmark model: what segments live by, and the dates at which customers are put in
+        one, the observation end always among them. Default: all live by the population's.
 
     Raises
     ------
@@ -144,6 +77,8 @@ class Scenario:
     acquisition_days: int | None = None
     dropout: Dropout = Dropout.AFTER_REPEAT
     spend: Spend | None = Spend()
+    segmented: Segmented | None = None
+    landmarks: tuple[dt.date, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("r", "alpha", "a", "b"):
@@ -157,6 +92,7 @@ class Scenario:
                 f"acquisition_days must lie between 1 and the {self.days + 1} days of the log: "
                 f"{self.acquisition_days}"
             )
+        self._check_segments()
 
     @property
     def days(self) -> int:
@@ -168,9 +104,34 @@ class Scenario:
         """On how many days customers may come."""
         return self.days + 1 if self.acquisition_days is None else self.acquisition_days
 
+    @property
+    def landmark_days(self) -> Ids:
+        """``(landmark,)`` days since `start`; the observation end is the last."""
+        dates = sorted({*self.landmarks, self.end})
+        return np.array([(date - self.start).days for date in dates])
+
     def date(self, day: Ids) -> NDArray[np.datetime64]:
         """Turn days since `start` into dates; pandas keeps nothing coarser than seconds."""
         return (np.datetime64(self.start, "D") + day).astype("datetime64[s]")
+
+    def _check_segments(self) -> None:
+        if self.segmented is None:
+            if self.landmarks:
+                raise InputError("landmarks put customers in segments: give segmented as well")
+            return
+        names = self.segmented.rule.names
+        for name in ("r", "alpha", "a", "b"):
+            values = np.asarray(getattr(self.segmented.parameters, name))
+            if values.shape != (len(names),) or not ((values > 0) & (values < np.inf)).all():
+                raise InputError(
+                    f"{name} must be one positive number for each of the {len(names)} segments: "
+                    f"{values}"
+                )
+        outside = [date for date in self.landmarks if not self.start < date <= self.end]
+        if outside:
+            raise InputError(
+                f"landmarks must lie after {self.start} and not after {self.end}: {outside[0]}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,72 +146,12 @@ class Simulated:
     truth
         One row per customer: customer_id; first, the day of the first purchase; rate and leaving,
         λ per day and p; alive at the observation end; left, the day of the last purchase of those
-        who have left, else NaT; and, with spend, mean_spend, what a purchase costs on average.
+        who have left, else NaT; with spend, mean_spend, what a purchase costs on average; and, with
+        segments, segment: whose parameters were in force at the observation end.
     """
 
     log: pd.DataFrame
     truth: pd.DataFrame
-
-
-def live_on(
-    rng: np.random.Generator, rate: Floats, leaving: Floats, alive: Flags, length: Floats
-) -> tuple[Purchases, Flags]:
-    """Live for a time: customers buy, and leave after a purchase.
-
-    Parameters
-    ----------
-    rate, leaving, alive
-        ``(customer,)`` λ, p, and who is alive at the beginning.
-    length
-        ``(customer,)`` how long, days.
-
-    Returns
-    -------
-    The purchases, in days from the beginning, and who is alive at the end.
-    """
-    alive = alive.copy()
-    time = np.zeros(len(rate))
-    customers, times = [], []
-    buying = np.flatnonzero(alive & (rate > 0))
-    while len(buying):  # each round, everybody who is still here makes one purchase more
-        time[buying] += rng.standard_exponential(len(buying)) / rate[buying]
-        buying = buying[time[buying] <= length[buying]]
-        customers.append(buying)
-        times.append(time[buying])
-        leaves = rng.random(len(buying)) < leaving[buying]
-        alive[buying[leaves]] = False
-        buying = buying[~leaves]
-    customer = np.concatenate(customers) if customers else np.empty(0, dtype=np.int64)
-    order = np.argsort(customer, kind="stable")  # rounds are in order of time already
-    return Purchases(customer[order], np.concatenate([*times, np.empty(0)])[order]), alive
-
-
-def simulate_lives(
-    parameters: Parameters,
-    T: ArrayLike,
-    *,
-    dropout: Dropout = Dropout.AFTER_REPEAT,
-    rng: np.random.Generator,
-) -> Lives:
-    """Draw customers from the population and let each live for T from the first purchase.
-
-    Parameters
-    ----------
-    parameters
-        r, α (days), a, b: scalars, or one for each customer.
-    T
-        ``(customer,)`` days.
-    dropout
-        When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
-    """
-    T = np.asarray(T, dtype=float)
-    rate = rng.gamma(parameters.r, size=T.shape) / parameters.alpha
-    leaving = rng.beta(parameters.a, parameters.b, size=T.shape)
-    alive = np.ones(T.shape, dtype=bool)
-    if Dropout(dropout) is Dropout.AFTER_ANY:
-        alive = rng.random(T.shape) >= leaving
-    repeats, alive = live_on(rng, rate, leaving, alive, T)
-    return Lives(rate, leaving, T, alive, repeats)
 
 
 def simulate_transactions(scenario: Scenario, n_customers: int, *, seed: int = 0) -> Simulated:
@@ -289,10 +190,8 @@ def simulate_chunks(scenario: Scenario, n_customers: int, *, seed: int = 0) -> I
     for chunk, done in enumerate(range(0, n_customers, CHUNK)):
         rng = np.random.default_rng([seed, chunk])
         first = rng.integers(scenario.first_days, size=min(CHUNK, n_customers - done))
-        lives = simulate_lives(
-            scenario.parameters, scenario.days - first, dropout=scenario.dropout, rng=rng
-        )
-        yield _on_the_calendar(rng, lives, first, scenario, customer_id=done + 1)
+        lives, segment = _live(rng, first, scenario)
+        yield _on_the_calendar(rng, lives, segment, first, scenario, customer_id=done + 1)
 
 
 def write_transactions(
@@ -317,14 +216,34 @@ def write_transactions(
     return int(pq.read_metadata(path).num_rows)
 
 
+def _live(
+    rng: np.random.Generator, first: Ids, scenario: Scenario
+) -> tuple[Lives, dict[str, NDArray[np.object_]]]:
+    """Live from the first days to the end; with segments, the column of their names."""
+    population, dropout, segmented = scenario.parameters, scenario.dropout, scenario.segmented
+    if segmented is None:
+        lives = simulate_lives(population, scenario.days - first, dropout=dropout, rng=rng)
+        return lives, {}
+    told = simulate_landmarks(
+        population, segmented, first, scenario.landmark_days, dropout=dropout, rng=rng
+    )
+    names = np.array([*segmented.rule.names, POPULATION_NAME], dtype=object)
+    return told.lives, {"segment": names[told.code]}
+
+
 def _on_the_calendar(
-    rng: np.random.Generator, lives: Lives, first: Ids, scenario: Scenario, customer_id: int
+    rng: np.random.Generator,
+    lives: Lives,
+    segment: dict[str, NDArray[np.object_]],
+    first: Ids,
+    scenario: Scenario,
+    customer_id: int,
 ) -> Simulated:
     """Put lives on the calendar, from their first days on; ids count up from `customer_id`."""
     n, repeats = len(first), lives.repeats
     ids = np.arange(customer_id, customer_id + n)
     time_of_day = rng.random(n)[repeats.customer]
-    repeat_day = first[repeats.customer] + np.floor(time_of_day + repeats.time).astype(np.int64)
+    repeat_day = _days(first[repeats.customer], repeats.time, time_of_day, scenario)
     # Before the repeat purchases of each customer goes the first one.
     where = np.searchsorted(repeats.customer, np.arange(n))
     customer = np.insert(repeats.customer, where, np.arange(n))
@@ -338,6 +257,7 @@ def _on_the_calendar(
         "leaving": lives.leaving,
         "alive": lives.alive,
         "left": np.where(lives.alive, np.datetime64("NaT", "s"), scenario.date(day[last])),
+        **segment,
     }
     if scenario.spend is not None:
         p, q, v = scenario.spend.p, scenario.spend.q, scenario.spend.v
@@ -346,3 +266,14 @@ def _on_the_calendar(
         log["amount"] = np.maximum(cents, 1) / 100
         truth["mean_spend"] = p * scale
     return Simulated(pd.DataFrame(log), pd.DataFrame(truth))
+
+
+def _days(first: Ids, time: Floats, time_of_day: Floats, scenario: Scenario) -> Ids:
+    """Days of purchases that happen some time after a first purchase at some time of its day."""
+    day = first + np.floor(time_of_day + time).astype(np.int64)
+    if scenario.segmented is None:
+        return day
+    landmarks = scenario.landmark_days
+    k = np.searchsorted(landmarks, first + time) - 1  # the last landmark before the purchase
+    passed = np.where(k >= 0, landmarks[k], -1)
+    return np.where(passed > first, np.maximum(day, passed + 1), day)

@@ -1,0 +1,91 @@
+"""Simulation-based calibration of the whole path, from the priors to the answers.
+
+Draw parameters from the priors, simulate customers who live by them, and fit: if simulator,
+likelihood and sampler agree, the truth is as likely to have any rank among independent draws of the
+posterior as any other, and a 90 % interval holds it nine times out of ten. No fit to one data set
+can show that.
+
+Sources: Talts, Betancourt, Simpson, Vehtari & Gelman (2018), Validating Bayesian inference
+algorithms with simulation-based calibration, arXiv:1804.06788; for the rest, see the modules.
+
+==============  ==================================================================
+`design`        what is simulated, how it is fitted, which answers are checked
+`worlds`        parameters from the priors, and customers who live by them
+`replicates`    one world, its fit, the ranks and the coverage
+`uniformity`    whether ranks are uniform
+`results`       what all replicates say
+`figure`        the same as a picture
+==============  ==================================================================
+"""
+
+import multiprocessing as mp
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+
+from bayes_clv.calibration.design import Design
+from bayes_clv.calibration.replicates import Broken, Fit, Replicate, run_replicate
+from bayes_clv.calibration.results import Calibration
+from bayes_clv.errors import InputError
+from bayes_clv.fitting import fit_table
+
+__all__ = ["Calibration", "Design", "calibrate"]
+
+
+def calibrate(
+    design: Design,
+    n_replicates: int = 200,
+    *,
+    seed: int = 0,
+    jobs: int | None = None,
+    fit: Fit = fit_table,
+    on_replicate: Callable[[], None] = lambda: None,
+) -> Calibration:
+    """Simulate and fit many worlds.
+
+    Parameters
+    ----------
+    design
+        What is simulated and fitted.
+    n_replicates
+        How many worlds.
+    seed
+        The same gives the same, whatever `jobs`.
+    jobs
+        Processes, by default one for each core; 1 stays in this one.
+    fit
+        What is tried; a function that other processes can import.
+    on_replicate
+        Told when one more is done.
+
+    Raises
+    ------
+    InputError
+        A number cannot be right.
+    """
+    jobs = (os.cpu_count() or 1) if jobs is None else jobs
+    for name, value, least in (
+        ("n_replicates", n_replicates, 2),
+        ("seed", seed, 0),
+        ("jobs", jobs, 1),
+    ):
+        if value < least:
+            raise InputError(f"{name} must be at least {least}: {value}")
+    done = []
+    for replicate in _replicates(partial(run_replicate, design, seed, fit=fit), n_replicates, jobs):
+        done.append(replicate)
+        on_replicate()
+    return Calibration.of(design, seed, done)
+
+
+def _replicates(
+    work: Callable[[int], Replicate | Broken], n_replicates: int, jobs: int
+) -> Iterator[Replicate | Broken]:
+    """Yield results in order of their numbers."""
+    if jobs == 1:
+        yield from map(work, range(n_replicates))
+        return
+    # Spawned, not forked: the sampler and DuckDB have threads of their own.
+    with ProcessPoolExecutor(jobs, mp_context=mp.get_context("spawn")) as pool:
+        yield from pool.map(work, range(n_replicates))

@@ -1,0 +1,284 @@
+"""One replicate: a world is simulated and fitted, and the truth is ranked among the draws.
+
+The whole path that users take is run, from states by way of the landmark table to the answers of
+:class:`bayes_clv.posterior.Posterior`. Nothing is left out for what the data are: a world in which
+nobody buys twice is a replicate, too.
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_clv import bgnbd
+from bayes_clv.bgnbd import Dropout, Parameters
+from bayes_clv.calibration.design import LEVELS, Design
+from bayes_clv.calibration.worlds import Hyperparameters, World, simulate_world
+from bayes_clv.fitting import Fitted, fit_table
+from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.ledger import Ledger
+from bayes_clv.posterior import PARAMETERS, Posterior
+from bayes_clv.priors import COMPONENTS, Priors
+from bayes_clv.record import Diagnostics, FitRecord
+from bayes_clv.sampling import SamplerSettings
+
+type Floats = NDArray[np.float64]
+
+OUTCOME = "purchases"
+_DAY_0 = dt.date(2000, 1, 1)
+
+
+class Fit(Protocol):
+    """What is tried: :func:`bayes_clv.fitting.fit_table`, or another that claims to do the same."""
+
+    def __call__(
+        self,
+        table: LandmarkTable,
+        segment_names: tuple[str, ...],
+        settings: SamplerSettings,
+        *,
+        priors: Priors,
+        dropout: Dropout,
+    ) -> Fitted:
+        """Return draws from the posterior of a landmark table."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Replicate:
+    """What one world says about the fit.
+
+    Attributes
+    ----------
+    ranks
+        How many of the L draws are below the truth, by quantity; ties are broken at random.
+    coverage
+        Share of customers whose interval holds the truth, by measure and level; not a number where
+        no interval has any width.
+    diagnostics
+        The sampler's verdict.
+    n_repeats
+        Repeat purchases of all customers.
+    seconds
+        Wall time of the fit.
+    """
+
+    ranks: Mapping[str, int]
+    coverage: Mapping[tuple[str, float], float]
+    diagnostics: Diagnostics
+    n_repeats: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A world whose fit broke off: a fault of the package, which a study must not hide.
+
+    Attributes
+    ----------
+    number
+        Of the replicate.
+    reason
+        What the fit said.
+    n_repeats
+        Repeat purchases of all customers.
+    """
+
+    number: int
+    reason: str
+    n_repeats: int
+
+
+def run_replicate(
+    design: Design, seed: int, number: int, fit: Fit = fit_table
+) -> Replicate | Broken:
+    """Run replicate `number` of a study; the same seed gives the same.
+
+    Raises
+    ------
+    RuntimeError
+        A quantity is not a finite number.
+    """
+    rng = np.random.default_rng([seed, number])
+    world = simulate_world(design, rng)
+    n_repeats = int(world.states.frequency.sum())
+    settings = replace(design.sampler, seed=int(rng.integers(2**31)))
+    began = time.perf_counter()
+    try:
+        fitted = fit(
+            world.table, design.rule.names, settings, priors=design.priors, dropout=design.dropout
+        )
+    except (RuntimeError, np.linalg.LinAlgError) as error:
+        return Broken(number, str(error), n_repeats)
+    seconds = time.perf_counter() - began
+    posterior = _posterior(design, world, fitted, seconds)
+    draws = _spread_evenly(design, posterior)
+    return Replicate(
+        ranks=_ranks(rng, quantities(design, world, world.truth), quantities(design, world, draws)),
+        coverage=_coverage(design, world, posterior) | _of_outcomes(rng, design, world, draws),
+        diagnostics=fitted.diagnostics,
+        n_repeats=n_repeats,
+        seconds=seconds,
+    )
+
+
+def quantities(design: Design, world: World, at: Hyperparameters) -> dict[str, Floats]:
+    """Everything that is ranked, each ``(sample,)``.
+
+    Beside the parameters these are functions of parameters and data, without which a fit that
+    ignores the data would pass (Modrák et al. 2023, Bayesian Analysis 18(3)).
+    """
+    segments = () if design.is_pooled else design.rule.names
+    places = {f"{name}, population": (name, -1) for name in PARAMETERS} | {
+        f"{name}, {segment}": (name, code)
+        for code, segment in enumerate(segments)
+        for name in PARAMETERS
+    }
+    values = {label: getattr(at.parameters, name)[code] for label, (name, code) in places.items()}
+    values |= {f"mu, {name}": row for name, row in zip(COMPONENTS, at.mu, strict=True)}
+    if at.tau is not None:
+        values |= {f"tau, {name}": row for name, row in zip(COMPONENTS, at.tau, strict=True)}
+    states = world.states
+    histories = (states.frequency[:, None], states.recency[:, None], states.T[:, None])
+    by_customer = at.parameters[world.told.code]
+    alive = bgnbd.probability_alive(by_customer, *histories, design.dropout)
+    buys = bgnbd.probability_of_purchase(by_customer, *histories, design.horizon, design.dropout)
+    return values | {
+        "mean P(alive)": alive.mean(axis=0),
+        "mean P(purchase)": buys.mean(axis=0),
+        "log-likelihood": _log_likelihood(design, world.table, at.parameters),
+    }
+
+
+def _log_likelihood(design: Design, table: LandmarkTable, parameters: Parameters) -> Floats:
+    """By the formula of :mod:`bayes_clv.landmarks`; the sampler's kernel is no part of it."""
+    code = np.full(len(table), -1) if design.is_pooled else table.segment
+    rows = bgnbd.log_likelihood(
+        parameters[code],
+        table.frequency[:, None],
+        table.recency[:, None],
+        table.T[:, None],
+        design.dropout,
+    )
+    total: Floats = table.weight @ rows
+    return total
+
+
+def _ranks(
+    rng: np.random.Generator, truth: Mapping[str, Floats], draws: Mapping[str, Floats]
+) -> dict[str, int]:
+    ranks = {}
+    for name, (true,) in truth.items():
+        values = draws[name]
+        if not (np.isfinite(true) and np.isfinite(values).all()):
+            raise RuntimeError(f"{name} is not a finite number")
+        ties = int(np.sum(values == true))
+        ranks[name] = int(np.sum(values < true)) + int(rng.integers(ties + 1))
+    return ranks
+
+
+def _coverage(design: Design, world: World, posterior: Posterior) -> dict[tuple[str, float], float]:
+    """Hold the intervals that users are given against what the truth says of each customer."""
+    some = world.customers.head(design.checked)
+    true = world.truth.parameters[world.told.code[: len(some)], 0]
+    x, t_x, T = (some[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
+    t, dropout = design.horizon, design.dropout
+    answers: dict[str, tuple[Floats, Callable[..., pd.DataFrame]]] = {
+        "P(alive)": (
+            bgnbd.probability_alive(true, x, t_x, T, dropout),
+            posterior.probability_alive,
+        ),
+        "P(purchase)": (
+            bgnbd.probability_of_purchase(true, x, t_x, T, t, dropout),
+            partial(posterior.probability_of_purchase, horizon=t),
+        ),
+        "expected purchases": (
+            bgnbd.expected_purchases(true, x, t_x, T, t, dropout),
+            partial(posterior.expected_purchases, horizon=t),
+        ),
+    }
+    return {
+        (name, level): _share_covered(values, ask(some, level=level))
+        for name, (values, ask) in answers.items()
+        for level in LEVELS
+    }
+
+
+def _share_covered(true: Floats, answer: pd.DataFrame) -> float:
+    """Share of the intervals that hold the truth.
+
+    An interval without width is none: BG/NBD's P(alive) of one-time buyers is 1 whatever the
+    parameters, and that of a customer long silent is 0 to the last digit.
+    """
+    lower, upper = answer["lower"].to_numpy(), answer["upper"].to_numpy()
+    wide = lower < upper
+    covered = (lower <= true) & (true <= upper)
+    return float(covered[wide].mean()) if wide.any() else float("nan")
+
+
+def _of_outcomes(
+    rng: np.random.Generator, design: Design, world: World, draws: Hyperparameters
+) -> dict[tuple[str, float], float]:
+    """Share of customers whose purchases lie in the middle of the outcomes that the draws foretell.
+
+    Numbers of purchases are few and tie: a rank among them is spread at random over its ties, so
+    that it is uniform where the outcomes are drawn from the right distribution (randomised PIT,
+    Czado, Gneiting & Held 2009, Biometrics 65(4)).
+    """
+    states, future = world.states, world.future[:, None]
+    foretold = bgnbd.sample_purchases(
+        rng,
+        draws.parameters[world.told.code],
+        states.frequency[:, None],
+        states.recency[:, None],
+        states.T[:, None],
+        design.horizon,
+        design.dropout,
+    )
+    fewer, ties = (foretold < future).sum(axis=1), (foretold == future).sum(axis=1)
+    pit = (fewer + rng.random(len(fewer)) * (ties + 1)) / (design.n_draws + 1)
+    return {(OUTCOME, level): float(np.mean(np.abs(2 * pit - 1) <= level)) for level in LEVELS}
+
+
+def _posterior(design: Design, world: World, fitted: Fitted, seconds: float) -> Posterior:
+    n_purchases = design.n_customers + int(world.states.frequency.sum())
+    landmarks = tuple(_DAY_0 + dt.timedelta(days=days) for days in design.landmarks)
+    record = FitRecord(
+        source="simulated",
+        start=_DAY_0,
+        end=landmarks[-1],
+        landmarks=landmarks,
+        ledger=Ledger(n_purchases),
+        n_customers=design.n_customers,
+        n_rows=len(world.table),
+        priors=design.priors,
+        draws=fitted.settings.draws,
+        tune=fitted.settings.tune,
+        chains=fitted.settings.chains,
+        seed=fitted.settings.seed,
+        seconds=seconds,
+        versions={},
+    )
+    return Posterior(fitted.tree, design.rule, design.dropout, record, fitted.diagnostics)
+
+
+def _spread_evenly(design: Design, posterior: Posterior) -> Hyperparameters:
+    """L of the draws, as far apart in their chains as can be, so that they hardly depend."""
+    draws = posterior.tree["posterior"].to_dataset()
+    n_made = draws.sizes["chain"] * draws.sizes["draw"]
+    chosen = np.arange(design.n_draws) * n_made // design.n_draws
+
+    def of(name: str) -> Floats:
+        by_sample = draws[name].transpose("component", "chain", "draw").to_numpy()
+        rows: Floats = by_sample.reshape(len(by_sample), -1)[:, chosen]
+        return rows
+
+    return Hyperparameters(
+        of("mu"), of("tau") if "tau" in draws else None, posterior.parameters[:, chosen]
+    )

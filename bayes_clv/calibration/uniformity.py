@@ -1,0 +1,89 @@
+r"""Are ranks uniform? A band that their whole cumulative distribution stays within.
+
+N independent ranks among L draws each take one of 0 … L. If all are as likely, the number of ranks
+up to j is C_j ~ Binomial(N, z_j) with z_j = (j+1)/(L+1), and
+
+    γ = 2 min_j min{ P(C_j ≤ c_j), P(C_j ≥ c_j) }
+
+says how far out in its own distribution the farthest of the c_j lies. The c_j are not independent,
+so the distribution of γ is simulated. With γ* its quantile of order 1 − level, the c_j all lie
+between the γ*/2 quantiles of their binomials with probability `level`: this is the simultaneous
+band, and γ < γ* is the same as leaving it somewhere.
+
+Source: Säilynoja, Bürkner & Vehtari (2022), Graphical test for discrete uniformity and its
+applications in goodness-of-fit evaluation and multiple sample comparison, Statistics and Computing
+32, 32, section 2.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import binom
+
+type Floats = NDArray[np.float64]
+type Ints = NDArray[np.int64]
+
+_SIMULATIONS = 20_000
+_AT_A_TIME = 1_000
+
+
+@dataclass(frozen=True, eq=False)
+class Uniformity:
+    """The test of N ranks among L draws each.
+
+    Attributes
+    ----------
+    n_ranks, n_draws
+        N and L.
+    tail
+        ``(L, N + 1)`` min{P(C_j ≤ c), P(C_j ≥ c)} by j and c.
+    simulated
+        γ of uniform ranks, ascending.
+    """
+
+    n_ranks: int
+    n_draws: int
+    tail: Floats
+    simulated: Floats
+
+    @classmethod
+    def of(cls, n_ranks: int, n_draws: int, *, seed: int = 0) -> Self:
+        """Simulate γ for N ranks among L draws."""
+        chance = np.arange(1, n_draws + 1)[:, None] / (n_draws + 1)
+        up_to = binom.cdf(np.arange(n_ranks + 1), n_ranks, chance)
+        # Counted from the other end, so that ranks and their mirror images tie to the last digit.
+        from_on = up_to[::-1, ::-1]
+        tail = np.minimum(up_to, from_on)
+        rng = np.random.default_rng(seed)
+        shares = np.full(n_draws + 1, 1 / (n_draws + 1))
+        simulated = [
+            _gamma(tail, rng.multinomial(n_ranks, shares, _AT_A_TIME).cumsum(axis=1)[:, :-1])
+            for _ in range(0, _SIMULATIONS, _AT_A_TIME)
+        ]
+        return cls(n_ranks, n_draws, tail, np.sort(np.concatenate(simulated)))
+
+    def counts(self, ranks: ArrayLike) -> Ints:
+        """C_j ``(L,)``, how many ranks are j or less; the last, all N of them, is left out."""
+        return np.bincount(np.asarray(ranks), minlength=self.n_draws + 1).cumsum()[:-1]
+
+    def p_value(self, ranks: ArrayLike) -> float:
+        """Probability that uniform ranks ``(N,)`` come to lie as far out as these."""
+        gamma = _gamma(self.tail, self.counts(ranks))
+        as_far = np.searchsorted(self.simulated, gamma, side="right")
+        return float((1 + as_far) / (1 + len(self.simulated)))
+
+    def band(self, level: float) -> tuple[Ints, Ints]:
+        """Smallest and largest C_j ``(L,)`` within the band of probability `level`."""
+        gamma = self.simulated[int((1 - level) * (len(self.simulated) - 1))]
+        within = 2 * self.tail >= gamma
+        lower = np.argmax(within, axis=1)
+        upper = self.n_ranks - np.argmax(within[:, ::-1], axis=1)
+        return lower, upper
+
+
+def _gamma(tail: Floats, counts: Ints) -> Floats:
+    """γ of counts ``(…, L)``."""
+    least: Floats = 2 * tail[np.arange(len(tail)), counts].min(axis=-1)
+    return least

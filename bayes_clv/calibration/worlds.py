@@ -1,0 +1,122 @@
+"""Customers whose parameters are drawn from the priors: the worlds that fits are tried on."""
+
+from dataclasses import dataclass
+
+import ibis
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_clv.bgnbd import Parameters
+from bayes_clv.calibration.design import Design
+from bayes_clv.kernel import parameters_of
+from bayes_clv.landmarks import LandmarkTable, landmark_table
+from bayes_clv.priors import COMPONENTS, Priors
+from bayes_clv.simulate import LandmarkLives, Segmented, live_on, simulate_landmarks
+from bayes_clv.states import States
+
+type Floats = NDArray[np.float64]
+type Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """Draws of all that the model does not know, from the prior or the posterior.
+
+    Attributes
+    ----------
+    mu, tau
+        ``(component, sample)``; a pooled model has no τ, and none is used.
+    parameters
+        r, α (days), a, b ``(segment + 1, sample)``: the population last, where code −1 points.
+    """
+
+    mu: Floats
+    tau: Floats | None
+    parameters: Parameters
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One replicate's customers, and the truth about them.
+
+    Attributes
+    ----------
+    truth
+        The parameters that they live by, one sample.
+    told
+        Their lives up to the observation end.
+    table
+        What a fit sees of them.
+    future
+        ``(customer,)`` purchases within the horizon after the observation end.
+    """
+
+    truth: Hyperparameters
+    told: LandmarkLives
+    table: LandmarkTable
+    future: Ints
+
+    @property
+    def states(self) -> States:
+        """``(customer,)`` at the observation end."""
+        return self.told.lives.states
+
+    @property
+    def customers(self) -> pd.DataFrame:
+        """The states as users give them."""
+        states = self.states
+        return pd.DataFrame(
+            {"frequency": states.frequency, "recency": states.recency, "T": states.T}
+        )
+
+
+def simulate_world(design: Design, rng: np.random.Generator) -> World:
+    """Draw parameters from the priors, and customers who live by them."""
+    first = rng.uniform(0, design.landmarks[-1], design.n_customers)
+    # The priors' unit of time is the mean T, which no purchase has any part in.
+    mean_T = design.landmarks[-1] - float(first.mean())
+    truth = draw_prior(
+        rng, design.priors, 0 if design.is_pooled else len(design.rule.names), mean_T
+    )
+    told = simulate_landmarks(
+        truth.parameters[-1, 0],
+        Segmented(design.rule, truth.parameters[:-1, 0]),
+        first,
+        design.landmarks,
+        dropout=design.dropout,
+        rng=rng,
+    )
+    lives, horizon = told.lives, np.full(design.n_customers, design.horizon)
+    later, _ = live_on(rng, lives.rate, lives.leaving, lives.alive, horizon)
+    future = np.bincount(later.customer, minlength=design.n_customers)
+    return World(truth, told, landmark_table(ibis.memtable(told.history)), future)
+
+
+def draw_prior(
+    rng: np.random.Generator, priors: Priors, n_segments: int, time_unit: float, size: int = 1
+) -> Hyperparameters:
+    """Draw from the priors, as :mod:`bayes_clv.priors` says; without segments, a pooled model.
+
+    Parameters
+    ----------
+    time_unit
+        Days that the priors' unit of time stands for.
+    size
+        Samples.
+    """
+    n = len(COMPONENTS)
+    mean, sd, between = (
+        np.array(priors.column(name))[:, None] for name in ("mean", "sd", "between")
+    )
+    mu = mean + sd * rng.standard_normal((n, size))
+    if n_segments:
+        tau = np.abs(between * rng.standard_normal((n, size)))
+        eta = np.stack([*(mu + tau * rng.standard_normal((n_segments, n, size))), mu])
+    else:
+        tau = None
+        eta = np.stack([mu, mu])  # a pooled model's one segment is the population
+    r, alpha, a, b = parameters_of(eta.transpose(0, 2, 1).reshape(-1, n))
+    shape = (len(eta), size)
+    in_days = Parameters(*(it.reshape(shape) for it in (r, alpha * time_unit, a, b)))
+    return Hyperparameters(mu, tau, in_days)

@@ -1,0 +1,69 @@
+"""From a landmark table to draws that can be trusted, or that say why they cannot."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import xarray as xr
+
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.coordinates import find_coordinates
+from bayes_clv.density import LogDensity
+from bayes_clv.diagnostics import diagnose
+from bayes_clv.kernel import Layout
+from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.model import build_model
+from bayes_clv.priors import Priors
+from bayes_clv.record import Diagnostics
+from bayes_clv.sampling import SamplerSettings, sample
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Draws, the verdict on them, and the settings that they were made with in the end."""
+
+    tree: xr.DataTree
+    diagnostics: Diagnostics
+    settings: SamplerSettings
+
+
+def fit_table(
+    table: LandmarkTable,
+    segment_names: tuple[str, ...],
+    settings: SamplerSettings,
+    *,
+    priors: Priors | None = None,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+    progress: bool = False,
+    on_stage: Callable[[str], None] = lambda words: None,
+) -> Fitted:
+    """Sample the posterior of a landmark table; once more, and more carefully, where that fails.
+
+    Parameters
+    ----------
+    table
+        The data: (segment, x, t_x, T) with weights, in days.
+    segment_names
+        In the order of their codes; fewer than two make a pooled model.
+    settings
+        How long to sample at first.
+    priors
+        By default those of :class:`bayes_clv.priors.Priors`; their unit of time is the mean T.
+    dropout
+        When customers may leave.
+    progress
+        Show a bar on standard error.
+    on_stage
+        Told in words what is being done.
+    """
+    priors = priors or Priors()
+    layout = Layout.of(table, len(segment_names), table.mean_T, dropout)
+    model = build_model(layout, segment_names, priors)
+    density = LogDensity(layout, priors, find_coordinates(layout, priors))
+    tree = sample(model, density, settings, progress=progress)
+    diagnostics = diagnose(tree)
+    if not diagnostics.sound:
+        on_stage(f"sampling more carefully ({'; '.join(diagnostics.complaints)})")
+        settings = settings.more_careful()
+        tree = sample(model, density, settings, progress=progress)
+        diagnostics = diagnose(tree)
+    return Fitted(tree, diagnostics, settings)

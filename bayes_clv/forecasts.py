@@ -1,0 +1,121 @@
+"""Forecasts of purchases, customer by customer, held against what then happened."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_clv.bgnbd import Dropout, Parameters
+from bayes_clv.measures import totals
+from bayes_clv.predictive import outcome_probabilities
+from bayes_clv.scoring_rules import crps, log_scores, pit
+from bayes_clv.segments.rules import Codes
+from bayes_clv.states import States
+from bayes_clv.strata import Floats, Ints, Stratum, distinct_states, in_threads, strata
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What was said of each customer and how good it was, each ``(customer,)`` but the last.
+
+    Attributes
+    ----------
+    outcome
+        Purchases that happened.
+    expected, variance
+        Of the predictive distribution.
+    chance
+        Probability of at least one purchase.
+    log_score, crps
+        Proper scores; see :mod:`bayes_clv.scoring_rules`.
+    below, up_to
+        F(outcome − 1) and F(outcome).
+    expected_total
+        ``(draw,)`` expected purchases of all customers together.
+    """
+
+    outcome: Ints
+    expected: Floats
+    variance: Floats
+    chance: Floats
+    log_score: Floats
+    crps: Floats
+    below: Floats
+    up_to: Floats
+    expected_total: Floats
+
+    @property
+    def happened(self) -> NDArray[np.bool_]:
+        """Who bought again."""
+        return self.outcome > 0
+
+    def total_interval(self, level: float, seed: int = 0) -> tuple[float, float]:
+        """Interval of the purchases of all together: what is unknown of θ, and chance."""
+        noise = np.random.default_rng(seed).standard_normal(len(self.expected_total))
+        draws = self.expected_total + np.sqrt(self.variance.sum()) * noise
+        lower, upper = np.quantile(draws, ((1 - level) / 2, (1 + level) / 2))
+        return float(lower), float(upper)
+
+
+def forecast(
+    parameters: Parameters,
+    codes: Codes,
+    states: States,
+    outcomes: Ints,
+    horizon: float,
+    dropout: Dropout,
+) -> Forecasts:
+    """Predict purchases within the horizon from states, and score against outcomes.
+
+    Parameters
+    ----------
+    parameters
+        ``(segment + 1, draw)``, the population's last.
+    codes, states
+        ``(customer,)`` segments, and states at the beginning.
+    outcomes
+        ``(customer,)`` purchases that happened.
+    horizon
+        Days.
+    dropout
+        When customers may leave.
+    """
+    index, distinct = distinct_states(codes, states)
+    # Customers of one state and one outcome share everything.
+    width = int(outcomes.max(initial=0)) + 1
+    pairs, who = np.unique(index * width + outcomes, return_inverse=True)
+    state, outcome = pairs // width, pairs % width
+    columns = np.empty((len(_SCORED), len(pairs)))
+    count = np.bincount(index, minlength=len(distinct.code)).astype(float)
+
+    def evaluate(stratum: Stratum) -> Floats:
+        of_segment = parameters[stratum.code]
+        for block in stratum.blocks():
+            here = slice(*np.searchsorted(state, [block.rows.start, block.rows.stop]))
+            y = outcome[here]
+            listed = outcome_probabilities(of_segment, block, horizon, dropout, int(y.max()))
+            columns[:, here] = _scored(listed[state[here] - block.rows.start], y)
+        return cast(Floats, totals(of_segment, stratum, count[stratum.rows], horizon, dropout)[2])
+
+    expected_total = sum(in_threads(evaluate, strata(distinct)), np.zeros(parameters.r.shape[1]))
+    scored = dict(zip(_SCORED, columns[:, who], strict=True))
+    return Forecasts(outcome=outcomes, expected_total=expected_total, **scored)
+
+
+_SCORED = ("expected", "variance", "chance", "log_score", "crps", "below", "up_to")
+
+
+def _scored(probabilities: Floats, outcomes: Ints) -> Floats:
+    counts = np.arange(probabilities.shape[1])
+    expected = probabilities @ counts
+    return np.stack(
+        [
+            expected,
+            probabilities @ counts**2 - expected**2,
+            1 - probabilities[:, 0],
+            log_scores(probabilities, outcomes),
+            crps(probabilities, outcomes),
+            *pit(probabilities, outcomes),
+        ]
+    )

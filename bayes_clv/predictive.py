@@ -1,0 +1,145 @@
+"""The distribution of what a customer will do: P(0), P(1), P(2), … purchases, without sampling.
+
+Of a customer who is alive, purchases wanted within t are negative binomial, N, and the one after
+which he leaves is beta-geometric, G; what happens is the smaller of the two. With ρ = t/(α+T),
+k = r+x and n as in :mod:`bayes_clv.bgnbd`
+
+    P(0) = 1 − P(alive) P(N > 0)
+    P(m) = P(alive) [ P(N = m) P(G ≥ m) + P(N > m) P(G = m) ],   m ≥ 1
+
+    P(N = m) = P(N = m−1) (k+m−1)/m ρ/(1+ρ),        P(N = 0) = (1+ρ)^−k
+    P(G = m) = P(G ≥ m) a/(a+b+n+m−1),              P(G ≥ 1) = 1
+
+averaged over the posterior's draws. It is the law of ``sample_purchases``; nothing is left to
+chance, so forecasts can be scored to the last digit, which the backtest does.
+
+Source: Fader, Hardie & Lee (2005), Marketing Science 24(2), equation 8, is the case x = T = 0.
+"""
+
+import numpy as np
+
+from bayes_clv.bgnbd import Dropout, Parameters
+from bayes_clv.elementary import compiled, compiled_sums, exp_non_positive, log1p, log_positive
+from bayes_clv.measures import Floats, probability_alive, purchase_if_alive
+from bayes_clv.strata import Stratum
+
+NEGLIGIBLE = 1e-8  # probability beyond the last outcome that is listed
+_FIRST_ROOM, _MOST_ROOM = 32, 2**14
+_LEAST_LOG = -600.0  # of P(N = 0): below it the recursion runs in logarithms
+
+
+def outcome_probabilities(
+    parameters: Parameters, block: Stratum, horizon: float, dropout: Dropout, least: int = 0
+) -> Floats:
+    """Probabilities of 0, 1, 2, … purchases within the horizon, averaged over draws.
+
+    Parameters
+    ----------
+    parameters
+        ``(draw,)`` each.
+    block
+        States of one segment and one frequency.
+    horizon
+        Days ahead.
+    dropout
+        When customers may leave.
+    least
+        Outcomes up to this one are listed in any case; more are, until those that are left have a
+        probability below ``NEGLIGIBLE`` in every state (or 2^14 are listed).
+
+    Returns
+    -------
+    ``(state, outcome)``; a row's sum is short of 1 by what lies beyond.
+    """
+    alive = probability_alive(dropout)(parameters, block)(block)
+    buys = purchase_if_alive(horizon)(parameters, block)(block.T)
+    b = parameters.b + dropout.chances(block.frequency)
+    shape = parameters.r + block.frequency
+    room = max(_FIRST_ROOM, least + 1)
+    while True:
+        probabilities = np.zeros((len(block.T), room))
+        used = _fill(
+            alive, buys, shape, parameters.alpha, parameters.a, b, block.T, horizon, least,
+            probabilities,
+        )  # fmt: skip
+        if used <= room or room >= max(_MOST_ROOM, least + 1):
+            return probabilities[:, : min(used, room)]
+        room *= 2
+
+
+def first_outcomes(
+    parameters: Parameters, block: Stratum, horizon: float, dropout: Dropout, most: int
+) -> Floats:
+    """Probabilities of 0, 1, …, ``most`` purchases and, last, of more: ``(state, most + 2)``."""
+    probabilities = outcome_probabilities(parameters, block, horizon, dropout, least=most)
+    few = probabilities[:, : most + 1]
+    more = np.maximum(1 - few.sum(axis=1, keepdims=True), 0.0)
+    return np.concatenate([few, more], axis=1)
+
+
+@compiled
+def _fill(
+    alive: Floats,
+    buys: Floats,
+    shape: Floats,
+    alpha: Floats,
+    a: Floats,
+    b: Floats,
+    T: Floats,
+    horizon: float,
+    least: int,
+    probabilities: Floats,
+) -> int:
+    """Fill in the probabilities; return how many outcomes are needed, or one more than fit."""
+    draws, room, used = len(shape), probabilities.shape[1], 0
+    step, log_step = np.empty(draws), np.empty(draws)  # ρ/(1+ρ)
+    exactly, log_exactly = np.empty(draws), np.empty(draws)  # P(N = m)
+    more, stays = np.empty(draws), np.empty(draws)  # P(N > m), P(G > m)
+    for s in range(len(T)):
+        total, least_log = 0.0, 0.0
+        for d in range(draws):
+            reach = horizon / (alpha[d] + T[s])
+            log_exactly[d] = -shape[d] * log1p(reach)
+            least_log = min(least_log, log_exactly[d])
+            exactly[d] = exp_non_positive(log_exactly[d])
+            step[d] = reach / (1.0 + reach)
+            log_step[d] = log_positive(step[d])
+            more[d], stays[d] = buys[s, d], 1.0
+            total += alive[s, d] * more[d]
+        in_logs = least_log < _LEAST_LOG
+        beyond = total / draws
+        probabilities[s, 0] = 1.0 - beyond
+        m = 0
+        while m < least or beyond > NEGLIGIBLE:
+            m += 1
+            if m == room:
+                used = room + 1
+                break
+            if in_logs:
+                for d in range(draws):
+                    log_exactly[d] += log_positive((shape[d] + (m - 1.0)) / m) + log_step[d]
+                    exactly[d] = exp_non_positive(min(log_exactly[d], 0.0))
+            else:
+                for d in range(draws):
+                    exactly[d] *= (shape[d] + (m - 1.0)) * (1.0 / m) * step[d]
+            exactly_m, beyond_m = _one_more(exactly, more, stays, alive[s], a, b, m)
+            probabilities[s, m] = exactly_m / draws
+            beyond = beyond_m / draws
+        used = max(used, m + 1)
+    return used
+
+
+@compiled_sums
+def _one_more(
+    exactly: Floats, more: Floats, stays: Floats, alive: Floats, a: Floats, b: Floats, m: int
+) -> tuple[float, float]:
+    """Take P(N > m − 1) and P(G > m − 1) on to m; return sums of P(m) and of P(more than m)."""
+    exactly_m, beyond_m = 0.0, 0.0
+    for d in range(len(exactly)):
+        more[d] = max(more[d] - exactly[d], 0.0)
+        leaves = a[d] / (a[d] + b[d] + (m - 1.0))
+        there = alive[d] * stays[d]
+        exactly_m += there * (exactly[d] + more[d] * leaves)
+        stays[d] *= 1.0 - leaves
+        beyond_m += there * (1.0 - leaves) * more[d]
+    return exactly_m, beyond_m

@@ -1,0 +1,172 @@
+"""Is the whole path calibrated? ``make sbc``, or ``python -m benchmarks.calibration``.
+
+Worlds are drawn from the priors, simulated and fitted: `bayes_clv.calibration`. What they say is
+written to ``docs/calibration.md``, and drawn beside it; neither is ever edited by hand.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.calibration import Calibration, Design, calibrate
+from bayes_clv.calibration.figure import plot_calibration
+from benchmarks.harness import ROOT
+from benchmarks.report import Column, Report, machine
+
+PREFACE = """# Calibration
+
+Is a 90 % interval right nine times out of ten? Parameters are drawn from the priors, customers are
+simulated who live by them, and the model is fitted to what a shop would know of them, over and
+over: priors → simulator → landmark table → sampler → answers. If all of it is right, the truth has
+every rank among the draws of its posterior as often as any other. The ranks' cumulative
+distribution then stays within a band, everywhere at once, for 99 of 100 quantities
+(Talts et al. 2018, arXiv:1804.06788; Säilynoja, Bürkner & Vehtari 2022, Statistics and Computing
+32, 32). No world is left out for what its customers do, and no fit for its diagnostics."""
+
+RANKS = {
+    "quantity": Column("quantity"),
+    "mean_rank": Column("mean rank (½)", ".3f"),
+    "p_value": Column("p", ".3f"),
+    "band": Column("99 % band"),
+}
+COVERAGE = {
+    "measure": Column("of each customer's"),
+    "level": Column("level", ".0%"),
+    "coverage": Column("covered", ".1%"),
+    "standard_error": Column("standard error", ".1%"),
+}
+NOTES = [
+    "P(alive), P(purchase) and expected purchases: share of customers whose interval holds what is "
+    "true of them at the parameters that they live by. Intervals without width are left out, such "
+    "as that of P(alive) of BG/NBD's one-time buyers, which is 1. Purchases: share of customers "
+    "who do what lies within the interval of the outcomes foretold, ties broken at random. "
+    "Customers of one world share their parameters: standard errors are those between worlds."
+]
+FILES = {Dropout.AFTER_REPEAT: "calibration.png", Dropout.AFTER_ANY: "calibration-mbg.png"}
+
+
+def parser() -> ArgumentParser:
+    parser = ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--replicates", type=int, default=200, help="worlds for each model (200)")
+    parser.add_argument("--seed", type=int, default=0, help="the same gives the same (0)")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (cores)")
+    parser.add_argument(
+        "--dropout",
+        type=Dropout,
+        nargs="+",
+        choices=list(Dropout),
+        default=list(Dropout),
+        help="when customers may leave (both)",
+    )
+    parser.add_argument("--to", type=Path, default=ROOT / "docs", help="folder to write to (docs)")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> None:
+    given = parser().parse_args(arguments)
+    designs = [make(it) for it in given.dropout for make in (Design.pooled, Design.segmented)]
+    studies = run(designs, given)
+    given.to.mkdir(parents=True, exist_ok=True)
+    for dropout in given.dropout:
+        figure = plot_calibration([it for it in studies if it.design.dropout is dropout])
+        figure.savefig(given.to / FILES[dropout], dpi=100)
+    (given.to / "calibration.md").write_text(page(studies, given))
+    for study in studies:
+        print(f"{study.design.name}: {study.verdict}")
+    if any(study.beyond_chance or study.broken for study in studies):
+        sys.exit(1)
+
+
+def run(designs: list[Design], given: Namespace) -> list[Calibration]:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+    with bar:
+        tasks = [bar.add_task(design.name, total=given.replicates) for design in designs]
+        return [
+            calibrate(
+                design,
+                given.replicates,
+                seed=given.seed + k,  # studies tell independently of each other
+                jobs=given.jobs,
+                on_replicate=lambda task=task: bar.advance(task),
+            )
+            for k, (design, task) in enumerate(zip(designs, tasks, strict=True))
+        ]
+
+
+def page(studies: list[Calibration], given: Namespace) -> str:
+    """What `docs/calibration.md` says."""
+    made = machine()
+    versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
+    options = f"--replicates {given.replicates} --seed {given.seed}"
+    if set(given.dropout) < set(Dropout):
+        options += " --dropout " + " ".join(given.dropout)
+    command = f"make sbc ARGS='{options}'"
+    origin = f"`{command}`, {made['date']}: {made['machine']}; {versions}."
+    parts = [PREFACE, origin]
+    for dropout in given.dropout:
+        parts.append(f"![Rank histograms, ECDFs and coverage]({FILES[dropout]})")
+        parts += [section(it) for it in studies if it.design.dropout is dropout]
+    return "\n\n".join(parts) + "\n"
+
+
+def section(study: Calibration) -> str:
+    design = study.design
+    ranks = study.table.rename_axis("quantity").reset_index()
+    ranks["band"] = ["OUTSIDE" if outside else "inside" for outside in ranks["outside"]]
+    covered = study.coverage_table.reset_index()
+    fits, sampler = study.fits, design.sampler
+    facts = (
+        f"Seed {study.seed}: {study.n_replicates:,} worlds of {design.n_customers} customers, with "
+        f"{fits['n_repeats'].min():,} to {fits['n_repeats'].max():,} repeat purchases (median "
+        f"{fits['n_repeats'].median():,.0f}); ranks among {design.n_draws} of "
+        f"{sampler.chains * sampler.draws:,} draws. Fits that failed their diagnostics, "
+        f"all the same counted: {study.unsound}; smallest bulk ESS of any variable: "
+        f"{fits['ess_bulk'].min():,.0f}, median {fits['ess_bulk'].median():,.0f}. A fit took "
+        f"{fits['seconds'].median():.1f} s (median; longest {fits['seconds'].max():.1f} s)."
+    )
+    broken = [
+        f"World {it.number}, with {it.n_repeats:,} repeat purchases, could not be fitted: "
+        f"{it.reason}."
+        for it in study.broken
+    ]
+    tables = (
+        Report("Ranks", RANKS, ranks.to_dict("records")),
+        Report(
+            f"Intervals; purchases within {design.horizon:g} days",
+            COVERAGE,
+            covered.to_dict("records"),
+            NOTES,
+        ),
+    )
+    return "\n\n".join(
+        [
+            f"## {design.name}",
+            f"**{study.verdict}**",
+            facts,
+            *broken,
+            *(it.in_markdown() for it in tables),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()
