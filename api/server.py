@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from http import HTTPStatus
 from typing import Any, NoReturn
 
@@ -35,6 +36,7 @@ from bayes_clv.errors import InputError
 
 MAX_WORKERS = 32
 _REQUEST_SECONDS = 15  # for a body to arrive and its answer to leave
+_LINGER_SECONDS = 1.0
 _SHARED_MEMORY = "/dev/shm"
 _SETTINGS = {
     "preload_app": True,
@@ -134,6 +136,7 @@ class _Refusing:
         )
         try:
             util.write_nonblock(client, "\r\n".join([*headers, "", body]).encode())
+            _read_on(client)
         except OSError:
             log.debug("the client has gone")
 
@@ -236,6 +239,15 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
+def _read_on(client: socket.socket) -> None:
+    """Read for a moment what is still to come: a close on unread bytes would undo the answer."""
+    client.shutdown(socket.SHUT_WR)
+    client.settimeout(_LINGER_SECONDS)
+    until = time.monotonic() + _LINGER_SECONDS
+    while client.recv(65_536) and time.monotonic() < until:
+        pass
+
+
 def _give_row(parent: _Parent, worker: Any) -> None:
     """Choose where a new worker will count."""
     worker.row = metrics.free_row({other.row for other in parent.WORKERS.values()})
@@ -256,7 +268,7 @@ def _warm_up(app: Flask) -> None:
         return
     try:
         predictions.warm_up(posterior)
-    except RuntimeError as error:  # Numba's, which finds no folder for what it compiles
+    except (RuntimeError, OSError) as error:  # Numba finds no folder for what it compiles
         raise InputError(
             f"cannot compile ({error}); set NUMBA_CACHE_DIR to a folder that can be written"
         ) from None

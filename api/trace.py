@@ -18,12 +18,8 @@ _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": _POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_OF_DATA = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_OF_PAGES = _OF_DATA | {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
 
 log = logging.getLogger("api.requests")
 
@@ -51,8 +47,9 @@ def _end(response: Response) -> Response:
     response.headers[REQUEST_ID] = g.request_id
     if g.model_version is not None:
         response.headers[MODEL_VERSION] = g.model_version
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
+    is_data = response.mimetype == "application/json"
+    for name, value in (_OF_DATA if is_data else _OF_PAGES).items():
+        response.headers[name] = value
 
     seconds = time.perf_counter() - g.began
     route = metrics.NO_ROUTE if request.url_rule is None else request.url_rule.rule

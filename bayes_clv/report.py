@@ -1,16 +1,18 @@
 """Results as tables for people; the command line prints them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bayes_clv.backtest import Backtest, Split
 from bayes_clv.comparison import SegmentComparison
 from bayes_clv.ledger import Ledger
 from bayes_clv.posterior import Posterior
+
+if TYPE_CHECKING:  # it brings the sampler, which most commands, and the service, do without
+    from bayes_clv.backtest import Backtest, Split
 
 
 def ledger_table(ledger: Ledger) -> Table:
@@ -68,7 +70,7 @@ def segments_table(comparison: SegmentComparison, posterior: Posterior) -> Rende
     return Group(table, _one_time_note(posterior), _matrix(comparison))
 
 
-def backtest_tables(result: Backtest) -> RenderableType:
+def backtest_tables(result: "Backtest") -> RenderableType:
     """Every split with every method, all splits together, and what follows."""
     parts: list[RenderableType] = []
     if result.sampled is not None:
@@ -84,7 +86,7 @@ def backtest_tables(result: Backtest) -> RenderableType:
     return Group(*parts)
 
 
-def recommendation(result: Backtest) -> str:
+def recommendation(result: "Backtest") -> str:
     """What to fit, in words, and where pooled did better."""
     best = result.best
     if best.name == "pooled":
@@ -107,7 +109,7 @@ def recommendation(result: Backtest) -> str:
     return words + "."
 
 
-def backtest_json(result: Backtest) -> dict[str, Any]:
+def backtest_json(result: "Backtest") -> dict[str, Any]:
     """The backtest as JSON-ready values."""
     return {
         "source": result.source,
@@ -126,7 +128,7 @@ def backtest_json(result: Backtest) -> dict[str, Any]:
     }
 
 
-def _split_table(split: Split, rows: pd.DataFrame) -> Table:
+def _split_table(split: "Split", rows: pd.DataFrame) -> Table:
     first = rows.iloc[0]
     table = Table(
         title=f"Known on {split.origin}, forecast for {split.horizon} days: "
@@ -169,7 +171,7 @@ def _split_table(split: Split, rows: pd.DataFrame) -> Table:
     return table
 
 
-def _overall_table(result: Backtest) -> Table:
+def _overall_table(result: "Backtest") -> Table:
     table = Table(
         title="All of them together",
         caption="Log score: higher is better; over pooled, per customer, with its standard error. "

@@ -75,6 +75,13 @@ def test_the_service_answers_without_importing_the_sampler_or_the_data_side(mode
     assert set(modules) & {*SAMPLERS, *DATA_SIDE} == set()
 
 
+def test_the_command_that_serves_does_not_import_the_sampler_either():
+    program = "import json, sys, bayes_clv.cli, api.server; print(json.dumps(sorted(sys.modules)))"
+    modules = set(run(program))
+    assert {"gunicorn", "gevent", "api.app"} <= modules
+    assert modules & {*SAMPLERS, "ibis", "duckdb", "sklearn", "matplotlib"} == set()
+
+
 @pytest.fixture
 def exploits(tmp_path):
     code = f"__import__('os').system('touch {tmp_path}/owned')"

@@ -94,8 +94,17 @@ def test_every_answer_names_the_model_and_has_the_headers_that_browsers_obey(
     assert answer.headers["X-Model-Version"] == version
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] == "no-store"
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert "unsafe" not in answer.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/docs", "/static/docs.css", "/metrics"])
+def test_what_a_browser_shows_has_a_strict_policy(client, path):
+    headers = client.get(path).headers
+    policy = dict(
+        part.strip().split(" ", 1) for part in headers["Content-Security-Policy"].split(";")
+    )
+    assert policy["default-src"] == "'none'"
+    assert "unsafe" not in headers["Content-Security-Policy"]
+    assert headers["Referrer-Policy"] == "no-referrer"
 
 
 def test_without_a_model_no_version_is_claimed(monkeypatch):
