@@ -212,9 +212,9 @@ def _thin_segments(found: Evidence) -> list[str]:
     lines = []
     if unseen:
         lines.append(
-            f"0 customers were followed after being put in {_listed(unseen)}, fewer than 1: what is "
-            "said of them comes from the other segments and the priors alone; take fewer segments, "
-            "or more landmarks"
+            f"0 customers were followed after being put in {_listed(unseen)}, fewer than 1: what "
+            "is said of them comes from the other segments and the priors alone; take fewer "
+            "segments, or more landmarks"
         )
     if few:
         lines.append(

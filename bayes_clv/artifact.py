@@ -12,7 +12,6 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 import xarray as xr
 from h5netcdf.core import NOT_A_VARIABLE
 
+from bayes_clv import bgnbd
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import ArtifactError
 from bayes_clv.files import write_whole
@@ -34,6 +34,7 @@ _MANIFEST, _DRAWS = "manifest.json", "posterior.nc"
 _MAX_MANIFEST = 1 << 20
 _MAX_DRAWS = 1 << 30
 _PROBES = ((0.0, 0.0, 100.0), (1.0, 30.0, 100.0), (30.0, 100.0, 215.0))  # frequency, recency, T
+_TAILS = (0.05, 0.95)
 _RELATIVE_TOLERANCE = 1e-9  # libraries may round differently
 
 
@@ -160,11 +161,16 @@ def _check_parameters(posterior: Posterior) -> None:
 
 
 def _predictions(posterior: Posterior) -> list[dict[str, Any]]:
+    """P(alive) by the plain formula: to look at a model takes no compiled code."""
     rows = []
-    for segment in (*posterior.segment_names, POPULATION_NAME):
+    for code, segment in enumerate((*posterior.segment_names, POPULATION_NAME)):
         for probe in _PROBES:
-            alive = posterior.answer(*probe, segment=segment).alive
-            rows.append({"segment": segment, "state": list(probe), **asdict(alive)})
+            alive = bgnbd.probability_alive(posterior.parameters[code], *probe, posterior.dropout)
+            lower, upper = np.quantile(alive, _TAILS).tolist()
+            rows.append(
+                {"segment": segment, "state": list(probe), "mean": float(alive.mean())}
+                | {"lower": lower, "upper": upper}
+            )
     return rows
 
 

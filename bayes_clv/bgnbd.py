@@ -100,7 +100,8 @@ def probability_alive(
     x, t_x, T = _floats(frequency, recency, T)
     silence = np.log1p((T - t_x) / (alpha + t_x))  # ln (α+T)/(α+t_x)
     log_odds_gone = log_leaving_odds(a, b, dropout.chances(x)) + (r + x) * silence
-    return 1.0 / (1.0 + np.exp(np.minimum(log_odds_gone, _MOST)))
+    with np.errstate(over="ignore"):  # infinite odds: 0
+        return 1.0 / (1.0 + np.exp(log_odds_gone))  # SciPy's expit takes four times as long
 
 
 def probability_of_purchase(
@@ -219,7 +220,6 @@ def sample_purchases(
     return np.where(rng.random(shape) < alive, np.minimum(wanted, until_leaving), 0)
 
 
-_MOST = 700.0  # ln odds of having left; e^-700 is alive enough for nobody, and nothing overflows
 _TAIL = 38.0  # the weight beyond is e^-38 of its peak
 _SHOULDER = 4.0
 TINY = 1e-200

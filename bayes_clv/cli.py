@@ -277,8 +277,9 @@ def backtest(
 ) -> None:
     """Find out which pooling predicts best, out of sample, on your own log.
 
-    Every method is fitted to what was known on several days, and its forecasts are scored by what
-    happened next. Without --origin and --horizon: three days, and all horizons that fit.
+    Every method is fitted to what was known on some days, and scored by what happened next.
+
+    Without --origin and --horizon: three days, and all horizons that fit.
     """
     from bayes_clv.backtest import backtest as run
     from bayes_clv.backtest import check_splits, default_methods
@@ -321,7 +322,7 @@ def backtest(
     if as_json:
         _print_json(backtest_json(result))
     else:
-        out.print(backtest_tables(result))
+        out.print(backtest_tables(result, out.width))
 
 
 @app.command()

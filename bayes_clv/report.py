@@ -1,8 +1,10 @@
-"""Results as tables for people; the command line prints them."""
+"""Results as tables for people, and JSON for programs; the command line prints them."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -49,13 +51,11 @@ def verdict(posterior: Posterior) -> RenderableType:
 def segments_table(comparison: SegmentComparison, posterior: Posterior) -> RenderableType:
     """Which segments are leaving, for a reader who knows customers and not statistics."""
     days, model = f"{comparison.horizon:g} days", posterior.dropout
-    table = Table(
-        title=f"Segments on {posterior.record.end} ({model.model_name}, dropout {model.value})",
-        caption=f"In brackets: {comparison.level:.0%} credible intervals of the segment's mean.",
-        title_justify="left",
-        caption_justify="left",
+    table = _narrow_table(
+        f"Segments on {posterior.record.end} ({model.model_name}, dropout {model.value})",
+        f"In brackets: {comparison.level:.0%} credible intervals of the segment's mean.",
     )
-    table.add_column("segment")
+    table.add_column("segment", no_wrap=True)
     table.add_column("customers", justify="right")
     for heading in ("still alive", f"buys again\nin {days}", f"orders each\nin {days}"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -70,8 +70,11 @@ def segments_table(comparison: SegmentComparison, posterior: Posterior) -> Rende
     return Group(table, _one_time_note(posterior), _matrix(comparison))
 
 
-def backtest_tables(result: "Backtest") -> RenderableType:
-    """Every split with every method, all splits together, and what follows."""
+def backtest_tables(result: "Backtest", width: int) -> RenderableType:
+    """Every split with every method, all splits together, and what follows.
+
+    In fewer than ``WIDE`` characters a split has two tables, without the least of the columns.
+    """
     parts: list[RenderableType] = []
     if result.sampled is not None:
         parts.append(
@@ -81,7 +84,8 @@ def backtest_tables(result: "Backtest") -> RenderableType:
                 style="bold yellow",
             )
         )
-    parts += [_split_table(split, result.at(split)) for split in result.splits]
+    for split in result.splits:
+        parts += _split_tables(split, result.at(split), wide=width >= WIDE)
     parts += [_overall_table(result), Text(recommendation(result), style="bold")]
     return Group(*parts)
 
@@ -128,67 +132,68 @@ def backtest_json(result: "Backtest") -> dict[str, Any]:
     }
 
 
-def _split_table(split: "Split", rows: pd.DataFrame) -> Table:
+WIDE = 150  # characters
+_FORESEEN: dict[str, Callable[[Any], str]] = {
+    "log\nscore": lambda row: f"{row['log_score']:.4f}",
+    "over\npooled": lambda row: _gain(row),
+    "CRPS": lambda row: f"{row['crps']:.4f}",
+    "MAE": lambda row: f"{row['mae']:.3f}",
+}
+_CALIBRATED: dict[str, Callable[[Any], str]] = {
+    "orders\n(90%)": lambda row: (
+        f"{row['expected']:,.0f} ({row['expected_lower']:,.0f}–{row['expected_upper']:,.0f})"
+    ),
+    "calib.\nerror": lambda row: f"{row['calibration_error']:.3f}",
+    "cover\n50%": lambda row: f"{row['coverage_50']:.0%}",
+    "cover\n90%": lambda row: f"{row['coverage_90']:.0%}",
+}
+_WHERE_THERE_IS_ROOM: dict[str, Callable[[Any], str]] = {
+    "segment\nerror": lambda row: f"{row['segment_error']:.0%}",
+    "RMSE": lambda row: f"{row['rmse']:.3f}",
+    "Brier": lambda row: f"{row['brier']:.4f}",
+    "AUC": lambda row: f"{row['auc']:.3f}",
+}
+
+
+def _split_tables(split: "Split", rows: pd.DataFrame, *, wide: bool) -> list[Table]:
     first = rows.iloc[0]
-    table = Table(
-        title=f"Known on {split.origin}, forecast for {split.horizon} days: "
+    title = (
+        f"Known on {split.origin}, forecast for {split.horizon} days: "
         f"{first['customers']:,} customers, {first['active']:.0%} came back, "
-        f"{first['actual']:,} orders",
-        title_justify="left",
+        f"{first['actual']:,} orders"
     )
+    if wide:
+        return [_of_methods(title, rows, _FORESEEN | _CALIBRATED | _WHERE_THERE_IS_ROOM)]
+    return [_of_methods(title, rows, _FORESEEN), _of_methods("", rows, _CALIBRATED)]
+
+
+def _of_methods(title: str, rows: pd.DataFrame, columns: dict[str, Callable[[Any], str]]) -> Table:
+    table = _narrow_table(title)
     table.add_column("method", no_wrap=True)
-    for heading in (
-        "log score",
-        "over pooled",
-        "CRPS",
-        "MAE",
-        "RMSE",
-        "orders (90%)",
-        "segment\nerror",
-        "Brier",
-        "calib.\nerror",
-        "AUC",
-        "cover\n50%",
-        "cover\n90%",
-    ):
+    for heading in columns:
         table.add_column(heading, justify="right", no_wrap=True)
     for row in rows.to_dict(orient="records"):
-        table.add_row(
-            row["method"] + ("" if row["sound"] else " (!)"),
-            f"{row['log_score']:.4f}",
-            _gain(row),
-            f"{row['crps']:.4f}",
-            f"{row['mae']:.3f}",
-            f"{row['rmse']:.3f}",
-            f"{row['expected']:,.0f} ({row['expected_lower']:,.0f}–{row['expected_upper']:,.0f})",
-            f"{row['segment_error']:.0%}",
-            f"{row['brier']:.4f}",
-            f"{row['calibration_error']:.3f}",
-            f"{row['auc']:.3f}",
-            f"{row['coverage_50']:.0%}",
-            f"{row['coverage_90']:.0%}",
-        )
+        name = row["method"] + ("" if row["sound"] else " (!)")
+        table.add_row(name, *(show(row) for show in columns.values()))
     return table
 
 
 def _overall_table(result: "Backtest") -> Table:
-    table = Table(
-        title="All of them together",
-        caption="Log score: higher is better; over pooled, per customer, with its standard error. "
+    table = _narrow_table(
+        "All of them together",
+        "Log score: higher is better; over pooled, per customer, with its standard error. "
         "CRPS, errors, Brier: lower. Segment error: orders forecast for RFM segments that went to "
-        "others. Cover: share of outcomes inside the interval, which should be 50% and 90%.",
-        title_justify="left",
-        caption_justify="left",
+        "others. Cover: share of outcomes inside the interval, which should be 50% and 90%. "
+        "(!): not sound. A window of 150 characters shows RMSE, Brier and AUC too, --json all.",
     )
     table.add_column("method", no_wrap=True)
-    for heading in ("over pooled", "CRPS", "segment\nerror", "calib.\nerror", "cover\n90%"):
+    for heading in ("over\npooled", "CRPS", "calib.\nerror", "cover\n90%"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in result.overall.iterrows():
         table.add_row(
-            str(name),
+            str(name) + ("" if row["sound"] else " (!)"),
             _gain(row),
             f"{row['crps']:.4f}",
-            f"{row['segment_error']:.0%}",
             f"{row['calibration_error']:.3f}",
             f"{row['coverage_90']:.0%}",
             style="bold" if name == result.best.name else "",
@@ -218,15 +223,29 @@ def _one_time_note(posterior: Posterior) -> Text:
 
 
 def _matrix(comparison: SegmentComparison) -> Table:
-    matrix = comparison.buys_less
-    table = Table(
-        title="Probability that a smaller share of the row buys again than of the column",
-        title_justify="left",
+    """In the order of the table of segments."""
+    order = comparison.table.sort_values("buys_again", ascending=False).index
+    matrix = comparison.buys_less.loc[order, order]
+    table = _narrow_table(
+        "Probability (%) that a smaller share of the row buys again than of the column"
     )
     table.add_column("", no_wrap=True)
     for number in range(1, len(matrix) + 1):
-        table.add_column(str(number), justify="right")
+        table.add_column(str(number), justify="right", no_wrap=True)
     for number, (segment, row) in enumerate(matrix.iterrows(), start=1):
-        cells = ["·" if other == segment else f"{value:.0%}" for other, value in row.items()]
+        cells = ["·" if other == segment else f"{100 * value:.0f}" for other, value in row.items()]
         table.add_row(f"{number} {segment}", *cells)
     return table
+
+
+def _narrow_table(title: str, caption: str | None = None) -> Table:
+    """A table without rules between its columns, so that many fit into 80 characters."""
+    return Table(
+        title=title,
+        caption=caption,
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )

@@ -38,7 +38,7 @@ class SamplerSettings:
     tune: int = 200
     chains: int = 4
     seed: int = 0
-    target_accept: float = 0.7
+    target_accept: float = 0.8
 
     def __post_init__(self) -> None:
         for name, least in (("draws", 4), ("tune", 50), ("chains", 2), ("seed", 0)):

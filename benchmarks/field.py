@@ -43,7 +43,6 @@ COLUMNS = {
     "coverage_50": Column("cover 50 %", ".0%"),
     "coverage_90": Column("cover 90 %", ".0%"),
     "segment_error": Column("segment error", ".0%"),
-    "seconds": Column("fit, s", ".1f"),
 }
 
 
@@ -73,9 +72,7 @@ def _compare(name: str, path: Path | None, sample: bool, *, peers: bool) -> Repo
             run = in_peer("parameters", folder / "customers.parquet", peer, draws)
             row = in_a_process(score_peer, folder, draws, dropout)
             package = peer.removesuffix("-mbg").removesuffix("-segments")
-            rows.append(
-                row | {"name": f"{package} {run['version']}: {words}", "seconds": run["seconds"]}
-            )
+            rows.append(row | {"name": f"{package} {run['version']}: {words}"})
     title = (
         f"{name}: known on {ours['origin']}, forecast for {ours['horizon']} days: "
         f"{ours['customers']:,} customers, {ours['active']:.0%} came back, "
@@ -130,7 +127,7 @@ def fit_ours(path: Path | None, sample: bool, folder: Path) -> Row:
         folder / "customers.parquet"
     )
     table = made.table.rename(columns={"method": "name"})
-    rows = table.drop(columns=["origin", "sound"]).to_dict("records")
+    rows = table.drop(columns=["origin", "sound", "seconds"]).to_dict("records")
     for row in rows:
         row["name"] = f"ours: {row['name']}"
     one = rows[0]

@@ -151,7 +151,9 @@ def _write(name: str, reports: list[Report]) -> None:
     """Replace the benchmark's section of RESULTS.md, or append it."""
     made = machine()
     versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
-    options = "".join(f" {it}" for it in sys.argv[1:] if it not in ("--write", "--json"))
+    # Where a file lies is nobody else's business.
+    given = [Path(it).name for it in sys.argv[1:] if it not in ("--write", "--json")]
+    options = "".join(f" {it}" for it in given)
     section = "\n\n".join(
         [
             f"## {name.capitalize()}",

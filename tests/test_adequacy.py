@@ -227,12 +227,20 @@ def warned(log: Transactions, estimator: HierarchicalBetaGeo | None = None) -> t
 
 
 def test_cdnow_and_an_ordinary_shop_are_short_of_nothing() -> None:
-    assert warned(load_cdnow(), HierarchicalBetaGeo()) == ()
-    assert warned(load_cdnow(sample=True), HierarchicalBetaGeo()) == ()
+    by_kmeans = HierarchicalBetaGeo(KMeansSegmenter(5))
+    assert warned(load_cdnow(), by_kmeans) == ()
+    assert warned(load_cdnow(sample=True), by_kmeans) == ()
     published = load_cdnow(sample=True).table.to_pandas()
     calibration = read_transactions(published, end="1997-09-30", keep_zero_amounts=True)
     assert warned(calibration) == ()
-    assert warned(shop(), HierarchicalBetaGeo()) == ()
+    assert warned(shop(), by_kmeans) == ()
+
+
+def test_of_eleven_rfm_segments_cdnow_fills_all_but_one_that_hardly_anybody_was_in_before() -> None:
+    (line,) = warned(load_cdnow(), HierarchicalBetaGeo(RFMSegmenter()))
+    assert line.startswith(
+        'few customers bought after being put in "cannot lose them" (25 of 129), fewer than 30:'
+    )
 
 
 @pytest.mark.parametrize(

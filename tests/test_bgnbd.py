@@ -26,6 +26,7 @@ from bayes_clv.bgnbd import (
     log_likelihood,
     probability_alive,
     probability_of_purchase,
+    probability_of_purchase_if_alive,
     sample_purchases,
 )
 
@@ -135,6 +136,10 @@ def test_probability_alive_is_that_published(parameters, history, dropout, print
     assert_as_printed(probability_alive(parameters, *history, dropout), printed)
 
 
+def test_a_one_time_buyer_of_bg_nbd_is_alive_for_certain_as_note_021_says():
+    assert probability_alive(PAPER, 0, 0, 38.86) == 1
+
+
 def test_the_chance_of_no_purchase_by_a_new_customer_is_that_published():
     assert_as_printed(1 - probability_of_purchase(PAPER, *NEW, 39), "0.5737864")
 
@@ -220,6 +225,19 @@ def test_the_aggregates_of_cdnow_are_those_computed_at_the_optimum(
     assert_as_printed(alive[x == 0].mean(), one_time_buyers)
     assert_as_printed(alive[x > 0].mean(), repeaters)
     assert_as_printed(expected_purchases(parameters, x, t_x, T, 39, dropout).sum(), purchases)
+
+
+def test_the_two_rules_fit_cdnow_alike_and_call_a_third_more_or_less_of_it_alive(cdnow):
+    # The likelihood cannot choose between them: their optima are 0.3 apart.
+    histories = columns(cdnow)
+    fit = [
+        log_likelihood(p, *histories, rule).sum() for p, rule in ((CLVTOOLS, BG), (MODIFIED, MBG))
+    ]
+    assert fit[1] - fit[0] == pytest.approx(0.3, abs=0.05)
+    alive = [
+        probability_alive(p, *histories, rule).mean() for p, rule in ((PAPER, BG), (MODIFIED, MBG))
+    ]
+    assert alive[0] - alive[1] == pytest.approx(0.36, abs=0.01)
 
 
 def test_thirty_orders_and_then_115_days_of_silence_mean_that_the_customer_has_left():
@@ -397,8 +415,14 @@ def test_the_unit_of_time_does_not_matter(dropout):
 
 
 @both_rules
-def test_the_expectation_is_that_of_someone_alive_times_the_chance_of_being_alive(dropout):
+def test_what_is_expected_is_that_of_someone_alive_times_the_chance_of_being_alive(dropout):
     x, t_x, T = np.array([0, 2, 9]), np.array([0, 30.0, 31.0]), np.array([5.0, 39, 39])
+    np.testing.assert_allclose(
+        probability_of_purchase(BTYD, x, t_x, T, 13, dropout),
+        probability_alive(BTYD, x, t_x, T, dropout)
+        * probability_of_purchase_if_alive(BTYD, x, T, 13),
+        rtol=IDENTITY,
+    )
     np.testing.assert_allclose(
         expected_purchases(BTYD, x, t_x, T, 13, dropout),
         probability_alive(BTYD, x, t_x, T, dropout)
@@ -589,9 +613,11 @@ def test_expected_purchases_are_the_mean_purchases_among_customers_of_a_kind(tol
     np.testing.assert_allclose(direct, stated[few], rtol=IDENTITY)
 
 
-def test_expected_purchases_if_alive_are_the_mean_purchases_of_those_alive(told):
-    alive, later = told.lives.alive, told.lives.later
+def test_what_is_said_of_those_alive_is_what_those_do_who_are(told):
+    x, _, T, alive, later = told.lives
     assert_zero_on_average((later - told.if_alive)[alive])
+    bought = probability_of_purchase_if_alive(params(*STORY), x, T, HORIZON)
+    assert_zero_on_average(((later > 0) - bought)[alive])
 
 
 def test_sampled_purchases_are_distributed_as_those_that_happened(told):
@@ -699,6 +725,62 @@ def test_probability_alive_falls_with_idle_time(values, dropout):
         if values[2] > 1e-3:  # else nobody leaves, and there is nothing to see
             assert falling.sum() > 2
             assert alive[-1] < alive[0]
+
+
+@both_rules
+@pytest.mark.parametrize("values", FAR)
+def test_a_later_last_purchase_makes_it_likelier_that_the_customer_is_alive(values, dropout):
+    for x, T in ((1, 1.0), (3, 400.0), (300, 365.0), (1_000_000, 1e6)):
+        recency = T * np.concatenate([[0.0], np.geomspace(1e-6, 1, 60)])
+        alive = probability_alive(params(*values), x, recency, T, dropout)
+        assert np.all(np.diff(alive) >= 0)
+        rising = (alive[1:] > 1e-300) & (alive[1:] < 1 - 1e-9)
+        assert np.all(np.diff(alive)[rising] > 0)
+        assert alive[-1] == pytest.approx(just_after_a_purchase(values, x, dropout), rel=1e-12)
+
+
+def just_after_a_purchase(values, x, dropout) -> float:
+    """(b+n-1)/(a+b+n-1): the last chance to leave was tossed, and nothing is known of it yet."""
+    _, _, a, b = values
+    survived = b + x - 1 if dropout is BG else b + x
+    return survived / (a + survived)
+
+
+@both_rules
+@pytest.mark.parametrize("values", FAR)
+def test_who_bought_more_often_is_likelier_to_be_alive_on_the_day_of_a_purchase(values, dropout):
+    x = np.array([1, 2, 3, 10, 100, 1e4, 1e6])
+    alive = probability_alive(params(*values), x, 400, 400, dropout)
+    want = [just_after_a_purchase(values, one, dropout) for one in x]
+    np.testing.assert_allclose(alive, want, rtol=CLOSED_FORM)
+    assert np.all(np.diff(alive) >= 0)
+
+
+@both_rules
+@pytest.mark.parametrize("values", FAR)
+def test_what_a_customer_buys_if_alive_rises_with_frequency_and_falls_with_T(values, dropout):
+    x = np.array([0, 1, 2, 5, 30, 300, 1e4, 1e6])
+    T = np.array([0, 1, 30, 400, 1e4, 1e6])[:, np.newaxis]
+    parameters, slack = params(*values), 1 + 10 * EXPECTATION_FAR
+    bought = probability_of_purchase_if_alive(parameters, x, T, 90)
+    assert np.all((bought > 0) & (bought <= 1))
+    assert np.all(np.diff(bought, axis=1) >= 0)
+    assert np.all(np.diff(bought, axis=0) <= 0)
+    count = expected_purchases_if_alive(parameters, x, T, 90, dropout)
+    assert np.isfinite(count).all()
+    assert np.all(count[:, 1:] * slack >= count[:, :-1])
+    assert np.all(count[1:] <= count[:-1] * slack)
+
+
+@both_rules
+@pytest.mark.parametrize("values", FAR)
+def test_the_log_likelihood_falls_with_silence_and_stays_finite(values, dropout):
+    idle = np.concatenate([[0.0], np.geomspace(1e-3, 1e6, 60)])
+    for x, t_x in ((0, 0.0), (1, 1.0), (3, 400.0), (1_000_000, 1e6)):
+        ll = log_likelihood(params(*values), x, t_x, t_x + idle, dropout)
+        assert np.isfinite(ll).all()
+        steps = np.abs(ll).max() * LOG_TERMS
+        assert np.all(np.diff(ll) <= steps)
 
 
 @pytest.mark.parametrize("values", FAR)

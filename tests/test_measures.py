@@ -12,6 +12,7 @@ from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.strata import Stratum
 
 EXACT = 1e-12  # relative
+FAR_EXACT = 1e-11  # the same where exponents are of thousands, and each ulp of them counts
 NEVER = 1e-300  # below it, P(alive) may be called 0
 HORIZON = 90.0
 
@@ -91,6 +92,119 @@ def test_totals_are_sums_over_customers_draw_by_draw(dropout: Dropout) -> None:
         count @ directly(bgnbd.expected_purchases, CDNOW, stratum, HORIZON, dropout),
     ]
     np.testing.assert_allclose(got, want, rtol=EXACT)
+
+
+# Published figures: parameters and times in weeks
+
+BTYD = (0.2425967, 4.413659, 0.7929869, 2.426164)  # BTYD walkthrough, p. 20
+PAPER = (0.243, 4.414, 0.793, 2.426)  # Fader, Hardie & Lee (2005)
+MODIFIED = (0.525, 6.183, 0.891, 1.614)  # MBG/NBD; lifetimes' tests, citing BTYDplus
+BG, MBG = Dropout.AFTER_REPEAT, Dropout.AFTER_ANY
+
+
+@pytest.mark.parametrize(
+    ("values", "dropout", "history", "weeks", "alive", "expected"),
+    [
+        (BTYD, BG, (26, 30 + 6 / 7, 31), 52, 0.9688523, 25.75659),  # customer 1516
+        (BTYD, BG, (10, 20, 39), 52, None, 0.3474606),  # the increasing frequency paradox
+        (BTYD, BG, (25, 20, 39), 52, None, 0.0003583685),
+        (PAPER, BG, (2, 30.43, 38.86), 39, 0.72658, 1.22603),
+        (PAPER, BG, (20, 30, 39), 52, 0.1968, None),
+        (MODIFIED, MBG, (2, 30.43, 38.86), 39, None, 1.2630),
+        (MODIFIED, MBG, (0, 0, 38.86), 39, 0.38974, None),
+    ],
+)
+def test_published_figures_come_out_of_the_compiled_code(
+    values: tuple[float, ...],
+    dropout: Dropout,
+    history: tuple[float, ...],
+    weeks: float,
+    alive: float | None,
+    expected: float | None,
+) -> None:
+    x, t_x, T = history
+    parameters = Parameters(*(np.array([value]) for value in values))
+    stratum = stratum_of(x, np.array([t_x], float), np.array([T], float))
+    for measure, published in (
+        (measures.probability_alive(dropout), alive),
+        (measures.expected_purchases(weeks, dropout), expected),
+    ):
+        if published is not None:
+            got = measure(parameters, stratum)(stratum).item()
+            assert got == pytest.approx(published, rel=3e-4 if alive == 0.1968 else 4e-5)
+
+
+# Extremes
+
+FAR = [
+    pytest.param((0.25, 30.0, 0.8, 2.5), id="ordinary"),
+    pytest.param((0.25, 30.0, 1.0, 2.5), id="a is 1"),
+    pytest.param((0.25, 30.0, 0.3, 0.4), id="a + b below 1"),
+    pytest.param((0.25, 30.0, 0.5, 0.5), id="a + b is 1"),
+    pytest.param((0.01, 0.1, 0.02, 0.1), id="all small"),
+    pytest.param((50.0, 5000.0, 50.0, 1e6), id="all large"),
+    pytest.param((0.25, 30.0, 1e-10, 3e-5), id="nobody leaves"),
+]
+EXTREME_T = np.array([0.0, 1e-9, 1.0, 365.0, 1e4, 1e6])
+
+
+def extreme_states(frequency: float) -> Stratum:
+    """Every T with a last purchase at once, midway and today."""
+    shares = np.array([0.0]) if frequency == 0 else np.array([0.0, 0.5, 1.0])
+    T = np.repeat(EXTREME_T, len(shares))
+    return stratum_of(frequency, T * np.tile(shares, len(EXTREME_T)), T)
+
+
+@both_rules
+@pytest.mark.parametrize("frequency", [0.0, 1.0, 300.0, 1e6])
+@pytest.mark.parametrize("values", FAR)
+def test_extreme_customers_get_finite_answers_in_range_and_those_of_the_plain_function(
+    values: tuple[float, ...], frequency: float, dropout: Dropout
+) -> None:
+    parameters = Parameters(*(np.array([value, value * 1.01]) for value in values))
+    stratum, horizons = extreme_states(frequency), (1e-9, 1.0, 365.0, 1e6)
+    alive = measures.probability_alive(dropout)(parameters, stratum)(stratum)
+    assert ((alive >= 0) & (alive <= 1)).all()
+    plain = directly(bgnbd.probability_alive, parameters, stratum, dropout)
+    np.testing.assert_allclose(alive, plain, rtol=FAR_EXACT, atol=NEVER)
+    for name in ("probability_of_purchase", "expected_purchases"):
+        answers = []
+        for horizon in horizons:
+            answer = getattr(measures, name)(horizon, dropout)(parameters, stratum)(stratum)
+            plain = directly(getattr(bgnbd, name), parameters, stratum, horizon, dropout)
+            never = NEVER * max(
+                1.0, plain.max()
+            )  # P(alive) may be called 0, whatever it multiplies
+            np.testing.assert_allclose(answer, plain, rtol=FAR_EXACT, atol=never)
+            answers.append(answer)
+        assert np.isfinite(answers).all()
+        assert (np.diff(answers, axis=0) >= 0).all(), "the longer, the more"
+        if name == "probability_of_purchase":
+            assert (np.array(answers) <= alive).all()
+
+
+@both_rules
+@pytest.mark.parametrize("values", FAR)
+def test_compiled_probability_alive_falls_with_idle_time_and_rises_with_recency(
+    values: tuple[float, ...], dropout: Dropout
+) -> None:
+    parameters = Parameters(*(np.array([value]) for value in values))
+    alive_of = measures.probability_alive(dropout)
+    idle = np.concatenate([[0.0], np.geomspace(1e-3, 1e6, 50)])
+    for x, t_x in ((1.0, 1.0), (3.0, 400.0), (1e6, 1e6)):
+        silent = stratum_of(x, np.full(len(idle), t_x), t_x + idle)
+        assert (np.diff(alive_of(parameters, silent)(silent), axis=0) <= 0).all()
+        later = np.linspace(0, t_x, 50)
+        recent = stratum_of(x, later, np.full(len(later), t_x))
+        assert (np.diff(alive_of(parameters, recent)(recent), axis=0) >= 0).all()
+    T = np.array([0.0, 1.0, 400.0, 1e6])
+    once = stratum_of(0.0, np.zeros(4), T)
+    alive = alive_of(parameters, once)(once)[:, 0]
+    if dropout is BG:
+        assert (alive == 1).all()
+    else:
+        assert ((alive > 0) & (alive < 1)).all()
+        assert (np.diff(alive) < 0).all()
 
 
 # Outcomes

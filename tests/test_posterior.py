@@ -376,6 +376,35 @@ def test_a_single_answer_looks_as_far_ahead_as_the_stored_comparison(posterior: 
     assert answer.purchase.mean < posterior.answer(3, 50, 80, horizon=91).purchase.mean
 
 
+@pytest.mark.parametrize("dropout", Dropout)
+def test_extreme_customers_get_finite_answers_in_order_singly_and_in_a_batch(
+    posterior_by_hand: Make, dropout: Dropout
+) -> None:
+    posterior = posterior_by_hand(dropout=dropout)
+    rows = [
+        (frequency, recency, T)
+        for frequency in (0, 1, 300, 1_000_000)
+        for T in (0, 1e-9, 365, 1_000_000)
+        for recency in ({0.0} if frequency == 0 else {0.0, T / 2, T})
+    ]
+    frame = pd.DataFrame(rows, columns=["frequency", "recency", "T"])
+    alive = figures(posterior.probability_alive(frame))
+    purchase = figures(posterior.probability_of_purchase(frame, 90))
+    expected = figures(posterior.expected_purchases(frame, 90))
+    for answers in (alive, purchase, expected):
+        assert np.isfinite(answers).all()
+        assert (answers[:, 1] <= answers[:, 2]).all()
+        assert (answers >= 0).all()
+    assert (purchase <= alive).all()
+    assert (alive <= 1).all()
+    for row, batch, batch_purchase in zip(rows, alive, purchase, strict=True):
+        single = posterior.answer(*row)
+        np.testing.assert_allclose(astuple(single.alive), batch, rtol=1e-11, atol=1e-300)
+        np.testing.assert_allclose(
+            astuple(single.purchase), batch_purchase, rtol=1e-11, atol=1e-300
+        )
+
+
 @pytest.mark.parametrize("n", [1, 2, 3, 10, 1001])
 @pytest.mark.parametrize("level", [1e-9, 0.5, 0.9, 1 - 1e-9])
 def test_the_bounds_of_a_single_answer_are_numpys_quantiles(

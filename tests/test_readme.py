@@ -39,6 +39,7 @@ def test_every_command_and_option_shown_exists() -> None:
         r"^\$ bayes-clv (.*?)(?:\s+#.*)?$", "\n".join(blocks("console")), re.MULTILINE
     )
     assert {line.split()[0] for line in lines} == {
+        "backtest",
         "fit",
         "predict",
         "segments",

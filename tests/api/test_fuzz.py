@@ -85,12 +85,16 @@ def fits(body):
 
 def check_success(answer):
     assert list(answer) == ["code", "status", "data"]
-    interval = answer["data"]["credible_interval"]
-    decimals = (interval["lower"], answer["data"]["prob_alive"], interval["upper"])
-    assert all(DECIMAL.fullmatch(decimal) for decimal in (*decimals, interval["level"]))
-    lower, mean, upper = map(float, decimals)
-    assert 0 <= lower <= upper <= 1
-    assert 0 <= mean <= 1
+    data = answer["data"]
+    interval, purchase = data["credible_interval"], data["prob_purchase"]
+    assert DECIMAL.fullmatch(interval["level"])
+    for mean, bounds in ((data["prob_alive"], interval), (purchase["mean"], purchase)):
+        decimals = (bounds["lower"], mean, bounds["upper"])
+        assert all(DECIMAL.fullmatch(decimal) for decimal in decimals)
+        low, middle, high = map(float, decimals)
+        assert 0 <= low <= high <= 1
+        assert 0 <= middle <= 1
+    assert float(purchase["mean"]) <= float(data["prob_alive"])
     assert answer["data"]["segment"] in SEGMENTS
 
 
@@ -129,17 +133,20 @@ def test_every_valid_customer_gets_finite_numbers_that_equal_the_batch(client, p
     frequency[rng.random(n) < 0.05] = 1e6
     recency = np.where(frequency == 0, 0.0, T * rng.choice([0, 1, 0.5, 0.999999], n))
     customers = pd.DataFrame({"frequency": frequency, "recency": recency, "T": T})
-    batch = posterior.probability_alive(customers)
+    alive = posterior.probability_alive(customers)
+    purchase = posterior.probability_of_purchase(customers, 90)
 
-    answered = np.empty((n, 3))
+    answered = np.empty((n, 6))
     for i, customer in enumerate(customers.to_dict("records")):
         answer = client.post("/predict", json=customer)
         assert answer.status_code == 200, answer.text
         check_success(answer.json)
         data = answer.json["data"]
-        interval = data["credible_interval"]
-        answered[i] = data["prob_alive"], interval["lower"], interval["upper"]
-        assert data["segment"] == batch["segment"].iloc[i]
-    expected = batch[["mean", "lower", "upper"]].to_numpy()
+        interval, buys = data["credible_interval"], data["prob_purchase"]
+        answered[i, :3] = data["prob_alive"], interval["lower"], interval["upper"]
+        answered[i, 3:] = buys["mean"], buys["lower"], buys["upper"]
+        assert data["segment"] == alive["segment"].iloc[i]
+    expected = np.hstack([batch[["mean", "lower", "upper"]] for batch in (alive, purchase)])
     np.testing.assert_allclose(answered, expected, rtol=1e-12, atol=1e-300)
     assert 0.05 < answered[:, 0].mean() < 0.95
+    assert 0.02 < answered[:, 3].mean() < answered[:, 0].mean()

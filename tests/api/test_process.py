@@ -14,7 +14,6 @@ SAMPLERS = (
     "pymc",
     "pytensor",
     "nutpie",
-    "numba",
     "arviz",
     "arviz_base",
     "arviz_stats",
