@@ -17,7 +17,7 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help serve test fit lint bench sbc notebooks lock clean unsound
+.PHONY: help serve test soak fit lint bench sbc notebooks lock clean unsound
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ endef
 
 test: $(ENV)test ## run the tests; ARGS goes to pytest
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(ENV)test ## try the service at full length, and write docs/service.md (half an hour)
+	BAYES_CLV_SOAK=docs/service.md $(BIN)/python -m pytest tests/service $(ARGS)
 
 lint: $(ENV)test ## check style, format, types and the layers
 	$(BIN)/ruff check .

@@ -2,10 +2,28 @@
 
 from flask import Flask
 
-from api import envelope, health, home, loaded, predict
+from api import (
+    docs,
+    envelope,
+    health,
+    home,
+    loaded,
+    metrics,
+    model,
+    openapi,
+    predict,
+    predictions,
+    segments,
+    tokens,
+    trace,
+)
+
+_ROUTES = (home, docs, openapi, health, metrics, predict, predictions, segments, model)
 
 
-def create_app(model: loaded.Model = None) -> Flask:
+def create_app(
+    model: loaded.Model = None, *, token: str | None = None, allow_unsound: bool = True
+) -> Flask:
     """Build the app.
 
     Parameters
@@ -13,17 +31,26 @@ def create_app(model: loaded.Model = None) -> Flask:
     model
         A model file, a posterior, or None for the file that BAYES_CLV_MODEL names; without any, the
         app runs, is not ready, and says so.
+    token
+        What requests must bear; by default what BAYES_CLV_TOKEN holds, if anything.
+    allow_unsound
+        Whether to answer from a posterior that failed its diagnostics.
 
     Raises
     ------
-    ArtifactError
+    ArtifactError, UnsoundPosterior
         When the file is refused.
+    InputError
+        When the token cannot be one.
     """
-    app = Flask("api", static_folder=None)
+    app = Flask("api")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
     app.url_map.merge_slashes = False  # what is not a route is a 404, never a redirect
-    loaded.load(app, model)
+    loaded.load(app, model, allow_unsound=allow_unsound)
     envelope.register(app)
-    for routes in (home, health, predict):
+    trace.register(app)
+    tokens.register(app, token)
+    for routes in _ROUTES:
         app.register_blueprint(routes.blueprint)
+    metrics.register(app)
     return app

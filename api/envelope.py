@@ -15,10 +15,17 @@ def success(data: dict[str, Any]) -> Response:
     return jsonify(code=200, status="success", data=data)
 
 
+def refusal(code: int, message: object, reason: str) -> Response:
+    """Answer with a status of failure, its name or what was sent, and what is wrong."""
+    response = jsonify(code=code, message=message, reason=reason)
+    response.status_code = code
+    return response
+
+
 def invalid_request(text: str, reason: str) -> Response:
     """Answer 503, as the first version of this service did, for a body that cannot be scored."""
     echo = text[:MAX_ECHO].encode(errors="replace").decode()
-    return _refusal(503, {"INVALID REQUEST": echo}, reason)
+    return refusal(503, {"INVALID REQUEST": echo}, reason)
 
 
 def register(app: Flask) -> None:
@@ -27,14 +34,8 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _failure)
 
 
-def _refusal(code: int, message: object, reason: str) -> Response:
-    response = jsonify(code=code, message=message, reason=reason)
-    response.status_code = code
-    return response
-
-
 def _http_error(error: HTTPException) -> Response:
-    response = _refusal(error.code or 500, error.name, _reason(error))
+    response = refusal(error.code or 500, error.name, _reason(error))
     if isinstance(error, MethodNotAllowed):
         response.allow.update(error.valid_methods or ())
     return response
@@ -42,7 +43,7 @@ def _http_error(error: HTTPException) -> Response:
 
 def _reason(error: HTTPException) -> str:
     match error:
-        case NotFound():
+        case NotFound() if request.url_rule is None:
             return f"there is nothing at {shown(request.path)}; GET / lists the routes"
         case MethodNotAllowed():
             allowed = ", ".join(sorted(error.valid_methods or ()))
@@ -54,4 +55,4 @@ def _reason(error: HTTPException) -> str:
 def _failure(error: Exception) -> Response:
     current_app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
     reason = "the server failed on this request; its log says why"
-    return _refusal(500, InternalServerError().name, reason)
+    return refusal(500, InternalServerError().name, reason)

@@ -1,9 +1,11 @@
 """What an orchestrator asks: does the process run, and can it answer?"""
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, current_app
 
-from api import loaded
+from api import loaded, metrics
 from api.envelope import success
+
+_QUESTION = (1.0, 30.0, 100.0)  # frequency, recency, T
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
 
@@ -16,6 +18,11 @@ def live() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """Answer 200 once there is a model, sound or not, else 503."""
-    facts = loaded.facts(loaded.current())
-    return success({name: facts[name] for name in ("version", "dropout", "data_end", "sound")})
+    """Answer 200 where a model, sound or not, answers a question here and now, else 503."""
+    posterior = loaded.current()
+    posterior.answer(*_QUESTION)
+    facts = loaded.facts(posterior)
+    return success(
+        {name: facts[name] for name in ("version", "dropout", "data_end", "sound")}
+        | {"newer_file_refused": metrics.of(current_app).total("newer_file_refused") > 0}
+    )

@@ -15,6 +15,7 @@ def index() -> Response:
     routes = [
         f"{method} {rule.rule}"
         for rule in current_app.url_map.iter_rules()
+        if rule.endpoint != "static"
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
     ]
     return success({"routes": routes, "model": posterior and loaded.facts(posterior)})

@@ -1,6 +1,10 @@
-"""What a customer must look like, and the line that says everything that is wrong with one."""
+"""What requests must look like, and the line that says everything that is wrong with one.
 
-from collections.abc import Collection
+A field's description is the rule that a refusal quotes, that the OpenAPI document states, and that
+the documentation page shows.
+"""
+
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -8,18 +12,23 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    PlainValidator,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from api.wire import Fields
 from api.words import named, shown
 from bayes_clv.errors import InputError
 
 LIMIT = 1e9  # purchases, or days: beyond any customer, and far from overflow
 MONEY_LIMIT = 1e15
+MAX_CUSTOMERS = 1_000  # in one batch
+MAX_ID = 100  # characters
+HORIZON = 90.0  # days, where a request names no other
 _MAX_FAULTS = 12
 _MAX_NAMES = 20
 
@@ -30,27 +39,49 @@ def _whole(value: float) -> float:
     return value
 
 
-class Customer(BaseModel):
-    """One customer's state; a field's description is the rule that a refusal quotes."""
+Level = Annotated[float, Field(gt=0, lt=1, description="a number above 0 and below 1")]
+
+_ID_SCHEMA: JsonDict = {
+    "anyOf": [
+        {"type": "string", "maxLength": MAX_ID},
+        {"type": "integer", "minimum": 1 - 2**53, "maximum": 2**53 - 1},
+        {"type": "null"},
+    ]
+}
+_ONE: JsonDict = {"frequency": 30, "recency": 100, "T": 215}
+_SEVERAL: JsonDict = {
+    "customers": [
+        {"customer_id": "A-1001", **_ONE},
+        {"customer_id": "A-1002", "frequency": 2, "recency": 31.5, "T": 60, "monetary_value": 42.5},
+        {"customer_id": "A-1003", "frequency": 0, "recency": 0, "T": 60},
+    ],
+    "horizon_days": 90,
+    "level": 0.9,
+}
+
+
+def _identifier(value: object) -> object:
+    """Text or a whole number, as sent; programs that hold ids as floats write 12504.0."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is str:
+        value.encode()  # a lone surrogate raises UnicodeEncodeError, a ValueError
+        ok = len(value) <= MAX_ID
+    else:
+        ok = value is None or (type(value) is int and abs(value) < 2**53)
+    if not ok:
+        raise ValueError
+    return value
+
+
+class Request(BaseModel):
+    """What every request has in common: nothing is converted, and no field passes unnoticed."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    frequency: Annotated[float, AfterValidator(_whole)] = Field(
-        ge=0, le=LIMIT, description=f"a whole number from 0 to {LIMIT:,.0f}"
-    )
-    recency: float = Field(
-        ge=0, le=LIMIT, description=f"a number of days from 0 to {LIMIT:,.0f}, at most T"
-    )
-    T: float = Field(ge=0, le=LIMIT, description=f"a number of days from 0 to {LIMIT:,.0f}")
-    monetary_value: float | None = Field(
-        None, ge=0, le=MONEY_LIMIT, description=f"a number from 0 to {MONEY_LIMIT:,.0f}"
-    )
-    segment: str | None = Field(None, description="the name of a segment of the model")
-    level: float = Field(0.9, gt=0, lt=1, description="a number above 0 and below 1")
-
     @classmethod
-    def read(cls, fields: Fields, segments: Collection[str]) -> Self:
-        """Check the fields.
+    def read(cls, fields: object, segments: Collection[str] = ()) -> Self:
+        """Check what was sent.
 
         Parameters
         ----------
@@ -68,6 +99,24 @@ class Customer(BaseModel):
             return cls.model_validate(fields, context=segments)
         except ValidationError as error:
             raise InputError(_line(error)) from None
+
+
+class State(Request):
+    """One customer's state."""
+
+    frequency: Annotated[
+        float,
+        AfterValidator(_whole),
+        WithJsonSchema({"type": "integer", "minimum": 0, "maximum": int(LIMIT)}),
+    ] = Field(ge=0, le=LIMIT, description=f"a whole number from 0 to {LIMIT:,.0f}")
+    recency: float = Field(
+        ge=0, le=LIMIT, description=f"a number of days from 0 to {LIMIT:,.0f}, at most T"
+    )
+    T: float = Field(ge=0, le=LIMIT, description=f"a number of days from 0 to {LIMIT:,.0f}")
+    monetary_value: float | None = Field(
+        default=None, ge=0, le=MONEY_LIMIT, description=f"a number from 0 to {MONEY_LIMIT:,.0f}"
+    )
+    segment: str | None = Field(default=None, description="the name of a segment of the model")
 
     @field_validator("recency")
     @classmethod
@@ -95,6 +144,52 @@ class Customer(BaseModel):
         return segment
 
 
+class Customer(State):
+    """What ``POST /predict`` takes: a customer, and the mass of the interval."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_ONE]})
+
+    level: Level = 0.9
+
+
+class BatchCustomer(State):
+    """One customer of a batch."""
+
+    customer_id: Annotated[
+        str | int | None, PlainValidator(_identifier), WithJsonSchema(_ID_SCHEMA)
+    ] = Field(
+        default=None,
+        description=f"text of at most {MAX_ID} characters, or a whole number below 2^53",
+    )
+
+
+class Batch(Request):
+    """What ``POST /v1/predictions`` takes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SEVERAL]})
+
+    customers: list[BatchCustomer] = Field(
+        min_length=1,
+        max_length=MAX_CUSTOMERS,
+        description=f"a list of 1 to {MAX_CUSTOMERS:,} customers",
+    )
+    horizon_days: float = Field(
+        default=HORIZON,
+        gt=0,
+        le=LIMIT,
+        description=f"a number of days above 0, at most {LIMIT:,.0f}",
+    )
+    level: Level = 0.9
+
+
+class ComparisonQuery(Request):
+    """What ``GET /v1/segments`` takes, from the query."""
+
+    model_config = ConfigDict(strict=False)
+
+    level: Level = 0.9
+
+
 def _line(error: ValidationError) -> str:
     faults = [_fault(detail) for detail in error.errors(include_url=False)]
     more = len(faults) - _MAX_FAULTS
@@ -102,14 +197,34 @@ def _line(error: ValidationError) -> str:
 
 
 def _fault(detail: ErrorDetails) -> str:
-    name = str(detail["loc"][0])
+    name = _path(detail["loc"])
     match detail["type"]:
         case "missing":
             return f"{name} is missing"
         case "extra_forbidden":
-            return f"{named(name)} is not a field"
+            return f"{name} is not a field"
         case "rule":
             rule: Any = detail["msg"]
         case _:
-            rule = f"must be {Customer.model_fields[name].description}"
-    return f"{name} {rule}, not {shown(detail['input'])}"
+            rule = f"must be {_rule(detail['loc'])}"
+    where = f"{name} " if name else "the body "
+    return f"{where}{rule}, not {shown(detail['input'])}"
+
+
+def _path(place: tuple[int | str, ...]) -> str:
+    """Write ("customers", 3, "T") as customers[3].T."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{named(part)}" for part in place)
+    return "".join(parts).removeprefix(".")
+
+
+def _rule(place: tuple[int | str, ...]) -> str:
+    """The description of the field at a place; an object's where it is no field."""
+    last = place[-1] if place else None
+    return _RULES[last] if isinstance(last, str) else "an object"
+
+
+_RULES: Mapping[str, str] = {
+    name: field.description or ""
+    for model in (Customer, Batch, BatchCustomer, ComparisonQuery)
+    for name, field in model.model_fields.items()
+}

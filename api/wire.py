@@ -1,11 +1,13 @@
 """Reading bodies: bytes, text, fields. Nothing in them is believed, and nothing evaluated.
 
-An object may come as JSON, or as a dict in Python's notation, which is what the first version of
-this service took; either may be wrapped in a JSON string.
+What is newer takes JSON alone (``read_json``). ``POST /predict`` also takes an object as a dict in
+Python's notation, which is what the first version of this service took, and either of them wrapped
+in a JSON string (``unwrap``, ``read_object``).
 """
 
 import ast
 import json
+import re
 import warnings
 from collections.abc import Iterable
 from typing import Any, NoReturn
@@ -17,6 +19,8 @@ from bayes_clv.errors import InputError
 
 type Fields = dict[str, Any]
 
+MAX_DEPTH = 16
+
 
 def read_body(limit: int) -> bytes:
     """Return the body of the request, whatever type it claims to have.
@@ -25,15 +29,57 @@ def read_body(limit: int) -> bytes:
     ------
     HTTPException
         411 without a length (gunicorn would hand over a chunked body cut at the limit, as if it
-        were whole), 413 beyond ``limit`` bytes.
+        were whole), 413 beyond ``limit`` bytes, 400 where fewer come than were announced.
     """
     length = request.content_length
     if length is None:
         abort(411, description="give a Content-Length; a body in chunks is not read")
     if length > limit:
         abort(413, description=f"a body may hold at most {limit:,} bytes, not {length:,}")
-    request.max_content_length = limit + 1  # so that Werkzeug turns a lost connection into a 400
-    return request.get_data(cache=False)
+    body: bytes = request.environ["wsgi.input"].read(length)
+    if len(body) < length:
+        abort(400, description="the connection was lost before the whole body had come")
+    return body
+
+
+def require_json() -> None:
+    """Refuse a body that does not say it is JSON.
+
+    Raises
+    ------
+    HTTPException
+        415 when the type is another, or the body is compressed.
+    """
+    if not request.is_json:
+        abort(415, description="send JSON, with the header Content-Type: application/json")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        abort(415, description="send the body as it is, without a Content-Encoding")
+
+
+def read_json(body: bytes) -> object:
+    """Return the value of a JSON document (RFC 8259); what is in it is not checked.
+
+    Raises
+    ------
+    InputError
+        When the bytes are not UTF-8 or not JSON, nest deeper than ``MAX_DEPTH``, name a field
+        twice, or hold NaN or Infinity.
+    """
+    try:
+        text = body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError("the body is not UTF-8") from None
+    if not text.strip():
+        raise InputError("the body is empty")
+    if _depth(text) > MAX_DEPTH:
+        raise InputError(f"the body is nested deeper than {MAX_DEPTH} levels")
+    try:
+        value: object = _STRICT.decode(text)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"the body is not JSON ({error})") from None
+    return value
 
 
 def unwrap(body: bytes) -> str:
@@ -118,4 +164,24 @@ def _refuse_constant(name: str) -> NoReturn:
     raise InputError(f"{name} is not a number in JSON")
 
 
+def _integer(digits: str) -> float:
+    """Python stops at 4,300 digits, where JSON knows no end; beyond any float, infinity will do."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
+
+
+def _depth(text: str) -> int:
+    """How deep brackets nest outside of quoted text, whether or not they match."""
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_QUOTED.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+_MOST_DIGITS = 400
+_QUOTED = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 _JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant)
+_STRICT = json.JSONDecoder(
+    object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_int=_integer
+)

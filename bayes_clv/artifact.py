@@ -12,14 +12,15 @@ import io
 import json
 import os
 import zipfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 import xarray as xr
+from h5netcdf.core import NOT_A_VARIABLE
 
+from bayes_clv import bgnbd
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import ArtifactError
 from bayes_clv.files import write_whole
@@ -33,6 +34,7 @@ _MANIFEST, _DRAWS = "manifest.json", "posterior.nc"
 _MAX_MANIFEST = 1 << 20
 _MAX_DRAWS = 1 << 30
 _PROBES = ((0.0, 0.0, 100.0), (1.0, 30.0, 100.0), (30.0, 100.0, 215.0))  # frequency, recency, T
+_TAILS = (0.05, 0.95)
 _RELATIVE_TOLERANCE = 1e-9  # libraries may round differently
 
 
@@ -159,11 +161,16 @@ def _check_parameters(posterior: Posterior) -> None:
 
 
 def _predictions(posterior: Posterior) -> list[dict[str, Any]]:
+    """P(alive) by the plain formula: to look at a model takes no compiled code."""
     rows = []
-    for segment in (*posterior.segment_names, POPULATION_NAME):
+    for code, segment in enumerate((*posterior.segment_names, POPULATION_NAME)):
         for probe in _PROBES:
-            alive = posterior.answer(*probe, segment=segment).alive
-            rows.append({"segment": segment, "state": list(probe), **asdict(alive)})
+            alive = bgnbd.probability_alive(posterior.parameters[code], *probe, posterior.dropout)
+            lower, upper = np.quantile(alive, _TAILS).tolist()
+            rows.append(
+                {"segment": segment, "state": list(probe), "mean": float(alive.mean())}
+                | {"lower": lower, "upper": upper}
+            )
     return rows
 
 
@@ -211,6 +218,8 @@ def _check_declarations(file: h5py.File, size: int) -> None:
                 raise ArtifactError(f"{_DRAWS} holds something that is no array: {shown}")
             if member.external or member.is_virtual:
                 raise ArtifactError(f"{_DRAWS} takes an array from another file: {shown}")
+            if _is_only_a_length(member):
+                continue
             declared = member.size * member.dtype.itemsize
             budget -= declared
             if budget >= 0 and h5py.check_string_dtype(member.dtype) is not None:
@@ -220,6 +229,14 @@ def _check_declarations(file: h5py.File, size: int) -> None:
                     f"{_DRAWS} declares {declared:,} bytes for {shown}, more than are left of "
                     f"the {size:,} that it has"
                 )
+
+
+def _is_only_a_length(member: h5py.Dataset) -> bool:
+    """Whether this is netCDF's note of how long a dimension is: it takes no room, and is not read.
+
+    By the reader's own test.
+    """
+    return h5py.h5ds.is_scale(member.id) and NOT_A_VARIABLE in h5py.h5ds.get_scale_name(member.id)
 
 
 def _text_bytes(texts: h5py.Dataset, budget: int) -> int:

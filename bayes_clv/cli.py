@@ -19,7 +19,6 @@ from bayes_clv.posterior import Posterior
 from bayes_clv.report import (
     backtest_json,
     backtest_tables,
-    comparison_json,
     ledger_table,
     segments_table,
     verdict,
@@ -140,7 +139,7 @@ def fit(
         target = to if posterior.diagnostics.sound else to.with_suffix(f".unsound{to.suffix}")
         save_posterior(posterior, target)
     if as_json:
-        _print_json(_model_facts(posterior) | {"model": str(target)})
+        _print_json(posterior.facts() | {"model": str(target)})
     else:
         out.print(verdict(posterior))
         out.print(segments_table(posterior.compare_segments(), posterior))
@@ -217,7 +216,7 @@ def segments(
 
             _write_figure(plot_segment_comparison(comparison), plot)
     if as_json:
-        _print_json(comparison_json(comparison) | {"dropout": posterior.dropout.value})
+        _print_json(comparison.to_dict() | {"dropout": posterior.dropout.value})
     else:
         out.print(segments_table(comparison, posterior))
     with _errors():
@@ -230,7 +229,7 @@ def diagnose(model: Model, as_json: Json = False) -> None:
     with _errors():
         posterior = load_posterior(model)
     if as_json:
-        _print_json(_model_facts(posterior))
+        _print_json(posterior.facts())
     else:
         out.print(verdict(posterior))
     with _errors():
@@ -328,21 +327,53 @@ def backtest(
 
 @app.command()
 def serve(
-    model: Model,
-    port: Annotated[int, typer.Option(help="Port.", min=1, max=65535)] = 8080,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 2,
+    model: Annotated[
+        Path,
+        typer.Argument(metavar="MODEL", help="A model file from `fit`.", envvar="BAYES_CLV_MODEL"),
+    ],
+    port: Annotated[int, typer.Option(help="Port.", min=1, max=65535, envvar="PORT")] = 8080,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on.", envvar="BAYES_CLV_HOST")
+    ] = "127.0.0.1",
+    workers: Annotated[
+        int, typer.Option(help="Processes.", min=1, max=32, envvar="WEB_CONCURRENCY")
+    ] = 2,
+    behind_proxy: Annotated[
+        bool,
+        typer.Option(
+            "--behind-proxy",
+            help="A proxy in front buffers requests and answers: wait for clients in threads.",
+        ),
+    ] = False,
+    allow_public: Annotated[
+        bool,
+        typer.Option(
+            "--allow-public",
+            help="Listen beyond this machine although BAYES_CLV_TOKEN names no token.",
+            envvar="BAYES_CLV_ALLOW_PUBLIC",
+        ),
+    ] = False,
     allow_unsound: Annotated[
         bool, typer.Option("--allow-unsound", help="Serve a model that failed its diagnostics.")
     ] = False,
 ) -> None:
-    """Serve POST /predict until SIGTERM."""
+    """Serve predictions over HTTP until SIGTERM; GET /docs documents the routes.
+
+    A model file that is replaced is checked and taken over within two seconds, or on SIGHUP. Where
+    BAYES_CLV_TOKEN is set, requests must bear it; it has to be for any address but this machine's.
+    """
     from api.server import serve as run
 
     with _errors():
-        if not allow_unsound:
-            _require_sound(load_posterior(model), "--allow-unsound serves it all the same")
-        run(str(model), host=host, port=port, workers=workers)
+        run(
+            model,
+            host=host,
+            port=port,
+            workers=workers,
+            behind_proxy=behind_proxy,
+            allow_public=allow_public,
+            allow_unsound=allow_unsound,
+        )
 
 
 def main() -> None:
@@ -362,9 +393,7 @@ def _errors() -> Iterator[None]:
 
 
 def _require_sound(posterior: Posterior, advice: str) -> None:
-    if not posterior.diagnostics.sound:
-        complaints = "; ".join(posterior.diagnostics.complaints)
-        raise UnsoundPosterior(f"the posterior cannot be trusted ({complaints}); {advice}")
+    posterior.diagnostics.require_sound(advice)
 
 
 def _read(source: str, **options: Any) -> Any:
@@ -416,16 +445,6 @@ def _write_figure(axes: Any, path: Path) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"--plot {path} cannot be written: {error}") from None
     err.print(f"Figure written to {path}", highlight=False, soft_wrap=True)
-
-
-def _model_facts(posterior: Posterior) -> dict[str, Any]:
-    return {
-        "version": posterior.version,
-        "dropout": posterior.dropout.value,
-        "segments": list(posterior.segment_names),
-        "diagnostics": posterior.diagnostics.to_dict(),
-        "record": posterior.record.to_dict(),
-    }
 
 
 def _print_json(value: Any) -> None:

@@ -1,6 +1,7 @@
 """Which segments are leaving, and how sure are we?"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,16 @@ class SegmentComparison:
     def buys_less(self) -> pd.DataFrame:
         """Posterior probability that a smaller share of the row buys again than of the column."""
         return self._below("buys_again")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {
+            "horizon_days": self.horizon,
+            "level": self.level,
+            "segments": self.table.reset_index().to_dict(orient="records"),
+            "churns_more": self.churns_more.to_dict(orient="index"),
+            "buys_less": self.buys_less.to_dict(orient="index"),
+        }
 
     def _below(self, name: str) -> pd.DataFrame:
         values = self.draws[name].transpose("segment", "sample").to_numpy()

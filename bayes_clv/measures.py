@@ -53,7 +53,8 @@ def probability_alive(dropout: Dropout) -> Measure:
 
     def measure(parameters: Parameters, stratum: Stratum) -> OfBlock:
         r, alpha, a, b = parameters.r, parameters.alpha, parameters.a, parameters.b
-        log_odds = bgnbd.log_leaving_odds(a, b, dropout.chances(stratum.frequency))
+        log_odds = np.empty_like(a)
+        _leaving_odds(a, b, float(dropout.chances(stratum.frequency)), log_odds)
         shape = r + stratum.frequency
 
         def evaluate(block: Stratum) -> Floats:
@@ -202,6 +203,13 @@ def _keys(seed: int, block: Stratum) -> NDArray[np.uint64]:
     keys = np.full(len(block.T), first, dtype=np.uint64)
     _stir(keys, bits)
     return keys
+
+
+@compiled
+def _leaving_odds(a: Floats, b: Floats, n: float, log_odds: Floats) -> None:
+    """Fill in ``bgnbd.log_leaving_odds``."""
+    for d in range(len(a)):
+        log_odds[d] = log_positive(a[d] / (b[d] + (n - 1.0))) if n > 0 else -np.inf
 
 
 @compiled

@@ -2,8 +2,7 @@
 
 A customer's answer depends on the state alone, so each distinct state is evaluated once, over all
 draws, a block of states at a time: memory is bounded whatever the number of customers. The compiled
-code for that is loaded when it is needed: who asks about one customer at a time, as the service
-does, gets by without.
+code for that is loaded when it is first needed, so that looking at a posterior gets by without.
 """
 
 from dataclasses import dataclass
@@ -15,7 +14,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from bayes_clv import bgnbd
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.comparison import MEASURES, SegmentComparison
 from bayes_clv.errors import InputError
@@ -104,6 +102,11 @@ class Posterior:
         """``(segment + 1, draw)``: the population comes last, where code −1 points."""
         return by_code(self.tree)
 
+    @property
+    def has_comparison(self) -> bool:
+        """Whether the comparison of the fit's customers is stored."""
+        return "segments" in self.tree.children
+
     def probability_alive(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
         """Return the probability that each customer has not left.
 
@@ -187,7 +190,7 @@ class Posterior:
         if customers is not None:
             states = States.from_frame(customers)
             draws = self.segment_draws(states, np.ones(len(states)), horizon)
-        elif "segments" not in self.tree.children:
+        elif not self.has_comparison:
             raise InputError("this posterior holds no comparison: give the customers to compare")
         else:
             draws = self.tree["segments"].to_dataset()
@@ -263,6 +266,9 @@ class Posterior:
             When the level, the horizon or the segment's name cannot be right. The state is the
             caller's to check: see :class:`bayes_clv.states.States`.
         """
+        from bayes_clv import measures
+        from bayes_clv.selection import mean_and_quantiles
+
         tails = _tails(level)
         horizon = _positive("horizon", horizon)
         code = self._code_of(segment) if segment is not None else None
@@ -270,16 +276,33 @@ class Posterior:
             state = (frequency, recency, T, np.nan if monetary_value is None else monetary_value)
             code = int(self.rule.assign(States(*(np.array([float(v)]) for v in state)))[0])
         parameters = self.parameters[code]
-        alive = bgnbd.probability_alive(parameters, frequency, recency, T, self.dropout)
-        buys = bgnbd.probability_of_purchase_if_alive(parameters, frequency, T, horizon)
+        customer = Stratum(
+            slice(0, 1), code, float(frequency), np.array([float(recency)]), np.array([float(T)])
+        )
+        alive = measures.probability_alive(self.dropout)(parameters, customer)(customer)
+        buys = measures.purchase_if_alive(horizon)(parameters, customer)(customer.T)
+        of_alive, of_purchase = (
+            Estimate(*mean_and_quantiles(draws, tails)[0].tolist())
+            for draws in (alive, alive * buys)
+        )
         return Answer(
-            alive=_estimate(alive, tails),
-            purchase=_estimate(alive * buys, tails),
+            alive=of_alive,
+            purchase=of_purchase,
             level=level,
             horizon=horizon,
             segment=self._name_of(code),
             dropout=self.dropout,
         )
+
+    def facts(self) -> dict[str, Any]:
+        """Say what this posterior is, where it comes from and whether to trust it, JSON-ready."""
+        return {
+            "version": self.version,
+            "dropout": self.dropout.value,
+            "segments": list(self.segment_names),
+            "diagnostics": self.diagnostics.to_dict(),
+            "record": self.record.to_dict(),
+        }
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model file; see :mod:`bayes_clv.artifact`."""
@@ -356,24 +379,6 @@ def by_code(tree: xr.DataTree) -> Parameters:
 def _tails(level: float) -> tuple[float, float]:
     _check_level(level)
     return (1 - level) / 2, (1 + level) / 2
-
-
-def _estimate(draws: Floats, tails: tuple[float, float]) -> Estimate:
-    return Estimate(float(draws.mean()), *_quantiles(draws, tails))
-
-
-def _quantiles(draws: Floats, tails: tuple[float, float]) -> tuple[float, float]:
-    """Return what ``numpy.quantile`` does, sooner: it has much to ask before it partitions."""
-    lower, upper = (_quantile(draws, probability * (len(draws) - 1)) for probability in tails)
-    return lower, upper
-
-
-def _quantile(draws: Floats, position: float) -> float:
-    """Return the value at a position between two of the sorted draws."""
-    k = int(position)
-    ordered = np.partition(draws, k)  # vector code, which several positions at once do not get
-    at = float(ordered[k])
-    return at if k == position else at + (position - k) * (float(ordered[k + 1 :].min()) - at)
 
 
 def _check_level(level: float) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+from bayes_clv.errors import UnsoundPosterior
 from bayes_clv.ledger import Ledger
 from bayes_clv.priors import Priors
 
@@ -109,6 +110,12 @@ class Diagnostics:
     def sound(self) -> bool:
         """Whether the posterior can be trusted."""
         return not self.complaints
+
+    def require_sound(self, advice: str) -> None:
+        """Raise UnsoundPosterior, with the complaints and ``advice``, where there are any."""
+        if not self.sound:
+            complaints = "; ".join(self.complaints)
+            raise UnsoundPosterior(f"the posterior cannot be trusted ({complaints}); {advice}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""

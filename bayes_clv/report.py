@@ -1,7 +1,7 @@
-"""Results as tables for people and as JSON for programs; the command line prints them."""
+"""Results as tables for people, and JSON for programs; the command line prints them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from rich.box import SIMPLE_HEAD
@@ -9,10 +9,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bayes_clv.backtest import Backtest, Split
 from bayes_clv.comparison import SegmentComparison
 from bayes_clv.ledger import Ledger
 from bayes_clv.posterior import Posterior
+
+if TYPE_CHECKING:  # it brings the sampler, which most commands, and the service, do without
+    from bayes_clv.backtest import Backtest, Split
 
 
 def ledger_table(ledger: Ledger) -> Table:
@@ -68,18 +70,7 @@ def segments_table(comparison: SegmentComparison, posterior: Posterior) -> Rende
     return Group(table, _one_time_note(posterior), _matrix(comparison))
 
 
-def comparison_json(comparison: SegmentComparison) -> dict[str, Any]:
-    """The comparison as JSON-ready values."""
-    return {
-        "horizon_days": comparison.horizon,
-        "level": comparison.level,
-        "segments": comparison.table.reset_index().to_dict(orient="records"),
-        "churns_more": comparison.churns_more.to_dict(orient="index"),
-        "buys_less": comparison.buys_less.to_dict(orient="index"),
-    }
-
-
-def backtest_tables(result: Backtest, width: int) -> RenderableType:
+def backtest_tables(result: "Backtest", width: int) -> RenderableType:
     """Every split with every method, all splits together, and what follows.
 
     In fewer than ``WIDE`` characters a split has two tables, without the least of the columns.
@@ -99,7 +90,7 @@ def backtest_tables(result: Backtest, width: int) -> RenderableType:
     return Group(*parts)
 
 
-def recommendation(result: Backtest) -> str:
+def recommendation(result: "Backtest") -> str:
     """What to fit, in words, and where pooled did better."""
     best = result.best
     if best.name == "pooled":
@@ -122,7 +113,7 @@ def recommendation(result: Backtest) -> str:
     return words + "."
 
 
-def backtest_json(result: Backtest) -> dict[str, Any]:
+def backtest_json(result: "Backtest") -> dict[str, Any]:
     """The backtest as JSON-ready values."""
     return {
         "source": result.source,
@@ -164,7 +155,7 @@ _WHERE_THERE_IS_ROOM: dict[str, Callable[[Any], str]] = {
 }
 
 
-def _split_tables(split: Split, rows: pd.DataFrame, *, wide: bool) -> list[Table]:
+def _split_tables(split: "Split", rows: pd.DataFrame, *, wide: bool) -> list[Table]:
     first = rows.iloc[0]
     title = (
         f"Known on {split.origin}, forecast for {split.horizon} days: "
@@ -187,7 +178,7 @@ def _of_methods(title: str, rows: pd.DataFrame, columns: dict[str, Callable[[Any
     return table
 
 
-def _overall_table(result: Backtest) -> Table:
+def _overall_table(result: "Backtest") -> Table:
     table = _narrow_table(
         "All of them together",
         "Log score: higher is better; over pooled, per customer, with its standard error. "

@@ -386,6 +386,26 @@ def test_draws_of_another_number_of_segments_are_refused(
     assert "r does not have draws for 3 segments" in line
 
 
+@pytest.mark.parametrize("draws", [10, 100, 2000])
+def test_a_file_of_any_size_that_was_saved_can_be_loaded(
+    posterior_by_hand: Make, make_customers: MakeCustomers, tmp_path: Path, draws: int
+) -> None:
+    """Dimensions without coordinates are declared with a length, and take no room."""
+    saved = posterior_by_hand(draws=draws, fitted_to=make_customers(30))
+    save_posterior(saved, tmp_path / "model.clv")
+    xr.testing.assert_identical(load_posterior(tmp_path / "model.clv").tree, saved.tree)
+
+
+def test_a_long_dimension_that_holds_nothing_is_not_read(good: bytes, tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        scale = file.create_dataset("posterior/long", (20_000_000_000,), "f8", chunks=(1024,))
+        scale.make_scale("This is a netCDF dimension but not a netCDF variable. 20000000000")
+
+    path = tmp_path / "model.clv"
+    path.write_bytes(with_draws_changed(good, tmp_path, change))
+    assert "long" not in load_posterior(path).tree["posterior"].variables
+
+
 # Links and declarations that lead out of the file
 
 

@@ -205,3 +205,24 @@ def test_predict_refuses_an_unknown_ending_before_it_reads_anything(tmp_path: Pa
     )
     assert result.exit_code == 2
     assert "--out must end in .parquet or .csv" in result.stderr
+
+
+def test_serve_takes_its_settings_from_the_environment(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, object] = {}
+    monkeypatch.setattr("api.server.serve", lambda path, **options: given.update(options, m=path))
+    environment = {
+        "PORT": "9001",
+        "BAYES_CLV_HOST": "0.0.0.0",
+        "BAYES_CLV_MODEL": str(model),
+        "BAYES_CLV_ALLOW_PUBLIC": "1",
+        "WEB_CONCURRENCY": "3",
+    }
+    result = CliRunner().invoke(app, ["serve"], env=environment)
+    assert result.exit_code == 0, result.output
+    assert (given["m"], given["host"], given["port"]) == (model, "0.0.0.0", 9001)
+    assert (given["workers"], given["allow_public"]) == (3, True)
+    assert (given["behind_proxy"], given["allow_unsound"]) == (False, False)
+    result = CliRunner().invoke(app, ["serve"], env=environment | {"PORT": "http"})
+    assert result.exit_code == 2

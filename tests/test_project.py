@@ -15,7 +15,19 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = ("bayes_clv", "api")
-TASKS = {"help", "serve", "test", "fit", "lint", "bench", "sbc", "notebooks", "lock", "clean"}
+TASKS = {
+    "help",
+    "serve",
+    "test",
+    "soak",
+    "fit",
+    "lint",
+    "bench",
+    "sbc",
+    "notebooks",
+    "lock",
+    "clean",
+}
 
 # What conda-forge calls a package, where it is not the name that pip knows.
 CONDA_NAMES = {
@@ -23,6 +35,7 @@ CONDA_NAMES = {
     "graphviz": "python-graphviz",
     "ibis-framework": "ibis-duckdb",
     "matplotlib": "matplotlib-base",
+    "prometheus-client": "prometheus_client",
 }
 
 PIN = re.compile(r"[A-Za-z0-9._-]+==[0-9][0-9a-z.]*")

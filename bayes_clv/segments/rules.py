@@ -5,8 +5,9 @@ whose monetary value is unknown from what is known. A code is an index into ``na
 ``POPULATION`` means that the rule cannot tell, and that the population's parameters answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -76,6 +77,7 @@ _RFM_NAMES = tuple(dict.fromkeys(name for row in _RFM_GRID for name in row))
 RFM_GRID_CODES: tuple[tuple[int, ...], ...] = tuple(
     tuple(_RFM_NAMES.index(name) for name in row) for row in _RFM_GRID
 )
+_RFM_CODES = np.array(RFM_GRID_CODES, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,15 +107,13 @@ class RFMRule:
         known = np.isfinite(spend) & bool(self.monetary_cuts)
         monetary = 1 + _above(spend, self.monetary_cuts)
         value = np.where(known, (frequency + monetary + 1) // 2, frequency)
-        codes: Codes = np.array(RFM_GRID_CODES, dtype=np.int64)[silence, value - 1]
+        codes: Codes = _RFM_CODES[silence, value - 1]
         return codes
 
 
 def _above(values: NDArray[np.float64], cuts: tuple[float, ...]) -> Codes:
-    """How many cuts each value lies above; 0 for NaN."""
-    return sum(
-        ((values > cut).astype(np.int64) for cut in cuts), np.zeros(len(values), dtype=np.int64)
-    )
+    """How many of the ascending cuts each value lies above; 0 for NaN."""
+    return np.searchsorted(_array(cuts), np.where(np.isnan(values), -np.inf, values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,33 +132,40 @@ class KMeansRule:
 
     def standardise(self, states: States) -> NDArray[np.float64]:
         """Return ``(customer, feature)``, NaN where a feature is unknown."""
-        columns = log_features(states)
         standardised = [
-            (columns[name] - location) / scale
+            (_LOG_FEATURES[name](states) - location) / scale
             for name, location, scale in zip(self.features, self.location, self.scale, strict=True)
         ]
         return np.stack(standardised, axis=1)
 
     def assign(self, states: States) -> Codes:
         """Return the nearest centroid, the first of equals."""
-        return nearest(self.standardise(states), np.array(self.centroids))
+        return nearest(self.standardise(states), _array(self.centroids))
+
+
+@cache
+def _array(numbers: tuple[Any, ...]) -> NDArray[np.float64]:
+    """A rule's numbers; to make an array of them takes longer than to look one customer up."""
+    return np.array(numbers, dtype=float)
 
 
 def log_features(states: States) -> dict[str, NDArray[np.float64]]:
     """Return the features KMeans may use, by name."""
-    return {
-        "idle_time": np.log1p(states.idle_time),
-        "frequency": np.log1p(states.frequency),
-        "monetary_value": np.log(states.repeat_spend),
-    }
+    return {name: feature(states) for name, feature in _LOG_FEATURES.items()}
+
+
+_LOG_FEATURES: Mapping[str, Callable[[States], NDArray[np.float64]]] = {
+    "idle_time": lambda states: np.log1p(states.idle_time),
+    "frequency": lambda states: np.log1p(states.frequency),
+    "monetary_value": lambda states: np.log(states.repeat_spend),
+}
 
 
 def nearest(matrix: NDArray[np.float64], centroids: NDArray[np.float64]) -> Codes:
     """Index of the nearest centroid by the features that are known."""
     distances = np.zeros((len(matrix), len(centroids)))
     for feature, centre in zip(matrix.T, centroids.T, strict=True):
-        apart = (feature[:, None] - centre) ** 2
-        distances += np.where(np.isnan(apart), 0.0, apart)
+        distances += np.fmax((feature[:, None] - centre) ** 2, 0.0)  # 0 in the place of NaN
     return np.argmin(distances, axis=1).astype(np.int64)
 
 

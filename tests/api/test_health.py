@@ -20,6 +20,7 @@ def test_a_service_with_a_model_is_live_and_ready(client, model):
         "dropout": "after_repeat",
         "data_end": "1998-06-30",
         "sound": True,
+        "newer_file_refused": False,
     }
 
 
@@ -61,8 +62,18 @@ def test_an_app_is_not_made_from_a_file_that_is_refused(model, tmp_path):
 
 def test_the_front_page_lists_the_routes_and_the_models_facts(client, modelless):
     data = client.get("/").json["data"]
-    routes = ["GET /", "GET /health/live", "GET /health/ready", "POST /predict"]
-    assert sorted(data["routes"]) == routes
+    assert set(data["routes"]) == {
+        "GET /",
+        "GET /docs",
+        "GET /health/live",
+        "GET /health/ready",
+        "GET /metrics",
+        "GET /openapi.json",
+        "GET /v1/model",
+        "GET /v1/segments",
+        "POST /predict",
+        "POST /v1/predictions",
+    }
     assert data["model"]["data_end"] == "1998-06-30"
     assert data["model"]["segments"] == ["regulars", "passers-by · été"]
     assert (data["model"]["model"], data["model"]["dropout"]) == ("BG/NBD", "after_repeat")

@@ -344,3 +344,11 @@ def test_a_failure_of_ours_is_a_500_that_says_nothing_and_a_log_that_says_all(
     assert "swordfish" not in answer.text
     assert "swordfish" in caplog.text
     assert "POST /predict failed" in caplog.text
+
+
+def test_a_body_that_breaks_off_is_a_400(client):
+    body = AS_PYTHON.encode()
+    announced = {"CONTENT_LENGTH": str(len(body) + 1)}
+    answer = client.post("/predict", data=body, environ_overrides=announced)
+    assert answer.status_code == answer.json["code"] == 400
+    assert answer.json["reason"].startswith("the connection was lost")

@@ -14,7 +14,6 @@ SAMPLERS = (
     "pymc",
     "pytensor",
     "nutpie",
-    "numba",
     "arviz",
     "arviz_base",
     "arviz_stats",
@@ -73,6 +72,13 @@ def test_the_service_answers_without_importing_the_sampler_or_the_data_side(mode
     assert codes == [200, 200, 200, 200]
     assert {"flask", "numpy", "bayes_clv.posterior"} <= set(modules)
     assert set(modules) & {*SAMPLERS, *DATA_SIDE} == set()
+
+
+def test_the_command_that_serves_does_not_import_the_sampler_either():
+    program = "import json, sys, bayes_clv.cli, api.server; print(json.dumps(sorted(sys.modules)))"
+    modules = set(run(program))
+    assert {"gunicorn", "gevent", "api.app"} <= modules
+    assert modules & {*SAMPLERS, "ibis", "duckdb", "sklearn", "matplotlib"} == set()
 
 
 @pytest.fixture

@@ -1,101 +1,21 @@
 """The server for real: its own process, on a loopback port."""
 
-import http.client
 import json
 import os
-import re
+import shutil
 import signal
-import socket
-import subprocess
-import sys
-import threading
 import time
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from api import predictions
+from api.server import serve
+from bayes_clv.errors import InputError
+from tests.serving import Server
+
 BODY = b"\"{'frequency':30, 'recency':100, 'T':215}\""
 HEAD = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n".encode()
 CLIENTS = 50
-
-PROGRAM = """
-import sys
-from api.server import serve
-from bayes_clv.errors import BayesClvError
-print("starting", file=sys.stderr, flush=True)
-try:
-    serve(sys.argv[1], port=int(sys.argv[2]))
-except BayesClvError as error:
-    sys.exit(str(error))
-"""
-
-
-class Server:
-    """A serving process, and what it has logged so far."""
-
-    def __init__(self, model, home, port=0):
-        path = os.pathsep.join([str(ROOT), os.getenv("PYTHONPATH", "")])
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(model), str(port)],
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": path, "HOME": str(home), "XDG_RUNTIME_DIR": ""},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.lines = []
-        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr))
-        self.reader.start()
-
-    @property
-    def log(self):
-        return "".join(self.lines)
-
-    def find(self, pattern, count=1):
-        """What the pattern's group matched in the log, once it did so ``count`` times."""
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            found = re.findall(pattern, self.log)
-            if len(found) >= count:
-                return found
-            time.sleep(0.02)
-        raise AssertionError(f"{pattern} is not in the log:\n{self.log}")
-
-    @property
-    def port(self):
-        return int(self.find(r"Listening at: http://127\.0\.0\.1:(\d+)")[0])
-
-    def workers(self, count):
-        """Process numbers of all workers so far, once there have been ``count``."""
-        return [int(pid) for pid in self.find(r"Booting worker with pid: (\d+)", count)]
-
-    def ask(self, body=BODY, **headers):
-        """One request; the answer's status and JSON."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("POST", "/predict", body=body, headers=headers)
-            answer = connection.getresponse()
-            return answer.status, json.loads(answer.read())
-        finally:
-            connection.close()
-
-    def connect(self, sent):
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
-        connection.sendall(sent)
-        return connection
-
-    def wait(self):
-        code = self.process.wait(20)
-        self.reader.join()
-        self.process.stderr.close()
-        return code
-
-    def stop(self, number=signal.SIGTERM):
-        """Seconds until the process is gone, and its exit code."""
-        started = time.monotonic()
-        self.process.send_signal(number)
-        code = self.wait()
-        return time.monotonic() - started, code
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +40,7 @@ def status_line(connection):
 
 
 def test_it_answers_over_http_and_refuses_chunks_and_excess(server, posterior):
-    code, answer = server.ask()
+    code, answer = server.ask(BODY)
     assert code == answer["code"] == 200
     assert float(answer["data"]["prob_alive"]) == posterior.answer(30, 100, 215).alive.mean
     assert server.ask(iter([BODY]), **{"Transfer-Encoding": "chunked"})[0] == 411
@@ -130,10 +50,10 @@ def test_it_answers_over_http_and_refuses_chunks_and_excess(server, posterior):
 
 @pytest.mark.parametrize("sent", [HEAD, HEAD + b"\r\n" + BODY[:10]], ids=["headers", "bodies"])
 def test_slow_clients_keep_nobody_waiting_and_are_answered_in_the_end(server, sent):
-    server.ask()
+    server.ask(BODY)
     slow = [server.connect(sent) for _ in range(CLIENTS)]
     started = time.monotonic()
-    good = [server.ask()[0] for _ in range(20)]
+    good = [server.ask(BODY)[0] for _ in range(20)]
     seconds = time.monotonic() - started
     for connection in slow:
         connection.sendall((HEAD + b"\r\n" + BODY)[len(sent) :])
@@ -155,17 +75,58 @@ def test_a_worker_that_is_killed_is_replaced(server):
     *_, replacement = server.workers(3)
     assert time.monotonic() - started < 2
     assert replacement != first
-    assert [server.ask()[0] for _ in range(20)] == [200] * 20
+    assert [server.ask(BODY)[0] for _ in range(20)] == [200] * 20
 
 
 def test_a_taken_port_is_one_clear_line(server, model, home):
-    second = Server(model, home, server.port)
+    second = Server(model, home, port=server.port)
     assert second.wait() == 1
     assert second.lines == [
         "starting\n",
         f"cannot listen on 127.0.0.1, port {server.port}: Address already in use; "
         "choose another host or port\n",
     ]
+
+
+def test_what_is_no_http_is_refused_in_the_envelope(server):
+    long = "x" * 9000
+    for sent, code in {
+        "GARBAGE\r\n\r\n": 400,
+        f"GET /{long} HTTP/1.1\r\n\r\n": 414,
+        f"GET / HTTP/1.1\r\nName: {long}\r\n\r\n": 431,
+        "GET / HTTP/9.1\r\n\r\n": 400,
+        "GET / HTTP/1.1\r\nna me: 1\r\n\r\n": 400,
+        "POST /predict HTTP/1.1\r\nContent-Length: abc\r\n\r\n": 400,
+        "POST /predict HTTP/1.1\r\nContent-Length: -1\r\n\r\n": 400,
+        "POST /predict HTTP/1.1\r\nTransfer-Encoding: rot13\r\n\r\n": 501,
+    }.items():
+        with server.connect(sent.encode()) as connection, connection.makefile("rb") as answer:
+            status, *headers = iter(lambda answer=answer: answer.readline().strip(), b"")
+            body = json.loads(answer.read())
+        assert status.split()[1] == str(code).encode(), sent[:40]
+        assert list(body) == ["code", "message", "reason"]
+        assert body["code"] == code
+        names = {header.split(b":")[0] for header in headers}
+        assert {b"X-Request-ID", b"X-Model-Version", b"Content-Length"} <= names
+    assert 'status="431"' in server.request("GET", "/metrics")[2].decode()
+    assert "xxxx" not in server.log
+
+
+def test_everything_that_is_logged_is_json(server):
+    server.ask(BODY)
+    lines = [line for line in server.lines if line != "starting\n"]
+    assert len(lines) > 3
+    assert all({"time", "level", "message"} <= json.loads(line).keys() for line in lines)
+
+
+def test_behind_a_proxy_it_answers_the_same(model, home, server):
+    with Server(model, home, behind_proxy=True) as proxied:
+        assert proxied.ask(BODY) == server.ask(BODY)
+        with proxied.connect(b"GARBAGE\r\n\r\n") as connection:
+            assert b'"code": 400' in connection.recv(1000)
+        seconds, code = proxied.stop()
+    assert (code, seconds < 5) == (0, True)
+    assert "Traceback" not in proxied.log
 
 
 def test_sigterm_stops_it_within_five_seconds_whatever_clients_do(server, home):
@@ -197,3 +158,54 @@ def test_a_model_that_is_refused_never_gets_a_port(tmp_path, home):
     assert server.wait() == 1
     assert len(server.lines) == 2
     assert server.lines[1].startswith(f"{path} is refused: ")
+
+
+def test_counts_are_those_of_all_workers(model, home):
+    with Server(model, home) as server:
+        server.workers(2)
+        for _ in range(60):
+            server.ask(BODY)
+        found = set()
+        for _ in range(20):  # whoever answers
+            text = server.request("GET", "/metrics")[2].decode()
+            found |= {line for line in text.splitlines() if 'route="/predict",status' in line}
+    assert found == {'bayes_clv_requests_total{route="/predict",status="200"} 60.0'}
+
+
+def test_whoever_can_ask_from_elsewhere_needs_a_token(model, home):
+    refused = Server(model, home, host="0.0.0.0")
+    assert refused.wait() == 1
+    assert refused.lines[1:] == [
+        "0.0.0.0 can be reached from elsewhere: set BAYES_CLV_TOKEN to a token that requests must "
+        "bear, or say --allow-public\n"
+    ]
+    token = "a-token-that-is-long"
+    with Server(model, home, host="0.0.0.0", environment={"BAYES_CLV_TOKEN": token}) as server:
+        assert server.ask(BODY)[0] == 401
+        assert server.ask(BODY, Authorization=f"Bearer {token}")[0] == 200
+        assert token not in server.log
+    with Server(model, home, host="0.0.0.0", allow_public=True) as server:
+        assert server.ask(BODY)[0] == 200
+
+
+def test_a_newer_model_that_is_unsound_is_refused_as_at_the_start(
+    model, make_posterior, tmp_path, home
+):
+    path = tmp_path / "model.clv"
+    shutil.copy(model, path)
+    with Server(path, home) as server:
+        version = server.get("/health/ready")["data"]["version"]
+        make_posterior(draws=50, complaints=("R-hat is 1.2",)).save(path)
+        server.find("the newer model is refused.* the posterior cannot be trusted")
+        assert server.get("/health/ready")["data"]["version"] == version
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no locator available"), OSError("read-only")])
+def test_without_a_folder_for_what_is_compiled_it_says_what_to_set(model, monkeypatch, error):
+    def fail(posterior):
+        raise error
+
+    monkeypatch.setattr(predictions, "warm_up", fail)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(InputError, match="set NUMBA_CACHE_DIR to a folder that can be written"):
+        serve(model, port=0)

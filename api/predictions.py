@@ -1,0 +1,96 @@
+"""``POST /v1/predictions``: many customers at once, with every answer about each."""
+
+from collections.abc import Callable
+
+import pandas as pd
+from flask import Blueprint, Response, abort, current_app, g
+
+from api import loaded
+from api.answers import Expectation, ModelName, Prediction, Predictions, Probability
+from api.envelope import success
+from api.schemas import HORIZON, MAX_CUSTOMERS, Batch, BatchCustomer
+from api.wire import read_body, read_json, require_json
+from bayes_clv.errors import InputError
+from bayes_clv.posterior import Posterior
+from bayes_clv.segments.rules import POPULATION_NAME
+
+MAX_BYTES = 512 * 1024
+IN_BACKGROUND = "bayes_clv_in_background"  # the extension that runs work beside other requests
+
+blueprint = Blueprint("predictions", __name__)
+
+
+@blueprint.post("/v1/predictions")
+def predictions() -> Response:
+    """Score a batch of customers."""
+    posterior = loaded.current()
+    batch = _read(posterior)
+    run = current_app.extensions.get(IN_BACKGROUND, _at_once)
+    answers = run(score, posterior, batch.customers, batch.horizon_days, batch.level)
+    g.customers = len(answers)
+    return success(
+        Predictions(
+            model=ModelName.of(posterior),
+            horizon_days=batch.horizon_days,
+            level=batch.level,
+            predictions=answers,
+        ).model_dump()
+    )
+
+
+def score(
+    posterior: Posterior, customers: list[BatchCustomer], horizon: float, level: float
+) -> list[Prediction]:
+    """Return every answer about each customer, in their order."""
+    frame = pd.DataFrame([customer.model_dump(exclude={"customer_id"}) for customer in customers])
+    alive = posterior.probability_alive(frame, level=level)
+    purchase = posterior.probability_of_purchase(frame, horizon, level=level)
+    expected = posterior.expected_purchases(frame, horizon, level=level)
+    rows = zip(*(_rows(answer) for answer in (alive, purchase, expected)), strict=True)
+    return [
+        Prediction(
+            customer_id=customer.customer_id,
+            segment=segment,
+            prob_alive=Probability(**of_alive),
+            prob_purchase=Probability(**of_purchase),
+            expected_purchases=Expectation(**of_expected),
+        )
+        for customer, segment, (of_alive, of_purchase, of_expected) in zip(
+            customers, alive["segment"], rows, strict=True
+        )
+    ]
+
+
+def warm_up(posterior: Posterior) -> None:
+    """Score somebody, so that the compiled code is in memory before the first request."""
+    customer = BatchCustomer(frequency=2, recency=30, T=60)
+    score(posterior, [customer], HORIZON, level=0.9)
+
+
+def _read(posterior: Posterior) -> Batch:
+    body = read_body(MAX_BYTES)
+    require_json()
+    try:
+        value = read_json(body)
+    except InputError as error:
+        abort(400, description=str(error))
+    match value:
+        case {"customers": list() as customers} if len(customers) > MAX_CUSTOMERS:
+            abort(
+                413,
+                description=f"customers may hold at most {MAX_CUSTOMERS:,}, not {len(customers):,}",
+            )
+    try:
+        return Batch.read(value, (*posterior.segment_names, POPULATION_NAME))
+    except InputError as error:
+        abort(422, description=str(error))
+
+
+def _rows(answer: pd.DataFrame) -> list[dict[str, float]]:
+    names = ("mean", "lower", "upper")
+    columns = (answer[name].tolist() for name in names)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _at_once[**P, R](work: Callable[P, R], *arguments: P.args, **named: P.kwargs) -> R:
+    return work(*arguments, **named)

@@ -1,0 +1,35 @@
+"""``GET /v1/segments``: which segments are leaving, and how sure is that?"""
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, request
+
+from api import loaded
+from api.answers import Comparison, ModelName
+from api.envelope import success
+from api.schemas import ComparisonQuery
+from bayes_clv.errors import InputError
+from bayes_clv.posterior import Posterior
+
+blueprint = Blueprint("segments", __name__)
+
+
+@blueprint.get("/v1/segments")
+def segments() -> Response:
+    """Compare churn between the segments, as of the end of the data."""
+    posterior = loaded.current()
+    fields = {
+        name: values[0] if len(values) == 1 else values for name, values in request.args.lists()
+    }
+    try:
+        query = ComparisonQuery.read(fields)
+    except InputError as error:
+        abort(422, description=str(error))
+    if not posterior.has_comparison:
+        abort(404, description="this model holds no comparison of its segments")
+    return success(_comparison(posterior, query.level))
+
+
+def _comparison(posterior: Posterior, level: float) -> dict[str, Any]:
+    comparison = posterior.compare_segments(level=level).to_dict()
+    return Comparison(model=ModelName.of(posterior), **comparison).model_dump()

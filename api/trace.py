@@ -1,0 +1,72 @@
+"""What every request gets: an id, headers that a browser obeys, a line in the log, and a count."""
+
+import logging
+import re
+import secrets
+import time
+
+from flask import Flask, Response, current_app, g, request
+
+from api import loaded, metrics
+
+REQUEST_ID = "X-Request-ID"
+MODEL_VERSION = "X-Model-Version"
+_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
+_SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# Nothing but this service's own style sheets and pictures, and no script that is not a file here.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_OF_DATA = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_OF_PAGES = _OF_DATA | {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+
+log = logging.getLogger("api.requests")
+
+
+def register(app: Flask) -> None:
+    """Begin and end every request of the app."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def new_id() -> str:
+    """Return an id that no other request has."""
+    return secrets.token_hex(12)
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+    given = request.headers.get(REQUEST_ID, "")
+    g.request_id = given if _SANE.fullmatch(given) else new_id()
+
+
+def _end(response: Response) -> Response:
+    if "model_version" not in g:
+        loaded.find()
+    response.headers[REQUEST_ID] = g.request_id
+    if g.model_version is not None:
+        response.headers[MODEL_VERSION] = g.model_version
+    is_data = response.mimetype == "application/json"
+    for name, value in (_OF_DATA if is_data else _OF_PAGES).items():
+        response.headers[name] = value
+
+    seconds = time.perf_counter() - g.began
+    route = metrics.NO_ROUTE if request.url_rule is None else request.url_rule.rule
+    counts = metrics.of(current_app)
+    counts.observe(route, response.status_code, seconds)
+    customers = g.get("customers", 0)
+    if customers:
+        counts.add("customers", customers)
+    if log.isEnabledFor(logging.INFO):
+        fields = {
+            "request_id": g.request_id,
+            "method": request.method if request.method in _METHODS else "other",
+            "route": route,
+            "status": response.status_code,
+            "milliseconds": round(1e3 * seconds, 3),
+            "customers": customers,
+            "model_version": g.model_version,
+        }
+        log.info("answered", extra={"fields": fields})
+    return response
