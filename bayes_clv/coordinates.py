@@ -67,17 +67,26 @@ def find_coordinates(layout: Layout, priors: Priors) -> Coordinates:
 
 
 def _modes(layout: Layout, mean: Floats, variance: Floats) -> Floats:
-    """Maximise each group's penalised log-likelihood, ``(group, component)``."""
+    """Maximise each group's penalised log-likelihood, ``(group, component)``.
+
+    Within ``_FARTHEST`` standard deviations of the prior, which η = mean + reach · tanh(v / reach)
+    ensures: a first long step must not end where a + b is so large that ln Γ has no digits left.
+    """
+    reach = _FARTHEST * np.sqrt(variance)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
-        eta = flat.reshape(variance.shape)
-        value, slope = value_and_slope(eta, layout)
-        penalty = (eta - mean) / variance
-        return -value + 0.5 * np.sum(penalty * (eta - mean)), (penalty - slope).ravel()
+        share = np.tanh(flat.reshape(variance.shape) / reach)
+        away = reach * share
+        value, slope = value_and_slope(mean + away, layout)
+        penalty = away / variance
+        return -value + 0.5 * np.sum(penalty * away), ((penalty - slope) * (1 - share**2)).ravel()
 
-    start = np.tile(mean, len(variance))
-    mode: Floats = minimize(loss, start, jac=True, method="BFGS").x.reshape(variance.shape)
+    found = minimize(loss, np.zeros(variance.size), jac=True, method="BFGS").x
+    mode: Floats = mean + reach * np.tanh(found.reshape(variance.shape) / reach)
     return mode
+
+
+_FARTHEST = 10.0
 
 
 def _curvature(mode: Floats, layout: Layout, step: float = 1e-4) -> Floats:

@@ -7,11 +7,15 @@ import numpy as np
 import pytest
 
 from bayes_clv.bgnbd import Dropout
+from bayes_clv.calibration import Design
+from bayes_clv.calibration.worlds import simulate_world
 from bayes_clv.coordinates import Coordinates, _modes, find_coordinates
 from bayes_clv.kernel import Layout, value_and_slope
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.priors import Priors
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
+
+NAMES = ("r", "alpha", "a", "b")
 
 
 def arranged(table: LandmarkTable, n_segments: int = len(SEGMENTS)) -> Layout:
@@ -94,3 +98,18 @@ def test_negative_weights_leave_no_negative_curvature(dropout: Dropout) -> None:
     for values in (coordinates.centre, coordinates.scale, coordinates.linear):
         assert np.isfinite(values).all()
     assert np.linalg.eigvalsh(coordinates.precision).min() > -1e-8
+
+
+def test_the_mode_of_a_shop_whose_customers_buy_hundreds_of_times_a_day_is_near_the_truth() -> None:
+    """A long first step once ended at a + b = e^41, where ln Γ has no digits left."""
+    design = Design.pooled()
+    world = simulate_world(design, np.random.default_rng([0, 639]))
+    assert world.table.frequency.max() > 10_000
+    layout = Layout.of(world.table, 1, world.table.mean_T, design.dropout)
+    found = find_coordinates(layout, design.priors)
+    r, alpha, a, b = (float(getattr(world.truth.parameters, name)[-1, 0]) for name in NAMES)
+    alpha /= world.table.mean_T
+    expected = np.array([np.log(r / alpha), np.log(r), np.log(a / b), np.log(a + b)])
+    sd = np.linalg.norm(found.scale, axis=1)
+    assert np.all(np.abs(found.centre - expected) < 4 * sd)
+    assert np.all(sd < 0.5)
