@@ -51,4 +51,5 @@ def _decimals(estimate: Estimate) -> dict[str, str]:
 
 def _decimal(value: float) -> str:
     """Return the shortest decimal that reads back as the same number, without an exponent."""
-    return np.format_float_positional(value, trim="0")
+    text = repr(value)
+    return np.format_float_positional(value, trim="0") if "e" in text else text

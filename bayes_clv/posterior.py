@@ -273,8 +273,8 @@ class Posterior:
         horizon = _positive("horizon", horizon)
         code = self._code_of(segment) if segment is not None else None
         if code is None:
-            state = (frequency, recency, T, np.nan if monetary_value is None else monetary_value)
-            code = int(self.rule.assign(States(*(np.array([float(v)]) for v in state)))[0])
+            spend = np.nan if monetary_value is None else monetary_value
+            code = self.rule.assign_one(frequency, recency, T, spend)
         parameters = self.parameters[code]
         customer = Stratum(
             slice(0, 1), code, float(frequency), np.array([float(recency)]), np.array([float(T)])
@@ -282,8 +282,8 @@ class Posterior:
         alive = measures.probability_alive(self.dropout)(parameters, customer)(customer)
         buys = measures.purchase_if_alive(horizon)(parameters, customer)(customer.T)
         of_alive, of_purchase = (
-            Estimate(*mean_and_quantiles(draws, tails)[0].tolist())
-            for draws in (alive, alive * buys)
+            Estimate(*summary)
+            for summary in mean_and_quantiles(np.vstack([alive, alive * buys]), tails).tolist()
         )
         return Answer(
             alive=of_alive,

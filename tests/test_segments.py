@@ -105,6 +105,14 @@ def test_the_random_customers_of_this_file_hold_what_is_hard() -> None:
 
 
 @each_rule
+def test_one_state_is_assigned_as_it_is_among_others(rule: SegmentRule) -> None:
+    customers = random_customers(seed=17)
+    state = customers[["frequency", "recency", "T", "monetary_value"]]
+    alone = [rule.assign_one(*row) for row in state.itertuples(index=False)]
+    np.testing.assert_array_equal(alone, codes(rule, state))
+
+
+@each_rule
 def test_the_expression_in_duckdb_assigns_what_the_rule_assigns(rule: SegmentRule) -> None:
     customers = random_customers(seed=3)
     expected = codes(rule, customers)
