@@ -282,10 +282,13 @@ def backtest(
     Without --origin and --horizon: three days, and all horizons that fit.
     """
     from bayes_clv.backtest import backtest as run
-    from bayes_clv.backtest import check_splits, default_methods
+    from bayes_clv.backtest.methods import default_methods
+    from bayes_clv.backtest.splits import check_splits
     from bayes_clv.transactions.dates import as_date
 
     with _errors():
+        if plot is not None:
+            _check_figure(plot)
         log = _read(
             transactions,
             customer=customer,
@@ -315,14 +318,15 @@ def backtest(
                 fast=fast,
                 on_step=steps.update,
             )
-        if plot is not None:
-            from bayes_clv.plots import plot_reliability
-
-            _write_figure(plot_reliability(result), plot)
     if as_json:
         _print_json(backtest_json(result))
     else:
         out.print(backtest_tables(result, out.width))
+    if plot is not None:
+        from bayes_clv.plots import plot_reliability
+
+        with _errors():
+            _write_figure(plot_reliability(result), plot)
 
 
 @app.command()
@@ -437,6 +441,17 @@ class _Steps:
 
     def update(self, words: str, done: int, total: int) -> None:
         self._bar.update(self._task, description=words, completed=done, total=total)
+
+
+def _check_figure(path: Path) -> None:
+    """Refuse a file that cannot be drawn to, before any work is done."""
+    from matplotlib.figure import Figure
+
+    endings = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in endings:
+        raise InputError(f"--plot {path} must end in one of {', '.join(sorted(endings))}")
+    if not path.parent.is_dir():
+        raise InputError(f"--plot {path} cannot be written: there is no folder {path.parent}")
 
 
 def _write_figure(axes: Any, path: Path) -> None:

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from bayes_clv.backtest import POOLED, Backtest, Method
+from bayes_clv.backtest import Backtest
+from bayes_clv.backtest.methods import POOLED, Method
 from bayes_clv.comparison import SegmentComparison
 from bayes_clv.errors import InputError
 

@@ -67,16 +67,6 @@ def outcome_probabilities(
         room *= 2
 
 
-def first_outcomes(
-    parameters: Parameters, block: Stratum, horizon: float, dropout: Dropout, most: int
-) -> Floats:
-    """Probabilities of 0, 1, …, ``most`` purchases and, last, of more: ``(state, most + 2)``."""
-    probabilities = outcome_probabilities(parameters, block, horizon, dropout, least=most)
-    few = probabilities[:, : most + 1]
-    more = np.maximum(1 - few.sum(axis=1, keepdims=True), 0.0)
-    return np.concatenate([few, more], axis=1)
-
-
 @compiled
 def _fill(
     alive: Floats,

@@ -14,7 +14,8 @@ from bayes_clv.ledger import Ledger
 from bayes_clv.posterior import Posterior
 
 if TYPE_CHECKING:  # it brings the sampler, which most commands, and the service, do without
-    from bayes_clv.backtest import Backtest, Split
+    from bayes_clv.backtest import Backtest
+from bayes_clv.backtest.splits import Split
 
 
 def ledger_table(ledger: Ledger) -> Table:

@@ -13,17 +13,9 @@ from typer.testing import CliRunner
 
 from bayes_clv import RFMSegmenter, load_cdnow, read_transactions
 from bayes_clv import backtest as module
-from bayes_clv.backtest import (
-    POOLED,
-    SCORES,
-    Backtest,
-    Method,
-    Split,
-    backtest,
-    check_splits,
-    default_methods,
-    default_splits,
-)
+from bayes_clv.backtest import SCORES, Backtest, backtest
+from bayes_clv.backtest.methods import POOLED, Method, default_methods
+from bayes_clv.backtest.splits import Split, check_splits, default_splits
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.cli import app
 from bayes_clv.errors import InputError
@@ -139,7 +131,7 @@ def test_pooled_forecasts_the_published_holdout(result: Backtest) -> None:
 
 @pytest.mark.slow
 def test_on_cdnow_landmarks_beat_pooled_and_segments_fitted_to_their_own_past_do_not() -> None:
-    made = backtest(load_cdnow(), methods=METHODS, splits=SPLITS[1:], draws=250)
+    made = backtest(load_cdnow(), methods=METHODS, splits=SPLITS[1:], draws=750)
     rows = made.table.set_index("method")
     assert rows.loc["RFM", "gain"] > max(0.012, 3 * rows.loc["RFM", "gain_se"])
     assert rows.loc["RFM", "calibration_error"] < rows.loc["pooled", "calibration_error"]
@@ -205,6 +197,7 @@ def told(gains: dict[str, tuple[float, float]], result: Backtest) -> Backtest:
     overall = result.overall.assign(
         gain=[gains[name][0] for name in result.overall.index],
         gain_se=[gains[name][1] for name in result.overall.index],
+        sound=True,
     )
     return replace(result, overall=overall)
 
@@ -219,6 +212,14 @@ def test_pooled_is_recommended_unless_another_is_clearly_better(
     made = told({"pooled": (0, 0), "RFM": rfm, "RFM, own past": (0.5, 0.001)}, result)
     assert made.best.name == best
     assert made.best.options in recommendation(made)
+
+
+def test_nobody_is_sent_to_a_fit_that_is_not_sound(result: Backtest) -> None:
+    made = told({"pooled": (0, 0), "RFM": (0.02, 0.002), "RFM, own past": (-1, 0.1)}, result)
+    unsound = made.overall.assign(sound=made.overall.index != "RFM")
+    made = replace(made, overall=unsound)
+    assert made.best.name == "pooled"
+    assert "Not sound, so not to be relied on: RFM." in recommendation(made)
 
 
 def test_where_pooled_was_better_the_recommendation_says_so(result: Backtest) -> None:
@@ -286,6 +287,18 @@ def test_the_command_prints_tables_or_json_and_writes_the_figure(
     assert len(made["splits"]) == len(result.table)
     assert {row["method"] for row in made["overall"]} == {method.name for method in METHODS}
     assert made["best"]["options"] == result.best.options
+
+
+@pytest.mark.parametrize(
+    ("plot", "words"),
+    [("no/such/folder/it.png", "there is no folder"), ("it.xyz", "must end in one of")],
+)
+def test_a_figure_that_cannot_be_written_is_refused_before_hours_of_work(
+    plot: str, words: str
+) -> None:
+    answer = CliRunner().invoke(app, ["backtest", "cdnow", "--plot", plot])
+    assert answer.exit_code == 2
+    assert words in answer.stderr
 
 
 def test_the_command_refuses_a_day_outside_of_the_log() -> None:

@@ -4,10 +4,9 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from bayes_clv import bgnbd
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.measures import expected_purchases, probability_of_purchase, sample_purchases
-from bayes_clv.predictive import first_outcomes, outcome_probabilities
+from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.strata import Stratum
 
 # The estimates for CDNOW, in weeks, that BTYD's manual computes the probabilities below with.
@@ -100,7 +99,8 @@ def test_drawn_outcomes_follow_them(dropout):
     n = 200_000
     states = block((2, 60, 90))
     outcomes = sample_purchases(90.0, dropout, seed=3)(one(REGULAR, n), states)(states)[0]
-    expected = n * first_outcomes(one(REGULAR), states, 90.0, dropout, most=6)[0]
+    listed = outcome_probabilities(one(REGULAR), states, 90.0, dropout, least=7)[0]
+    expected = n * np.append(listed[:7], 1 - listed[:7].sum())
     seen = np.bincount(np.minimum(outcomes, 7).astype(int), minlength=8)
     assert expected.min() > 20
     assert ((seen - expected) ** 2 / expected).sum() < 24.3  # 99.9 % of χ² with 7 degrees
@@ -120,12 +120,3 @@ def test_a_customer_who_buys_beyond_measure_gets_a_bounded_list():
     )
     assert probabilities.shape[1] == 2**14
     assert np.isfinite(probabilities).all()
-
-
-def test_the_first_outcomes_end_with_all_that_is_more():
-    states = block((3, 60, 100), (3, 10, 100))
-    few = first_outcomes(one(REGULAR), states, 90.0, Dropout.AFTER_REPEAT, most=2)
-    assert few.shape == (2, 4)
-    np.testing.assert_allclose(few.sum(axis=1), 1, rtol=1e-12)
-    alive = bgnbd.probability_alive(one(REGULAR), 3, 60, 100)
-    assert few[0, 0] > 1 - alive[0]

@@ -1,0 +1,238 @@
+"""Which pooling predicts best? Rolling origins: fit to the past, forecast, and see what came.
+
+At each origin every method sees the log up to that day and no further, its segments are learnt from
+that past, and each customer's purchases within each horizon are forecast by the exact law of
+``sample_purchases`` over posterior draws. All methods answer for the same customers, so that
+differences are paired.
+
+The methods: one set of parameters for all (pooled, the reference); segments by the landmark
+likelihood; and segments fitted to their own past, which uses the data twice and is here to show
+what that costs.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from bayes_clv.backtest.evaluation import Scored, customers_at, evaluate, rfm_segments
+from bayes_clv.backtest.methods import POOLED, Method, default_methods
+from bayes_clv.backtest.splits import Split, default_splits
+from bayes_clv.rfm import sample_customers, summarise
+from bayes_clv.sampling import SamplerSettings
+from bayes_clv.scoring_rules import mean_difference
+from bayes_clv.transactions import Transactions
+
+FAST_CUSTOMERS = 20_000
+FAST_DRAWS = 500
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Backtest:
+    """What every method said on every split, and how good it was.
+
+    Attributes
+    ----------
+    table
+        One row per split and method; the columns are those of ``SCORES``.
+    overall
+        One row per method, over all splits: ``gain`` of the log score over pooled with its standard
+        error (customers are clusters), and the means of the other scores.
+    segments
+        Per split, method and RFM segment of the origin: customers, actual and expected purchases.
+    reliability
+        Per split and method, in bins of the chance to buy again: said, came, customers.
+    n_customers
+        Customers in the log; ``sampled`` is how many of them a fast run looked at, or None.
+    methods, splits
+        In the order of the tables.
+    seconds
+        Wall time.
+    """
+
+    table: pd.DataFrame
+    overall: pd.DataFrame
+    segments: pd.DataFrame
+    reliability: pd.DataFrame
+    source: str
+    n_customers: int
+    sampled: int | None
+    methods: tuple[Method, ...]
+    splits: tuple[Split, ...]
+    settings: SamplerSettings
+    seconds: float
+
+    def at(self, split: Split) -> pd.DataFrame:
+        """Return the rows of ``table`` for one split."""
+        here = (self.table["origin"] == split.origin) & (self.table["horizon"] == split.horizon)
+        return self.table[here]
+
+    @property
+    def best(self) -> Method:
+        """The best log score over all splits among the methods that ``fit`` offers, if sound.
+
+        Pooled, unless another is better by more than two standard errors.
+        """
+        sound = self.overall["sound"]
+        offered = [
+            method
+            for method in self.methods
+            if method.options and (sound[method.name] or method.name == POOLED.name)
+        ]
+        gains = self.overall.loc[[method.name for method in offered]]
+        name = str(gains["gain"].idxmax())
+        clearly = gains["gain"][name] > 2 * gains["gain_se"][name]
+        best = name if clearly else POOLED.name
+        return next(method for method in offered if method.name == best)
+
+
+SCORES = (
+    "origin",
+    "horizon",
+    "method",
+    "customers",
+    "active",
+    "log_score",
+    "gain",
+    "gain_se",
+    "crps",
+    "mae",
+    "rmse",
+    "expected",
+    "expected_lower",
+    "expected_upper",
+    "actual",
+    "brier",
+    "calibration_error",
+    "auc",
+    "coverage_50",
+    "coverage_90",
+    "segment_error",
+    "sound",
+    "seconds",
+)
+
+
+def backtest(
+    transactions: Transactions,
+    *,
+    methods: Sequence[Method] | None = None,
+    splits: Sequence[Split] | None = None,
+    draws: int | None = None,
+    seed: int = 0,
+    fast: bool = False,
+    on_step: Callable[[str, int, int], None] = lambda words, done, total: None,
+) -> Backtest:
+    """Fit every method to the past of every origin, and score its forecasts.
+
+    Parameters
+    ----------
+    transactions
+        The log.
+    methods
+        By default ``default_methods()``; ``POOLED`` is always among them.
+    splits
+        By default ``default_splits``.
+    draws
+        Per chain, of four; 1000 by default, 500 in a fast run.
+    seed
+        Of sampling, and of who is looked at in a fast run.
+    fast
+        Look at 20,000 customers at most, and draw half as often.
+    on_step
+        Told what is fitted, how many fits are done, and of how many.
+
+    Raises
+    ------
+    InputError
+        The log or an argument cannot be used.
+    """
+    began = time.perf_counter()
+    methods = tuple(methods or default_methods())
+    if not any(method.name == POOLED.name for method in methods):
+        methods = (POOLED, *methods)
+    splits = tuple(splits or default_splits(transactions.start, transactions.end))
+    splits = tuple(sorted(splits, key=lambda split: (split.origin, split.horizon)))
+    settings = SamplerSettings(draws or (FAST_DRAWS if fast else DRAWS), seed=seed)
+    n_customers = int(transactions.table.customer_id.nunique().execute())
+    sampled = min(n_customers, FAST_CUSTOMERS) if fast else None
+    if fast:
+        transactions = _of_some(transactions, FAST_CUSTOMERS, seed)
+    rows: list[Scored] = []
+    origins = sorted({split.origin for split in splits})
+    for o, origin in enumerate(origins):
+        past = transactions.until(origin)
+        here = [split for split in splits if split.origin == origin]
+        customers = customers_at(transactions, here)
+        group = rfm_segments(customers)
+        for m, method in enumerate(methods):
+            step = o * len(methods) + m
+            on_step(f"{origin}: {method.name}", step, len(origins) * len(methods))
+            rows += evaluate(method, past, here, customers, group, settings)
+    on_step("comparing", len(origins) * len(methods), len(origins) * len(methods))
+    return Backtest(
+        table=_table(rows),
+        overall=_overall(rows),
+        segments=pd.concat([row.by_segment for row in rows], ignore_index=True),
+        reliability=pd.concat([row.by_bin for row in rows], ignore_index=True),
+        source=transactions.source,
+        n_customers=n_customers,
+        sampled=sampled,
+        methods=methods,
+        splits=splits,
+        settings=settings,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _of_some(transactions: Transactions, n: int, seed: int) -> Transactions:
+    everybody = summarise(transactions).select("customer_id", "landmark")
+    some = sample_customers(everybody, n, seed).select("customer_id")
+    table = transactions.table.semi_join(some, "customer_id").cache()
+    return replace(transactions, table=table)
+
+
+def _table(rows: Sequence[Scored]) -> pd.DataFrame:
+    reference = {row.split: row for row in rows if row.method == POOLED.name}
+    records = []
+    for row in rows:
+        difference = row.forecasts.log_score - reference[row.split].forecasts.log_score
+        gain, error = mean_difference(difference, np.arange(len(difference)))
+        records.append(row.scores | {"gain": gain, "gain_se": error})
+    by = ["origin", "horizon"]
+    return pd.DataFrame(records)[list(SCORES)].sort_values(by, kind="stable", ignore_index=True)
+
+
+_AVERAGED = (
+    "log_score",
+    "crps",
+    "mae",
+    "rmse",
+    "brier",
+    "calibration_error",
+    "auc",
+    "coverage_50",
+    "coverage_90",
+    "segment_error",
+)
+
+
+def _overall(rows: Sequence[Scored]) -> pd.DataFrame:
+    """Over all splits: gains weigh customers alike, and the scores the splits."""
+    reference = {row.split: row for row in rows if row.method == POOLED.name}
+    records = {}
+    for method in dict.fromkeys(row.method for row in rows):
+        mine = [row for row in rows if row.method == method]
+        differences = [
+            row.forecasts.log_score - reference[row.split].forecasts.log_score for row in mine
+        ]
+        who, _ = pd.factorize(pd.concat([row.customer for row in mine], ignore_index=True))
+        gain, error = mean_difference(np.concatenate(differences), who)
+        means = {name: float(np.mean([row.scores[name] for row in mine])) for name in _AVERAGED}
+        records[method] = {"gain": gain, "gain_se": error, **means} | {
+            "sound": all(row.scores["sound"] for row in mine)
+        }
+    return pd.DataFrame.from_dict(records, orient="index").rename_axis("method")

@@ -1,0 +1,112 @@
+"""What is compared: ways to share parameters between customers, as ``fit`` offers them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.hierarchical import Segmenter
+from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter, RFMSegmenter
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to share parameters between customers.
+
+    Attributes
+    ----------
+    name
+        For people.
+    segmenter
+        None pools everybody.
+    landmarks
+        How many, spread evenly over the past.
+    dropout
+        BG/NBD or MBG/NBD.
+    own_past
+        Fit each segment to the histories that define it: the baseline that is wrong.
+    options
+        What ``bayes-clv fit`` takes for the same model; empty where it refuses to.
+    """
+
+    name: str
+    segmenter: Segmenter | None = None
+    landmarks: int = 1
+    dropout: Dropout = Dropout.AFTER_REPEAT
+    own_past: bool = False
+    options: str = ""
+
+
+POOLED = Method("pooled", options="--segments none")
+
+
+def default_methods(
+    n_segments: Sequence[int] = (3, 5, 8), landmarks: Sequence[int] = (4,)
+) -> tuple[Method, ...]:
+    """Return the methods that the command line compares.
+
+    Parameters
+    ----------
+    n_segments
+        Of KMeans; the one in the middle also stands for KMeans elsewhere.
+    landmarks
+        How many dates, for each segmentation.
+    """
+    middle = sorted(n_segments)[len(n_segments) // 2]
+    mbg = Dropout.AFTER_ANY
+    methods = [
+        POOLED,
+        replace(POOLED, name="pooled, MBG/NBD", dropout=mbg, options=_options("none", dropout=mbg)),
+        Method(f"KMeans {middle}, own past", KMeansSegmenter(middle), 1, own_past=True),
+        Method("RFM, own past", RFMSegmenter(), 1, own_past=True),
+    ]
+    for m in landmarks:
+        several = f" × {m}" if len(landmarks) > 1 else ""
+        methods.append(Method(f"RFM{several}", RFMSegmenter(), m, options=_options("rfm", m)))
+        methods += [
+            Method(f"KMeans {k}{several}", KMeansSegmenter(k), m, options=_options("kmeans", m, k))
+            for k in n_segments
+        ]
+        methods += [
+            Method(
+                f"KMeans {middle}{several}, {' + '.join(map(_short, features))}",
+                KMeansSegmenter(middle, features=features),
+                m,
+                options=_options("kmeans", m, middle, features),
+            )
+            for features in (FEATURES[:2], FEATURES[:1])
+        ]
+        methods += [
+            Method(
+                f"{name}{several}, MBG/NBD",
+                segmenter,
+                m,
+                mbg,
+                options=_options(kind, m, k, dropout=mbg),
+            )
+            for name, segmenter, kind, k in (
+                ("RFM", RFMSegmenter(), "rfm", None),
+                (f"KMeans {middle}", KMeansSegmenter(middle), "kmeans", middle),
+            )
+        ]
+    return tuple(methods)
+
+
+def _short(feature: str) -> str:
+    return {"idle_time": "idle", "monetary_value": "spend"}.get(feature, feature)
+
+
+def _options(
+    segments: str,
+    landmarks: int | None = None,
+    n_segments: int | None = None,
+    features: tuple[str, ...] | None = None,
+    dropout: Dropout | None = None,
+) -> str:
+    given = {
+        "segments": segments,
+        "n-segments": n_segments,
+        "features": features and ",".join(features),
+        "landmarks": landmarks,
+        "dropout": dropout and dropout.value,
+    }
+    return " ".join(f"--{name} {value}" for name, value in given.items() if value is not None)

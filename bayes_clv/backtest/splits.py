@@ -1,0 +1,71 @@
+"""When the past ends, and how far ahead is forecast."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bayes_clv.errors import InputError
+from bayes_clv.transactions import Transactions
+
+_FEWEST_DAYS = 12  # in a log, for three origins and a horizon
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """Fit to what was known on ``origin``; forecast the ``horizon`` days after it."""
+
+    origin: dt.date
+    horizon: int
+
+    @property
+    def end(self) -> dt.date:
+        """The last day that is forecast."""
+        return self.origin + dt.timedelta(days=self.horizon)
+
+
+def default_splits(start: dt.date, end: dt.date) -> tuple[Split, ...]:
+    """Three origins, at 1/2, 2/3 and 5/6 of the log, each with every horizon that fits.
+
+    Horizons are 1/6, 1/3 and 1/2 of the log.
+    """
+    days = (end - start).days
+    if days < _FEWEST_DAYS:
+        raise InputError(f"a backtest needs a log of at least {_FEWEST_DAYS} days: it has {days}")
+    splits = []
+    for sixths in (3, 4, 5):
+        origin = start + dt.timedelta(days=round(days * sixths / 6))
+        for ahead in range(1, 6 - sixths + 1):
+            to_the_end = ahead == 6 - sixths
+            horizon = (end - origin).days if to_the_end else round(days * ahead / 6)
+            splits.append(Split(origin, horizon))
+    return tuple(splits)
+
+
+def check_splits(
+    transactions: Transactions, origins: Sequence[dt.date], horizons: Sequence[int]
+) -> tuple[Split, ...]:
+    """Return every origin with every horizon that the log still covers.
+
+    Raises
+    ------
+    InputError
+        An origin lies outside of the log, or none has a horizon that fits.
+    """
+    for origin in origins:
+        if not transactions.start < origin < transactions.end:
+            raise InputError(
+                f"an origin must lie after {transactions.start} and before {transactions.end}: "
+                f"{origin}"
+            )
+    for horizon in horizons:
+        if horizon < 1:
+            raise InputError(f"a horizon must be at least 1 day: {horizon}")
+    splits = tuple(
+        Split(origin, horizon)
+        for origin in sorted(set(origins))
+        for horizon in sorted(set(horizons)) or ((transactions.end - origin).days,)
+        if origin + dt.timedelta(days=horizon) <= transactions.end
+    )
+    if not splits:
+        raise InputError(f"no horizon ends by {transactions.end}, the observation end")
+    return splits
