@@ -15,7 +15,7 @@ from bayes_clv.posterior import Posterior
 
 if TYPE_CHECKING:  # it brings the sampler, which most commands, and the service, do without
     from bayes_clv.backtest import Backtest
-from bayes_clv.backtest.splits import Split
+    from bayes_clv.backtest.splits import Split
 
 
 def ledger_table(ledger: Ledger) -> Table:
