@@ -167,11 +167,15 @@ class Worker(_Refusing, GeventWorker):  # type: ignore[misc]  # gunicorn ships n
         )
 
     def handle_request(self, *request: Any) -> None:
-        """Answer one request in time or close its connection."""
+        """Answer one request in time or close its connection; then let the others have a turn."""
+        in_time = False
         with gevent.Timeout(_REQUEST_SECONDS, False):
             super().handle_request(*request)
-            return
-        raise StopIteration  # gunicorn's word for "close this connection"
+            in_time = True
+        if not in_time:
+            raise StopIteration  # gunicorn's word for "close this connection"
+        # A client that has its next request there already would be answered again and again.
+        gevent.sleep(0)
 
 
 class ProxiedWorker(_Refusing, ThreadWorker):  # type: ignore[misc]

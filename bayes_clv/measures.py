@@ -146,6 +146,31 @@ def sample_purchases(horizon: float, dropout: Dropout, seed: int) -> Measure:
     return measure
 
 
+def alive_and_purchase(
+    parameters: Parameters,
+    frequency: float,
+    recency: float,
+    T: float,
+    horizon: float,
+    dropout: Dropout,
+) -> Floats:
+    """P(alive) and P(purchase) of one customer, ``(2, draw)``, in one pass over the draws."""
+    values = np.empty((2, len(parameters.r)))
+    _alive_and_purchase(
+        parameters.r,
+        parameters.alpha,
+        parameters.a,
+        parameters.b,
+        frequency,
+        float(dropout.chances(frequency)),
+        recency,
+        T,
+        horizon,
+        values,
+    )
+    return values
+
+
 def totals(
     parameters: Parameters, stratum: Stratum, count: Floats, horizon: float, dropout: Dropout
 ) -> Floats:
@@ -219,10 +244,15 @@ def _alive(
     for s in range(len(T)):
         t_x, idle = recency[s], T[s] - recency[s]
         for d in range(len(shape)):
-            u = log_odds[d] + shape[d] * log1p(idle / (alpha[d] + t_x))  # ln odds of having left
-            size = abs(u)
-            small = exp_non_positive(-size) if size < _MOST else 0.0
-            values[s, d] = (small if u > 0 else 1.0) / (1.0 + small)
+            values[s, d] = _not_left(log_odds[d] + shape[d] * log1p(idle / (alpha[d] + t_x)))
+
+
+@compiled
+def _not_left(u: float) -> float:
+    """P(alive) from the ln odds of having left."""
+    size = abs(u)
+    small = exp_non_positive(-size) if size < _MOST else 0.0
+    return (small if u > 0 else 1.0) / (1.0 + small)
 
 
 @compiled
@@ -232,6 +262,29 @@ def _purchase_if_alive(
     for i in range(len(T)):
         for d in range(len(shape)):
             values[i, d] = -expm1(-shape[d] * log1p(horizon / (alpha[d] + T[i])))
+
+
+@compiled
+def _alive_and_purchase(
+    r: Floats,
+    alpha: Floats,
+    a: Floats,
+    b: Floats,
+    x: float,
+    n: float,
+    t_x: float,
+    T: float,
+    horizon: float,
+    values: Floats,
+) -> None:
+    for d in range(len(r)):
+        shape = r[d] + x
+        u = shape * log1p((T - t_x) / (alpha[d] + t_x))
+        if n > 0:
+            u += log_positive(a[d] / (b[d] + (n - 1.0)))
+        alive = _not_left(u) if n > 0 else 1.0
+        values[0, d] = alive
+        values[1, d] = alive * -expm1(-shape * log1p(horizon / (alpha[d] + T)))
 
 
 @compiled

@@ -266,7 +266,7 @@ class Posterior:
             When the level, the horizon or the segment's name cannot be right. The state is the
             caller's to check: see :class:`bayes_clv.states.States`.
         """
-        from bayes_clv import measures
+        from bayes_clv.measures import alive_and_purchase
         from bayes_clv.selection import mean_and_quantiles
 
         tails = _tails(level)
@@ -275,19 +275,18 @@ class Posterior:
         if code is None:
             spend = np.nan if monetary_value is None else monetary_value
             code = self.rule.assign_one(frequency, recency, T, spend)
-        parameters = self.parameters[code]
-        customer = Stratum(
-            slice(0, 1), code, float(frequency), np.array([float(recency)]), np.array([float(T)])
+        values = alive_and_purchase(
+            self.parameters[code],
+            float(frequency),
+            float(recency),
+            float(T),
+            horizon,
+            self.dropout,
         )
-        alive = measures.probability_alive(self.dropout)(parameters, customer)(customer)
-        buys = measures.purchase_if_alive(horizon)(parameters, customer)(customer.T)
-        of_alive, of_purchase = (
-            Estimate(*summary)
-            for summary in mean_and_quantiles(np.vstack([alive, alive * buys]), tails).tolist()
-        )
+        of_alive, of_purchase = mean_and_quantiles(values, tails).tolist()
         return Answer(
-            alive=of_alive,
-            purchase=of_purchase,
+            alive=Estimate(*of_alive),
+            purchase=Estimate(*of_purchase),
             level=level,
             horizon=horizon,
             segment=self._name_of(code),
