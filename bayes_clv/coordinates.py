@@ -2,7 +2,7 @@ r"""Coordinates in which the posterior is close to a standard normal: a choice, 
 
 NUTS takes the fewest steps where all directions are alike. The textbook coordinates of a hierarchy
 are not: centred ones (η) narrow to a funnel as τ → 0, non-centred ones (z) bend where a segment's
-data pin η down, and a segment's four components are strongly correlated either way. Here the data
+data pin η down, and a segment's components are strongly correlated either way. Here the data
 themselves say which: near its mode segment s's log-likelihood is hᵀη − ½ ηᵀΛη, so given μ and τ
 
     η_s ≈ Normal(μ + V (h − Λ μ), V),   V = (Λ + diag τ⁻²)⁻¹,
@@ -15,20 +15,23 @@ the whitened η, and in between both ends of τ are well behaved. It generalises
 μ is whitened by the precision that all of this gives it at a middling τ. τ is τ₀/2 · g(u) with
 g(u) = u Φ(u) + φ(u), for u has Gaussian tails on both sides, and ln τ a long one towards τ = 0.
 
-The quadratics are read off the kernel that NUTS runs on. They may be as wrong as they like: they
-cost steps, never truth, since the density includes the Jacobian.
+The quadratics are read off the likelihood that NUTS runs on. They may be as wrong as they like:
+they cost steps, never truth, since the density includes the Jacobian.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from bayes_clv.kernel import Layout, value_and_slope
-from bayes_clv.priors import Priors
+from bayes_clv.priors import HierarchicalPriors
 
 type Floats = NDArray[np.float64]
+
+# From η (group, component) to the log-likelihood and its gradient by η.
+type LogLikelihood = Callable[[Floats], tuple[float, Floats]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +52,18 @@ class Coordinates:
     precision: Floats
 
 
-def find_coordinates(layout: Layout, priors: Priors) -> Coordinates:
+def find_coordinates(
+    log_likelihood: LogLikelihood, n_groups: int, priors: HierarchicalPriors
+) -> Coordinates:
     """Find every group's mode under its marginal prior, and the quadratic there."""
     mean, sd, between = (np.array(priors.column(name)) for name in ("mean", "sd", "between"))
-    n_groups = len(layout.group_weight)
     variance = np.tile(sd**2, (n_groups, 1))
     variance[1:] += between**2
-    mode = _modes(layout, mean, variance)
-    slope = value_and_slope(mode, layout)[1]
-    precision = np.array([_without_negative_part(matrix) for matrix in _curvature(mode, layout)])
+    mode = _modes(log_likelihood, mean, variance)
+    slope = log_likelihood(mode)[1]
+    precision = np.array(
+        [_without_negative_part(matrix) for matrix in _curvature(mode, log_likelihood)]
+    )
     linear = slope + np.einsum("gij,gj->gi", precision, mode)
     # What each group says about μ: a segment through the spread between segments.
     said = precision[1:] @ np.linalg.inv(np.eye(len(mean)) + between[:, None] ** 2 * precision[1:])
@@ -66,7 +72,7 @@ def find_coordinates(layout: Layout, priors: Priors) -> Coordinates:
     return Coordinates(mode[0], scale, linear[1:], precision[1:])
 
 
-def _modes(layout: Layout, mean: Floats, variance: Floats) -> Floats:
+def _modes(log_likelihood: LogLikelihood, mean: Floats, variance: Floats) -> Floats:
     """Maximise each group's penalised log-likelihood, ``(group, component)``.
 
     Within ``_FARTHEST`` standard deviations of the prior, which η = mean + reach · tanh(v / reach)
@@ -77,7 +83,7 @@ def _modes(layout: Layout, mean: Floats, variance: Floats) -> Floats:
     def loss(flat: Floats) -> tuple[float, Floats]:
         share = np.tanh(flat.reshape(variance.shape) / reach)
         away = reach * share
-        value, slope = value_and_slope(mean + away, layout)
+        value, slope = log_likelihood(mean + away)
         penalty = away / variance
         return -value + 0.5 * np.sum(penalty * away), ((penalty - slope) * (1 - share**2)).ravel()
 
@@ -89,7 +95,7 @@ def _modes(layout: Layout, mean: Floats, variance: Floats) -> Floats:
 _FARTHEST = 10.0
 
 
-def _curvature(mode: Floats, layout: Layout, step: float = 1e-4) -> Floats:
+def _curvature(mode: Floats, log_likelihood: LogLikelihood, step: float = 1e-4) -> Floats:
     """Minus the Hessian of each group, ``(group, component, component)``, by central differences.
 
     Groups do not interact, so one component of all groups is moved at a time.
@@ -98,7 +104,7 @@ def _curvature(mode: Floats, layout: Layout, step: float = 1e-4) -> Floats:
     for component in range(mode.shape[1]):
         move = np.zeros_like(mode)
         move[:, component] = step
-        up, down = (value_and_slope(mode + sign * move, layout)[1] for sign in (1, -1))
+        up, down = (log_likelihood(mode + sign * move)[1] for sign in (1, -1))
         columns.append((down - up) / (2 * step))
     hessian = np.stack(columns, axis=2)
     return (hessian + hessian.transpose(0, 2, 1)) / 2

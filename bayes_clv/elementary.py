@@ -6,6 +6,7 @@ short interval and a polynomial (Muller 2016, Elementary Functions, 3rd ed., cha
 error below 2 units in the last place.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -134,3 +135,27 @@ def expm1(x: float) -> float:
     high = (1 / 3628800 + y * (1 / 39916800)) + y2 * (1 / 479001600 + y * (1 / 6227020800))
     series = y + y2 * (low + y4 * (middle + y4 * high))
     return series + min(exp_non_positive(x) - _AT_EDGE, 0.0)
+
+
+@compiled
+def log_gamma_and_digamma(z: float) -> tuple[float, float]:
+    """Ln Γ(z) and ψ(z), z > 0: recurrence to z ≥ 10, then Stirling's series (error below 1e-15)."""
+    product, slope = 1.0, 0.0  # z (z+1) …, and its derivative
+    while z < 10.0:
+        slope = slope * z + product
+        product *= z
+        z += 1.0
+    log_z, f = math.log(z), 1.0 / (z * z)
+    log_gamma_series = (
+        1 / 12
+        - f * (1 / 360 - f * (1 / 1260 - f * (1 / 1680 - f * (1 / 1188 - f * (691 / 360360)))))
+    ) / z
+    digamma_series = f * (
+        1 / 12
+        - f * (1 / 120 - f * (1 / 252 - f * (1 / 240 - f * (1 / 132 - f * (691 / 32760 - f / 12)))))
+    )
+    log_gamma = (z - 0.5) * log_z - z + _HALF_LOG_2_PI + log_gamma_series - math.log(product)
+    return log_gamma, log_z - 0.5 / z - digamma_series - slope / product
+
+
+_HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import xarray as xr
 
 from bayes_clv.bgnbd import Dropout
-from bayes_clv.coordinates import find_coordinates
-from bayes_clv.density import LogDensity
+from bayes_clv.density import LogDensity, coordinates_for
 from bayes_clv.diagnostics import diagnose
 from bayes_clv.kernel import Layout
 from bayes_clv.landmarks import LandmarkTable
@@ -58,7 +57,7 @@ def fit_table(
     priors = priors or Priors()
     layout = Layout.of(table, len(segment_names), table.mean_T, dropout)
     model = build_model(layout, segment_names, priors)
-    density = LogDensity(layout, priors, find_coordinates(layout, priors))
+    density = LogDensity(layout, priors, coordinates_for(layout, priors))
     tree = sample(model, density, settings, progress=progress)
     diagnostics = diagnose(tree)
     if not diagnostics.sound:

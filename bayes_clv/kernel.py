@@ -29,7 +29,13 @@ from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 from bayes_clv.bgnbd import Dropout
-from bayes_clv.elementary import compiled, compiled_sums, exp_non_positive, log_positive
+from bayes_clv.elementary import (
+    compiled,
+    compiled_sums,
+    exp_non_positive,
+    log_gamma_and_digamma,
+    log_positive,
+)
 from bayes_clv.landmarks import LandmarkTable
 
 type Tensor = Any  # a PyTensor variable: its own type hints know no arithmetic
@@ -77,9 +83,14 @@ class Layout:
     row_recency: Indices
 
     @property
+    def n_groups(self) -> int:
+        """The population and the segments with parameters of their own: 1 in a pooled model."""
+        return len(self.group_weight)
+
+    @property
     def n_segments(self) -> int:
         """Segments with parameters of their own; 0 in a pooled model."""
-        return len(self.group_weight) - 1
+        return self.n_groups - 1
 
     @property
     def arrays(self) -> tuple[Any, ...]:
@@ -201,30 +212,6 @@ _BLOCK = 512  # rows: intermediate results stay in the nearest cache, products b
 
 
 @compiled
-def _log_gamma_and_digamma(z: float) -> tuple[float, float]:
-    """Ln Γ(z) and ψ(z), z > 0: recurrence to z ≥ 10, then Stirling's series (error below 1e-15)."""
-    product, slope = 1.0, 0.0  # z (z+1) …, and its derivative
-    while z < 10.0:
-        slope = slope * z + product
-        product *= z
-        z += 1.0
-    log_z, f = math.log(z), 1.0 / (z * z)
-    log_gamma_series = (
-        1 / 12
-        - f * (1 / 360 - f * (1 / 1260 - f * (1 / 1680 - f * (1 / 1188 - f * (691 / 360360)))))
-    ) / z
-    digamma_series = f * (
-        1 / 12
-        - f * (1 / 120 - f * (1 / 252 - f * (1 / 240 - f * (1 / 132 - f * (691 / 32760 - f / 12)))))
-    )
-    log_gamma = (z - 0.5) * log_z - z + _HALF_LOG_2_PI + log_gamma_series - math.log(product)
-    return log_gamma, log_z - 0.5 / z - digamma_series - slope / product
-
-
-_HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
-
-
-@compiled
 def value_and_gradient(
     r: Floats,
     alpha: Floats,
@@ -253,10 +240,10 @@ def value_and_gradient(
     log_gamma_a, psi_a = np.empty_like(r), np.empty_like(r)
     for s in range(len(r)):
         w = group_weight[s]
-        log_gamma_r, psi_r = _log_gamma_and_digamma(r[s])
-        log_gamma_a[s], psi_a[s] = _log_gamma_and_digamma(a[s])
-        log_gamma_b, psi_b = _log_gamma_and_digamma(b[s])
-        log_gamma_ab, psi_ab = _log_gamma_and_digamma(a[s] + b[s])
+        log_gamma_r, psi_r = log_gamma_and_digamma(r[s])
+        log_gamma_a[s], psi_a[s] = log_gamma_and_digamma(a[s])
+        log_gamma_b, psi_b = log_gamma_and_digamma(b[s])
+        log_gamma_ab, psi_ab = log_gamma_and_digamma(a[s] + b[s])
         log_alpha = math.log(alpha[s])
         value += w * (r[s] * log_alpha - log_gamma_r - log_gamma_a[s] - log_gamma_b + log_gamma_ab)
         by_r[s] += w * (log_alpha - psi_r)
@@ -267,9 +254,9 @@ def value_and_gradient(
     for k in range(len(key_x)):
         s, w = key_group[k], key_weight[k]
         if w != 0.0:
-            log_gamma_shape, psi_shape = _log_gamma_and_digamma(r[s] + key_x[k])
-            log_gamma_after, psi_after = _log_gamma_and_digamma(b[s] + key_n[k])
-            log_gamma_both, psi_both = _log_gamma_and_digamma(a[s] + b[s] + key_n[k])
+            log_gamma_shape, psi_shape = log_gamma_and_digamma(r[s] + key_x[k])
+            log_gamma_after, psi_after = log_gamma_and_digamma(b[s] + key_n[k])
+            log_gamma_both, psi_both = log_gamma_and_digamma(a[s] + b[s] + key_n[k])
             value += w * (log_gamma_shape + log_gamma_a[s] + log_gamma_after - log_gamma_both)
             by_r[s] += w * psi_shape
             by_a[s] += w * (psi_a[s] - psi_both)

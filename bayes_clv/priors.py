@@ -1,23 +1,28 @@
-"""Priors of the hierarchical model, in a scale that does not depend on the unit of time.
+"""Priors of the hierarchical models, in scales that depend on no unit of time or money.
 
-Durations are divided by the mean T inside the model. The four components of η are
+Durations are divided by the mean T inside the model of purchases. The components of its η are
 
     rate           ln(r/α)         mean purchases per mean T, while alive
     shape          ln r            heterogeneity of purchase rates
     dropout        logit a/(a+b)   mean chance of leaving after a purchase
     concentration  ln(a+b)         heterogeneity of that chance
 
-with  μ ~ Normal,  τ ~ HalfNormal  and  η_s = μ + τ ⊙ z_s,  z_s ~ Normal(0, 1), per component.
+Money is divided by the mean spend per repeat purchase inside the model of spend; with q > 1, or
+there would be no mean spend,
+
+    level          ln(pv/(q−1))    mean spend per purchase
+    shape          ln p            1/p: how much a customer's purchases differ, squared
+    tail           ln(q−1)         heterogeneity of customers
+
+In both,  μ ~ Normal,  τ ~ HalfNormal  and  η_s = μ + τ ⊙ z_s,  z_s ~ Normal(0, 1), per component.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from math import isfinite
 from typing import Any, Self
 
 from bayes_clv.errors import InputError
-
-COMPONENTS = ("rate", "shape", "dropout", "concentration")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,24 +50,46 @@ class ComponentPrior:
                 raise InputError(f"a prior's {name} must be finite and positive: {value}")
 
 
-@dataclass(frozen=True, slots=True)
-class Priors:
-    """Priors of the four components; replace any of them."""
+class HierarchicalPriors:
+    """Priors of a model's components: a dataclass with a ``ComponentPrior`` for each."""
+
+    @classmethod
+    def components(cls) -> tuple[str, ...]:
+        """The names of the components, in their order in η."""
+        return tuple(field.name for field in fields(cls))  # type: ignore[arg-type]  # see above
+
+    def column(self, field: str) -> list[float]:
+        """Return one field of all components, in their order."""
+        return [getattr(getattr(self, name), field) for name in self.components()]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready numbers."""
+        return {name: asdict(getattr(self, name)) for name in self.components()}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild from ``to_dict``."""
+        return cls(**{name: ComponentPrior(**stored[name]) for name in cls.components()})
+
+
+@dataclass(frozen=True)
+class Priors(HierarchicalPriors):
+    """Priors of the four components of purchases; replace any of them."""
 
     rate: ComponentPrior = ComponentPrior(0.0, 2.0)
     shape: ComponentPrior = ComponentPrior(-0.5, 1.0)
     dropout: ComponentPrior = ComponentPrior(-1.0, 1.5)
     concentration: ComponentPrior = ComponentPrior(1.0, 1.0)
 
-    def column(self, field: str) -> list[float]:
-        """Return one field of all components, in the order of ``COMPONENTS``."""
-        return [getattr(getattr(self, name), field) for name in COMPONENTS]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-ready numbers."""
-        return asdict(self)
+@dataclass(frozen=True)
+class SpendPriors(HierarchicalPriors):
+    """Priors of the three components of spend; replace any of them."""
 
-    @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild from ``to_dict``."""
-        return cls(**{name: ComponentPrior(**stored[name]) for name in COMPONENTS})
+    level: ComponentPrior = ComponentPrior(0.0, 1.0)
+    shape: ComponentPrior = ComponentPrior(1.0, 1.0)
+    tail: ComponentPrior = ComponentPrior(1.0, 1.0)
+
+
+COMPONENTS = Priors.components()
+SPEND_COMPONENTS = SpendPriors.components()

@@ -13,8 +13,8 @@ from pytensor.compile.mode import Mode
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bayes_clv.density import LogDensity
 from bayes_clv.errors import InputError
+from bayes_clv.hierarchy import HierarchicalDensity
 
 _STATISTICS = (
     "depth",
@@ -51,7 +51,11 @@ class SamplerSettings:
 
 
 def sample(
-    model: pm.Model, density: LogDensity, settings: SamplerSettings, *, progress: bool = False
+    model: pm.Model,
+    density: HierarchicalDensity,
+    settings: SamplerSettings,
+    *,
+    progress: bool = False,
 ) -> xr.DataTree:
     """Draw from the posterior; the same seed gives the same draws on the same machine.
 
@@ -93,7 +97,7 @@ def sample(
     )
 
 
-def check_density(model: pm.Model, density: LogDensity) -> None:
+def check_density(model: pm.Model, density: HierarchicalDensity) -> None:
     """Hold the density against the model's graph at three points, before hours rest on it.
 
     Raises
@@ -114,7 +118,7 @@ def check_density(model: pm.Model, density: LogDensity) -> None:
             raise RuntimeError(f"log-density {seen!r} differs from the PyMC model's {expected!r}")
 
 
-def _for_nutpie(density: LogDensity) -> Any:
+def _for_nutpie(density: HierarchicalDensity) -> Any:
     return nutpie.compiled_pyfunc.from_pyfunc(
         density.n_dim,
         make_logp_fn=lambda: density,
@@ -126,15 +130,13 @@ def _for_nutpie(density: LogDensity) -> Any:
     )
 
 
-def _posterior(model: pm.Model, density: LogDensity, x: NDArray[np.float64]) -> xr.Dataset:
+def _posterior(model: pm.Model, density: HierarchicalDensity, x: NDArray[np.float64]) -> xr.Dataset:
     """Name the model's variables at the coordinates ``x (chain, draw, n_dim)``."""
     at = density.variables(x)
     variables = {"mu": at.mu}
     if density.n_segments:
         variables |= {"tau": at.tau, "z": at.z}
-    for name in ("r", "alpha", "a", "b"):
-        unit = density.time_unit if name == "alpha" else 1.0
-        by_group = getattr(at.parameters, name) * unit
+    for name, by_group in density.parameters(at).items():
         variables[f"{name}_population"] = by_group[..., 0]
         variables[name] = by_group[..., 1:] if density.n_segments else by_group
     dims = {name: model.named_vars_to_dims.get(name) or () for name in variables}

@@ -9,7 +9,8 @@ import pytest
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.calibration import Design
 from bayes_clv.calibration.worlds import simulate_world
-from bayes_clv.coordinates import Coordinates, _modes, find_coordinates
+from bayes_clv.coordinates import Coordinates, _modes
+from bayes_clv.density import coordinates_for
 from bayes_clv.kernel import Layout, value_and_slope
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.priors import Priors
@@ -26,13 +27,13 @@ def arranged(table: LandmarkTable, n_segments: int = len(SEGMENTS)) -> Layout:
 def found() -> tuple[LandmarkTable, Layout, Coordinates]:
     table = real_looking_table()
     layout = arranged(table)
-    return table, layout, find_coordinates(layout, PRIORS)
+    return table, layout, coordinates_for(layout, PRIORS)
 
 
 def modes(layout: Layout) -> tuple[Floats, Floats, Floats]:
     mean, sd, between = (column(PRIORS, name) for name in ("mean", "sd", "between"))
     variance = np.vstack([sd**2, *[sd**2 + between**2] * layout.n_segments])
-    return _modes(layout, mean, variance), mean, variance
+    return _modes(lambda eta: value_and_slope(eta, layout), mean, variance), mean, variance
 
 
 def test_the_modes_are_those_of_each_group_under_its_marginal_prior() -> None:
@@ -74,7 +75,7 @@ def test_near_its_mode_a_segments_log_likelihood_is_the_quadratic() -> None:
 
 def test_a_segment_without_customers_says_nothing() -> None:
     table, _, _ = found()
-    coordinates = find_coordinates(arranged(table, 4), PRIORS)
+    coordinates = coordinates_for(arranged(table, 4), PRIORS)
     np.testing.assert_allclose(coordinates.precision[3], 0.0, atol=1e-9)
     np.testing.assert_allclose(coordinates.linear[3], 0.0, atol=1e-9)
 
@@ -82,7 +83,7 @@ def test_a_segment_without_customers_says_nothing() -> None:
 def test_more_customers_pin_mu_down_until_the_segments_own_spread_is_left() -> None:
     table, _, coordinates = found()
     many = replace(table, weight=table.weight * 1000)
-    sure = find_coordinates(arranged(many), PRIORS)
+    sure = coordinates_for(arranged(many), PRIORS)
     spread = np.sqrt(np.diag(coordinates.scale @ coordinates.scale.T))
     of_many = np.sqrt(np.diag(sure.scale @ sure.scale.T))
     assert (of_many < spread / 5).all()
@@ -94,7 +95,7 @@ def test_negative_weights_leave_no_negative_curvature(dropout: Dropout) -> None:
     table = real_looking_table()
     sign = np.where(np.arange(len(table)) % 3 == 0, -1.0, 1.0)
     layout = Layout.of(replace(table, weight=sign), 3, 120.0, dropout)
-    coordinates = find_coordinates(layout, Priors())
+    coordinates = coordinates_for(layout, Priors())
     for values in (coordinates.centre, coordinates.scale, coordinates.linear):
         assert np.isfinite(values).all()
     assert np.linalg.eigvalsh(coordinates.precision).min() > -1e-8
@@ -106,7 +107,7 @@ def test_the_mode_of_a_shop_whose_customers_buy_hundreds_of_times_a_day_is_near_
     world = simulate_world(design, np.random.default_rng([0, 639]))
     assert world.table.frequency.max() > 10_000
     layout = Layout.of(world.table, 1, world.table.mean_T, design.dropout)
-    found = find_coordinates(layout, design.priors)
+    found = coordinates_for(layout, design.priors)
     r, alpha, a, b = (float(getattr(world.truth.parameters, name)[-1, 0]) for name in NAMES)
     alpha /= world.table.mean_T
     expected = np.array([np.log(r / alpha), np.log(r), np.log(a / b), np.log(a + b)])

@@ -10,8 +10,7 @@ from pytensor.compile.mode import Mode
 from scipy.stats import halfnorm, kstest, norm
 
 from bayes_clv.bgnbd import Dropout
-from bayes_clv.coordinates import find_coordinates
-from bayes_clv.density import LogDensity
+from bayes_clv.density import LogDensity, coordinates_for
 from bayes_clv.kernel import Layout
 from bayes_clv.model import build_model
 from bayes_clv.priors import Priors
@@ -31,7 +30,7 @@ def prepared(
     names = SEGMENTS if segments else ("everybody",)
     layout = Layout.of(table, len(names), 200.0, dropout)
     model = build_model(layout, names, PRIORS)
-    return model, LogDensity(layout, PRIORS, find_coordinates(layout, PRIORS))
+    return model, LogDensity(layout, PRIORS, coordinates_for(layout, PRIORS))
 
 
 CASES = {
@@ -112,8 +111,7 @@ def test_the_parameters_are_the_models_deterministics(model: pm.Model, density: 
     for index in np.ndindex(2, 3):
         seen = run(*(point(density, x[index])[name] for name in order))
         for which, name in enumerate(NAMES):
-            unit = density.time_unit if name == "alpha" else 1.0
-            groups = getattr(at.parameters, name)[index] * unit
+            groups = density.parameters(at)[name][index]
             np.testing.assert_allclose(groups[0], seen[which], rtol=1e-12)
             own = groups[1:] if density.n_segments else groups
             np.testing.assert_allclose(own, seen[4 + which], rtol=1e-12)
@@ -142,7 +140,7 @@ def test_without_data_the_sampler_draws_from_the_prior() -> None:
     nothing = replace(table, weight=np.zeros(len(table)))
     layout = Layout.of(nothing, len(SEGMENTS), 200.0, Dropout.AFTER_REPEAT)
     # Coordinates made for data: they may not matter either.
-    coordinates = find_coordinates(Layout.of(table, 3, 200.0, Dropout.AFTER_REPEAT), Priors())
+    coordinates = coordinates_for(Layout.of(table, 3, 200.0, Dropout.AFTER_REPEAT), Priors())
     density = LogDensity(layout, PRIORS, coordinates)
     model = build_model(layout, SEGMENTS, PRIORS)
     settings = SamplerSettings(draws=2000, tune=500, chains=4, seed=1, target_accept=0.9)

@@ -3,8 +3,9 @@
 import mpmath as mp
 import numpy as np
 import pytest
+from scipy.special import digamma, gammaln
 
-from bayes_clv.elementary import exp_non_positive, log_positive
+from bayes_clv.elementary import exp_non_positive, log_gamma_and_digamma, log_positive
 
 LAST_PLACE = 2.0**-52
 
@@ -42,3 +43,14 @@ def test_log_is_right_to_two_units_in_the_last_place() -> None:
 def test_both_are_the_inverse_of_each_other_where_the_kernel_uses_them() -> None:
     for x in np.linspace(-30, 0, 301).tolist():
         assert log_positive(exp_non_positive(x)) == pytest.approx(x, rel=1e-15, abs=1e-15)
+
+
+def test_log_gamma_and_digamma_equal_scipys() -> None:
+    x = np.concatenate(
+        [np.geomspace(1e-6, 1e8, 4001), np.linspace(9, 11, 201), np.linspace(1.4, 1.5, 101)]
+    )
+    log_gamma, psi = np.array([log_gamma_and_digamma(value) for value in x]).T
+    # Absolute near the roots, where the recurrence cancels.
+    np.testing.assert_allclose(log_gamma, gammaln(x), rtol=2e-14, atol=2e-14)
+    np.testing.assert_allclose(psi, digamma(x), rtol=2e-14, atol=1e-14)
+    assert log_gamma_and_digamma(1.0)[1] == pytest.approx(-np.euler_gamma, rel=1e-14)

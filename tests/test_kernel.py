@@ -15,13 +15,11 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode
-from scipy.special import digamma, gammaln
 
 from bayes_clv import bgnbd
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.kernel import (
     Layout,
-    _log_gamma_and_digamma,
     fused_log_likelihood,
     value_and_gradient,
     value_and_slope,
@@ -251,17 +249,6 @@ def test_more_equal_rows_than_a_block_takes_are_all_counted() -> None:
                 )
                 slopes = (up - down) / (2 * step * point[which, 0])
                 assert abs(gradient[which][0] - slopes.sum()) <= 1e-6 * np.abs(slopes).sum() + 1e-3
-
-
-def test_log_gamma_and_digamma_equal_scipys() -> None:
-    x = np.concatenate(
-        [np.geomspace(1e-6, 1e8, 4001), np.linspace(9, 11, 201), np.linspace(1.4, 1.5, 101)]
-    )
-    log_gamma, psi = np.array([_log_gamma_and_digamma(value) for value in x]).T
-    # Absolute near the roots, where the recurrence cancels.
-    np.testing.assert_allclose(log_gamma, gammaln(x), rtol=2e-14, atol=2e-14)
-    np.testing.assert_allclose(psi, digamma(x), rtol=2e-14, atol=1e-14)
-    assert _log_gamma_and_digamma(1.0)[1] == pytest.approx(-np.euler_gamma, rel=1e-14)
 
 
 @pytest.mark.parametrize("dropout", list(Dropout))
