@@ -1,19 +1,25 @@
-"""From a landmark table to draws that can be trusted, or that say why they cannot."""
+"""From tables of the data to draws that can be trusted, or that say why they cannot."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import pymc as pm
 import xarray as xr
 
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.density import LogDensity, coordinates_for
 from bayes_clv.diagnostics import diagnose
+from bayes_clv.hierarchy import HierarchicalDensity
 from bayes_clv.kernel import Layout
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.model import build_model
-from bayes_clv.priors import Priors
+from bayes_clv.priors import Priors, SpendPriors
 from bayes_clv.record import Diagnostics
 from bayes_clv.sampling import SamplerSettings, sample
+from bayes_clv.spend import density as spend_density
+from bayes_clv.spend.density import SpendDensity
+from bayes_clv.spend.model import build_spend_model
+from bayes_clv.spend.table import SpendTable
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,33 @@ def fit_table(
     layout = Layout.of(table, len(segment_names), table.mean_T, dropout)
     model = build_model(layout, segment_names, priors)
     density = LogDensity(layout, priors, coordinates_for(layout, priors))
+    return _fitted(model, density, settings, progress=progress, on_stage=on_stage)
+
+
+def fit_spend(
+    table: SpendTable,
+    segment_names: tuple[str, ...],
+    settings: SamplerSettings,
+    *,
+    priors: SpendPriors | None = None,
+    progress: bool = False,
+    on_stage: Callable[[str], None] = lambda words: None,
+) -> Fitted:
+    """Sample the posterior of a table of spend, as ``fit_table`` does that of purchases."""
+    priors = priors or SpendPriors()
+    model = build_spend_model(table, segment_names, priors)
+    density = SpendDensity(table, priors, spend_density.coordinates_for(table, priors))
+    return _fitted(model, density, settings, progress=progress, on_stage=on_stage)
+
+
+def _fitted(
+    model: pm.Model,
+    density: HierarchicalDensity,
+    settings: SamplerSettings,
+    *,
+    progress: bool,
+    on_stage: Callable[[str], None],
+) -> Fitted:
     tree = sample(model, density, settings, progress=progress)
     diagnostics = diagnose(tree)
     if not diagnostics.sound:

@@ -106,6 +106,18 @@ def own_past_table(states: ir.Table) -> LandmarkTable:
     return _grouped(history.select(segment=history.code.cast("int64"), **_weighted(history, 1.0)))
 
 
+def chooser(history: ir.Table) -> ir.IntegerValue:
+    """Each state's judge: the segment that was chosen at the landmark before, if there is one.
+
+    Parameters
+    ----------
+    history
+        customer_id, landmark, code: states with T > 0.
+    """
+    by_customer = ibis.window(group_by="customer_id", order_by="landmark")
+    return history.code.lag().over(by_customer).fill_null(POPULATION).cast("int64")
+
+
 def _grouped(rows: ir.Table) -> LandmarkTable:
     """Add up equal rows, and leave out those that cancel."""
     keys = ("segment", *_STATE)
@@ -121,9 +133,7 @@ _STATE = ("frequency", "recency", "T")
 
 def _reached(history: ir.Table) -> ir.Table:
     """Every state, in the segment that was chosen at the landmark before."""
-    by_customer = ibis.window(group_by="customer_id", order_by="landmark")
-    chooser = history.code.lag().over(by_customer).fill_null(POPULATION)
-    return history.select(segment=chooser.cast("int64"), **_weighted(history, 1.0))
+    return history.select(segment=chooser(history), **_weighted(history, 1.0))
 
 
 def _left(history: ir.Table) -> ir.Table:

@@ -1,0 +1,74 @@
+"""The hierarchical Gamma–Gamma model in PyMC, partially pooled across segments."""
+
+from typing import Any
+
+import numpy as np
+import numpy.polynomial.chebyshev as cheb
+import pymc as pm
+import pytensor.tensor as pt
+
+from bayes_clv.priors import SPEND_COMPONENTS, SpendPriors
+from bayes_clv.spend.table import REACH, Floats, SpendTable
+
+type Tensor = Any  # a PyTensor variable: its own type hints know no arithmetic
+
+
+def build_spend_model(
+    table: SpendTable, segment_names: tuple[str, ...], priors: SpendPriors | None = None
+) -> pm.Model:
+    """Build the model of a table of spend.
+
+    Parameters
+    ----------
+    table
+        From ``spend_table``.
+    segment_names
+        In the order of their codes.
+    priors
+        By default those of :class:`bayes_clv.priors.SpendPriors`.
+
+    Returns
+    -------
+    A PyMC model with the free variables ``mu (component)`` and, with two segments or more,
+    ``tau (component)`` and ``z (segment, component)``; the deterministics ``p, q, v (segment)`` and
+    ``p_population, …``, v in the currency of the log; and the potential ``spend_log_likelihood``.
+    """
+    priors = priors or SpendPriors()
+    with pm.Model(coords={"component": SPEND_COMPONENTS, "segment": segment_names}) as model:
+        mu = pm.Normal("mu", priors.column("mean"), priors.column("sd"), dims="component")
+        eta = mu[None, :]
+        if table.n_segments:
+            tau = pm.HalfNormal("tau", priors.column("between"), dims="component")
+            z = pm.Normal("z", 0, 1, dims=("segment", "component"))
+            eta = pt.concatenate([eta, mu + tau * z])
+        level, shape, tail = (eta[:, i] for i in range(len(SPEND_COMPONENTS)))
+        p, q, log_v = pt.exp(shape), 1 + pt.exp(tail), level + tail - shape
+        for name, value in (("p", p), ("q", q), ("v", table.unit * pt.exp(log_v))):
+            pm.Deterministic(f"{name}_population", value[0])
+            by_segment = value[1:] if table.n_segments else value
+            pm.Deterministic(name, by_segment, dims="segment")
+        pm.Potential("spend_log_likelihood", _log_likelihood(p, q, log_v, table))
+    return model
+
+
+def _log_likelihood(p: Tensor, q: Tensor, log_v: Tensor, table: SpendTable) -> Tensor:
+    at, then = table.count_group, table.more_group
+    reached = pt.gammaln(p[at] * table.count + q[at])
+    stretch = pt.gammaln(p[then] * table.more)
+    by_count, by_one = (_smooth(of, log_v) for of in (table.by_count, table.by_one))
+    of_group = p * (table.log_spend_by_purchase + by_count) - table.log_spend + q * by_one
+    return (
+        pt.sum(table.count_weight * reached)
+        - pt.sum(table.more_weight * stretch)
+        + pt.sum(of_group)
+    )
+
+
+def _smooth(coefficients: Floats, u: Tensor) -> Tensor:
+    """Each group's polynomial at its u; a straight line beyond the polynomial's interval."""
+    slopes = np.array([cheb.chebval([-1, 1], cheb.chebder(row)) for row in coefficients])
+    inside = pt.clip(u / REACH, -1, 1)
+    degrees = np.arange(coefficients.shape[1])
+    polynomial = pt.sum(coefficients * pt.cos(degrees * pt.arccos(inside)[:, None]), axis=1)
+    beyond = u / REACH - inside
+    return polynomial + beyond * pt.where(beyond < 0, slopes[:, 0], slopes[:, 1])

@@ -1,0 +1,224 @@
+r"""What the likelihood of spend needs to know of the data: its size grows with no customer.
+
+As with purchases, what a customer spent between two landmarks is judged by the segment that was
+chosen at the first of them (:mod:`bayes_clv.landmarks`). With x purchases before, whose sum is s,
+and n further ones, whose sum is Δs, :mod:`bayes_clv.gammagamma` has the likelihood
+
+    ln Γ(p(x+n)+q) − ln Γ(px+q) − ln Γ(pn) + (pn−1) ln Δs + (px+q) ln(v+s) − (p(x+n)+q) ln(v+s+Δs)
+
+Summed over the customers of a group, the first three terms need how often each x + n, x and n
+occur, the fourth Σ ln Δs and Σ n ln Δs, and the rest is p A(ln v) + q B(ln v) with
+
+    A(u) = Σ x ln(eᵘ+s) − (x+n) ln(eᵘ+s+Δs),   B(u) = Σ ln(eᵘ+s) − ln(eᵘ+s+Δs)
+
+which are as smooth as ln(1+eᵘ): analytic up to the distance π from the real axis. So they are
+polynomials to 13 digits on an interval that no data leave, read off their values at Chebyshev
+points (Trefethen 2013, Approximation Theory and Approximation Practice, chapter 8), and straight
+lines beyond it. The engine that holds the customers adds up all of this.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import ibis
+import numpy as np
+import numpy.polynomial.chebyshev as cheb
+import pandas as pd
+from ibis import ir
+from numpy.typing import NDArray
+
+from bayes_clv.landmarks import chooser
+
+type Floats = NDArray[np.float64]
+type Ints = NDArray[np.int64]
+
+REACH = 8.0  # of u = ln v to both sides of 0: a factor of 3,000, with the mean spend as the unit
+_NODES = 80
+_U = REACH * cheb.chebpts1(_NODES)
+_LEAST = 1e-9  # of a sum: what is added must not be lost in its rounding
+# Engines add floats up in whatever order, so that they differ in the last digits; not decimals.
+_EXACT = "decimal(38, 12)"
+
+
+@dataclass(frozen=True, slots=True)
+class SpendTable:
+    """Sums over all stretches between landmarks in which something was spent, by group.
+
+    Groups count from 0, the population's; all money is in units of ``unit``.
+
+    Attributes
+    ----------
+    unit
+        Mean spend per repeat purchase, in the currency of the log.
+    n_stretches
+        ``(group,)`` how many stretches.
+    count_group, count, count_weight
+        ``(key,)`` how often the number of purchases is reached, less how often it is left.
+    more_group, more, more_weight
+        ``(key,)`` how often a stretch has so many purchases.
+    log_spend, log_spend_by_purchase
+        ``(group,)`` Σ ln Δs and Σ n ln Δs.
+    by_count, by_one
+        ``(group, node)`` Chebyshev coefficients of A and B, on u from −``REACH`` to ``REACH``.
+    without_spend
+        Stretches with purchases that cost nothing, which are left out.
+    """
+
+    unit: float
+    n_stretches: Floats
+    count_group: Ints
+    count: Floats
+    count_weight: Floats
+    more_group: Ints
+    more: Floats
+    more_weight: Floats
+    log_spend: Floats
+    log_spend_by_purchase: Floats
+    by_count: Floats
+    by_one: Floats
+    without_spend: int
+
+    @property
+    def n_groups(self) -> int:
+        """The population and the segments with parameters of their own: 1 in a pooled model."""
+        return len(self.n_stretches)
+
+    @property
+    def n_segments(self) -> int:
+        """Segments with parameters of their own; 0 in a pooled model."""
+        return self.n_groups - 1
+
+    @property
+    def arrays(self) -> tuple[Any, ...]:
+        """What the kernel needs, in the order of its arguments."""
+        return tuple(getattr(self, field.name) for field in fields(self)[2:-1])
+
+
+def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
+    """Add up the spend of customers, in the engine that holds them.
+
+    Parameters
+    ----------
+    states
+        customer_id, landmark, frequency, T (days), monetary_value and code, the segment at that
+        landmark; whoever is there at one landmark is there at all later ones.
+    n_segments
+        How many there are; with fewer than two everybody is the population.
+
+    Returns
+    -------
+    The table; None where nobody spent anything.
+    """
+    stretches = _stretches(states).cache()
+    paid = stretches.more_spend > _LEAST * stretches.spent
+    (sums,) = (
+        stretches.aggregate(
+            stretches=stretches.count(),
+            paid=stretches.count(where=paid),
+            purchases=stretches.more.sum(where=paid),
+            spend=_sum(stretches.more_spend, where=paid),
+        )
+        .to_pyarrow()
+        .to_pylist()
+    )
+    if not sums["paid"]:
+        return None
+    unit = sums["spend"] / sums["purchases"]
+    spent = stretches.filter(paid)
+    if n_segments < 2:
+        spent, n_groups = spent.mutate(group=ibis.literal(0, "int64")), 1
+    else:
+        spent, n_groups = spent.mutate(group=spent.segment + 1), n_segments + 1
+    spent = spent.mutate(spent=spent.spent / unit, more_spend=spent.more_spend / unit).cache()
+    return SpendTable(
+        unit=unit,
+        **_of_counts(spent),
+        **_of_groups(spent, n_groups),
+        **_of_nodes(spent, n_groups),
+        without_spend=sums["stretches"] - sums["paid"],
+    )
+
+
+def _stretches(states: ir.Table) -> ir.Table:
+    """From one landmark to the next, of customers who bought on the way: purchases and spend."""
+    history = states.filter(states["T"] > 0)
+    history = history.mutate(spend=history.monetary_value.cast("float64") * history.frequency)
+    by_customer = ibis.window(group_by="customer_id", order_by="landmark")
+    before = history.select(
+        segment=chooser(history),
+        count=history.frequency.lag().over(by_customer).fill_null(0).cast("float64"),
+        spent=history.spend.lag().over(by_customer).fill_null(0.0),
+        count_after=history.frequency.cast("float64"),
+        spent_after=history.spend,
+    )
+    stretches = before.select(
+        "segment",
+        "count",
+        "spent",
+        more=before.count_after - before["count"],
+        more_spend=before.spent_after - before.spent,
+    )
+    return stretches.filter(stretches.more > 0)
+
+
+def _of_counts(spent: ir.Table) -> dict[str, Any]:
+    """How often each number of purchases occurs."""
+    reached = spent.select("group", count=spent["count"] + spent.more, weight=1.0)
+    left = spent.select("group", "count", weight=-1.0)
+    counts = _weighed(ibis.union(reached, left))
+    more = _weighed(spent.select("group", count=spent.more, weight=1.0))
+    return {
+        "count_group": counts["group"].to_numpy(dtype=np.int64),
+        "count": counts["count"].to_numpy(dtype=float),
+        "count_weight": counts["weight"].to_numpy(dtype=float),
+        "more_group": more["group"].to_numpy(dtype=np.int64),
+        "more": more["count"].to_numpy(dtype=float),
+        "more_weight": more["weight"].to_numpy(dtype=float),
+    }
+
+
+def _weighed(rows: ir.Table) -> pd.DataFrame:
+    table = rows.group_by("group", "count").aggregate(weight=rows.weight.sum())
+    frame: pd.DataFrame = table.filter(table.weight != 0).order_by("group", "count").to_pandas()
+    return frame
+
+
+def _of_groups(spent: ir.Table, n_groups: int) -> dict[str, Any]:
+    log_spend = spent.more_spend.ln()
+    sums = spent.group_by("group").aggregate(
+        n_stretches=spent.count().cast("float64"),
+        log_spend=_sum(log_spend),
+        log_spend_by_purchase=_sum(spent.more * log_spend),
+    )
+    frame = sums.to_pandas().set_index("group").reindex(range(n_groups), fill_value=0.0)
+    return {str(name): column.to_numpy(dtype=float) for name, column in frame.items()}
+
+
+def _of_nodes(spent: ir.Table, n_groups: int) -> dict[str, Any]:
+    """A and B at the Chebyshev points, as polynomials."""
+    points = pd.DataFrame({"node": np.arange(_NODES), "v": np.exp(_U)})
+    rows = spent.cross_join(ibis.memtable(points))
+    before, after = (rows.v + rows.spent).ln(), (rows.v + rows.spent + rows.more_spend).ln()
+    sums = rows.group_by("group", "node").aggregate(
+        by_count=_sum(rows["count"] * before - (rows["count"] + rows.more) * after),
+        by_one=_sum(before - after),
+    )
+    every = pd.MultiIndex.from_product([range(n_groups), range(_NODES)], names=["group", "node"])
+    frame = sums.to_pandas().set_index(["group", "node"]).reindex(every, fill_value=0.0)
+    return {
+        name: _coefficients(frame[name].to_numpy(dtype=float).reshape(n_groups, _NODES))
+        for name in ("by_count", "by_one")
+    }
+
+
+def _coefficients(values: Floats) -> Floats:
+    """Of the polynomials through ``values (group, node)`` at the Chebyshev points."""
+    degrees = np.arange(_NODES)[:, None]
+    angles = np.arccos(_U / REACH)
+    coefficients: Floats = 2 / _NODES * values @ np.cos(degrees * angles).T
+    coefficients[:, 0] /= 2
+    return coefficients
+
+
+def _sum(value: ir.NumericValue, where: ir.BooleanValue | None = None) -> ir.NumericValue:
+    return value.cast(_EXACT).sum(where=where).cast("float64")
