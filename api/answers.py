@@ -67,6 +67,23 @@ class Prediction(Answer):
         "the expectation, not of the number itself"
     )
 
+    expected_spend: Expectation | None = Field(
+        description="what a purchase is expected to cost, in the currency of the log; null where "
+        "the model knows nothing of spend"
+    )
+    expected_value: Expectation | None = Field(
+        description="the expected value of the purchases ahead, on the terms asked for; null where "
+        "none were, or the model knows nothing of spend"
+    )
+
+
+class ValueTerms(Answer):
+    """On what terms purchases are worth something."""
+
+    horizon_days: float
+    annual_discount_rate: float
+    margin: float
+
 
 class Predictions(Answer):
     """A batch, in the order in which it was sent."""
@@ -74,6 +91,7 @@ class Predictions(Answer):
     model: ModelName
     horizon_days: float
     level: float = Field(description="the mass of the intervals")
+    value_terms: ValueTerms | None = Field(description="the terms of expected_value")
     predictions: list[Prediction]
 
 
@@ -91,6 +109,19 @@ class SegmentRow(Answer):
     expected_purchases: float = Field(description="purchases each within the horizon")
     expected_purchases_lower: float
     expected_purchases_upper: float
+    value: float | None = Field(
+        default=None,
+        description="what all of the segment's customers are expected to be worth, on the terms; "
+        "null where the model knows nothing of spend",
+    )
+    value_lower: float | None = None
+    value_upper: float | None = None
+    value_at_risk: float | None = Field(
+        default=None,
+        description="what they would be worth if all of them were alive, less value",
+    )
+    value_at_risk_lower: float | None = None
+    value_at_risk_upper: float | None = None
 
 
 type Matrix = dict[str, dict[str, float]]
@@ -102,6 +133,7 @@ class Comparison(Answer):
     model: ModelName
     horizon_days: float
     level: float = Field(description="the mass of the intervals")
+    value_terms: ValueTerms | None = Field(description="the terms of value")
     segments: list[SegmentRow]
     churns_more: Matrix = Field(
         description="by segment, then by another: the probability that the first has the lower "

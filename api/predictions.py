@@ -1,18 +1,22 @@
 """``POST /v1/predictions``: many customers at once, with every answer about each."""
 
 from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
 
 import pandas as pd
 from flask import Blueprint, Response, abort, current_app, g
 
 from api import loaded
-from api.answers import Expectation, ModelName, Prediction, Predictions, Probability
+from api.answers import ModelName, Prediction, Predictions
+from api.answers import ValueTerms as ShownTerms
 from api.envelope import success
-from api.schemas import HORIZON, MAX_CUSTOMERS, Batch, BatchCustomer
+from api.schemas import HORIZON, MAX_CUSTOMERS, Batch, BatchCustomer, ValueTerms
 from api.wire import read_body, read_json, require_json
 from bayes_clv.errors import InputError
 from bayes_clv.posterior import Posterior
 from bayes_clv.segments.rules import POPULATION_NAME
+from bayes_clv.terms import Terms
 
 MAX_BYTES = 512 * 1024
 IN_BACKGROUND = "bayes_clv_in_background"  # the extension that runs work beside other requests
@@ -26,36 +30,49 @@ def predictions() -> Response:
     posterior = loaded.current()
     batch = _read(posterior)
     run = current_app.extensions.get(IN_BACKGROUND, _at_once)
-    answers = run(score, posterior, batch.customers, batch.horizon_days, batch.level)
+    terms = _terms(batch.value) if posterior.has_spend else None
+    answers = run(score, posterior, batch.customers, batch.horizon_days, batch.level, terms)
     g.customers = len(answers)
     return success(
         Predictions(
             model=ModelName.of(posterior),
             horizon_days=batch.horizon_days,
             level=batch.level,
+            value_terms=None if terms is None else ShownTerms(**terms.to_dict()),
             predictions=answers,
         ).model_dump()
     )
 
 
 def score(
-    posterior: Posterior, customers: list[BatchCustomer], horizon: float, level: float
+    posterior: Posterior,
+    customers: list[BatchCustomer],
+    horizon: float,
+    level: float,
+    terms: Terms | None = None,
 ) -> list[Prediction]:
     """Return every answer about each customer, in their order."""
     frame = pd.DataFrame([customer.model_dump(exclude={"customer_id"}) for customer in customers])
     alive = posterior.probability_alive(frame, level=level)
     purchase = posterior.probability_of_purchase(frame, horizon, level=level)
     expected = posterior.expected_purchases(frame, horizon, level=level)
-    rows = zip(*(_rows(answer) for answer in (alive, purchase, expected)), strict=True)
+    spend = posterior.expected_spend(frame, level=level) if posterior.has_spend else None
+    value = (
+        posterior.customer_lifetime_value(frame, **asdict(terms), level=level) if terms else None
+    )
+    answers = (alive, purchase, expected, spend, value)
+    rows = zip(*(_rows(answer, len(frame)) for answer in answers), strict=True)
     return [
         Prediction(
             customer_id=customer.customer_id,
             segment=segment,
-            prob_alive=Probability(**of_alive),
-            prob_purchase=Probability(**of_purchase),
-            expected_purchases=Expectation(**of_expected),
+            prob_alive=of_alive,
+            prob_purchase=of_purchase,
+            expected_purchases=of_expected,
+            expected_spend=of_spend,
+            expected_value=of_value,
         )
-        for customer, segment, (of_alive, of_purchase, of_expected) in zip(
+        for customer, segment, (of_alive, of_purchase, of_expected, of_spend, of_value) in zip(
             customers, alive["segment"], rows, strict=True
         )
     ]
@@ -64,7 +81,7 @@ def score(
 def warm_up(posterior: Posterior) -> None:
     """Score somebody, so that the compiled code is in memory before the first request."""
     customer = BatchCustomer(frequency=2, recency=30, T=60)
-    score(posterior, [customer], HORIZON, level=0.9)
+    score(posterior, [customer], HORIZON, 0.9, Terms() if posterior.has_spend else None)
 
 
 def _read(posterior: Posterior) -> Batch:
@@ -86,7 +103,15 @@ def _read(posterior: Posterior) -> Batch:
         abort(422, description=str(error))
 
 
-def _rows(answer: pd.DataFrame) -> list[dict[str, float]]:
+def _terms(asked: ValueTerms | None) -> Terms | None:
+    if asked is None:
+        return None
+    return Terms(asked.horizon_days, asked.annual_discount_rate, asked.margin)
+
+
+def _rows(answer: pd.DataFrame | None, n: int) -> list[Any]:
+    if answer is None:
+        return [None] * n
     names = ("mean", "lower", "upper")
     columns = (answer[name].tolist() for name in names)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

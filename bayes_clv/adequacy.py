@@ -26,6 +26,7 @@ leaving, from what comes with the date, which is the season.
 """
 
 import datetime as dt
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -39,6 +40,7 @@ MIN_REPEATERS = 100
 MIN_GAPS = 3.0
 MIN_BUYERS = 30  # members of a segment who bought later
 MIN_SPREAD = 1 / 20  # of the days covered: in which nine in ten customers came, or nobody bought
+MAX_CORRELATION = 0.3  # of ranks, either way
 MIN_MISSED = 20.0  # purchases to be expected in the silence before the end; by chance: e^-20
 _SHOWN, _LENGTH = 5, 40  # names in a line, and characters of a name
 
@@ -86,6 +88,9 @@ class Evidence:
         Days from the last purchase of all to the observation end.
     landmarks
         Dates at which customers were put in segments.
+    pearson, spearman
+        Correlation of frequency and mean spend over customers who came back, of the numbers and of
+        their ranks; None where it is not defined.
     segments
         In the order of their codes.
     """
@@ -98,6 +103,8 @@ class Evidence:
     arrival: float
     silence: float
     landmarks: int
+    pearson: float | None
+    spearman: float | None
     segments: tuple[Following, ...]
 
 
@@ -138,6 +145,7 @@ def gather(
         arrival=_fewest_days(arrivals["T"].to_numpy(), arrivals["count"].to_numpy()),
         silence=totals["silence"],
         landmarks=len(landmarks),
+        **_correlations(end),
         segments=_followings(states, end, landmarks, segment_names),
     )
 
@@ -145,6 +153,7 @@ def gather(
 def shortcomings(found: Evidence) -> tuple[str, ...]:
     """Say what the data are short of, a line each: the figure, its threshold, and what to do."""
     lines = [_few_repeaters(found), _short(found), _of_one_age(found), _silent(found)]
+    lines.append(_spend_depends(found))
     if len(found.segments) > 1:
         lines += [_one_landmark(found)] if found.landmarks == 1 else _thin_segments(found)
     return tuple(line for line in lines if line)
@@ -189,6 +198,17 @@ def _silent(found: Evidence) -> str:
         f"nobody bought in the last {found.silence:,.0f} of {found.days:,.0f} days, more than "
         f"{MIN_SPREAD:.0%}, in which {missed:,.0f} purchases were to be expected: all seem to "
         "leave at once; check the observation end"
+    )
+
+
+def _spend_depends(found: Evidence) -> str:
+    if found.spearman is None or abs(found.spearman) <= MAX_CORRELATION:
+        return ""
+    which, biased = ("more", "too low") if found.spearman > 0 else ("less", "too high")
+    return (
+        f"who buys more often spends {which} on a purchase (correlation of ranks "
+        f"{found.spearman:+.2f}, beyond ±{MAX_CORRELATION:g}), which is taken for independent: "
+        f"values of hardly known customers come out {biased}; use segments that tell them apart"
     )
 
 
@@ -266,6 +286,30 @@ def _fewest_days(T: np.ndarray[Any, np.dtype[np.float64]], count: Any) -> float:
     first = np.flatnonzero(wanted <= up_to[-1])
     last = np.searchsorted(up_to, wanted[first])
     return float((T[last] - T[first]).min()) + 1
+
+
+def _correlations(end: ir.Table) -> dict[str, float | None]:
+    """Of frequency and mean spend, among those who came back and paid."""
+    spend = end.monetary_value.cast("float64")
+    who = end.filter((end.frequency > 0) & (spend > 0)).select(
+        frequency=end.frequency.cast("float64"), spend=spend
+    )
+    ranked = who.mutate(**{f"{name}_rank": _rank(who, name) for name in ("frequency", "spend")})
+    (found,) = _rows(
+        ranked.aggregate(
+            pearson=ranked.frequency.corr(ranked.spend, how="pop"),
+            spearman=ranked.frequency_rank.corr(ranked.spend_rank, how="pop"),
+        )
+    )
+    return {
+        name: None if value is None or math.isnan(value) else value for name, value in found.items()
+    }
+
+
+def _rank(who: ir.Table, name: str) -> ir.NumericValue:
+    """Ranks; the mean of theirs where several are equal."""
+    equals = who.count().over(ibis.window(group_by=name))
+    return ibis.rank().over(ibis.window(order_by=name)) + (equals - 1) / 2
 
 
 def _rows(table: ir.Table) -> list[dict[str, Any]]:

@@ -20,20 +20,22 @@ import numpy as np
 import xarray as xr
 from h5netcdf.core import NOT_A_VARIABLE
 
-from bayes_clv import bgnbd
+from bayes_clv import bgnbd, gammagamma
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import ArtifactError
 from bayes_clv.files import write_whole
-from bayes_clv.posterior import PARAMETERS, Posterior
+from bayes_clv.gammagamma import Floats
+from bayes_clv.posterior import PARAMETERS, SPEND_PARAMETERS, Posterior
 from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.segments.rules import POPULATION_NAME, rule_from_dict, rule_to_dict
 
 FORMAT = "bayes_clv posterior"
-SCHEMA = 1
+SCHEMA = 2  # 1 knew nothing of spend
 _MANIFEST, _DRAWS = "manifest.json", "posterior.nc"
 _MAX_MANIFEST = 1 << 20
 _MAX_DRAWS = 1 << 30
 _PROBES = ((0.0, 0.0, 100.0), (1.0, 30.0, 100.0), (30.0, 100.0, 215.0))  # frequency, recency, T
+_SPEND_PROBES = ((0.0, 0.0), (1.0, 1.0), (30.0, 2.0))  # frequency, mean spend in units of the fit
 _TAILS = (0.05, 0.95)
 _RELATIVE_TOLERANCE = 1e-9  # libraries may round differently
 
@@ -150,10 +152,18 @@ def _check_manifest(manifest: Any) -> None:
 
 
 def _check_parameters(posterior: Posterior) -> None:
-    parameters = posterior.parameters
     expected = len(posterior.segment_names) + 1
-    for name in PARAMETERS:
-        values = getattr(parameters, name)
+    draws = {name: getattr(posterior.parameters, name) for name in PARAMETERS}
+    if posterior.has_spend != (posterior.record.spend is not None):
+        raise ArtifactError("its draws and its record do not agree on whether spend was fitted")
+    if posterior.has_spend:
+        spend = {name: getattr(posterior.spend_parameters, name) for name in SPEND_PARAMETERS}
+        if spend["p"].shape != draws["r"].shape:
+            raise ArtifactError("spend does not have as many draws as purchases")
+        if not (spend["q"] > 1).all():
+            raise ArtifactError("q has draws that are not above 1: there would be no mean spend")
+        draws |= spend
+    for name, values in draws.items():
         if len(values) != expected or not values.size:
             raise ArtifactError(f"{name} does not have draws for {expected - 1} segments")
         if not (np.isfinite(values) & (values > 0)).all():
@@ -161,17 +171,30 @@ def _check_parameters(posterior: Posterior) -> None:
 
 
 def _predictions(posterior: Posterior) -> list[dict[str, Any]]:
-    """P(alive) by the plain formula: to look at a model takes no compiled code."""
-    rows = []
+    """By the plain formulas, P(alive) and expected spend: to look takes no compiled code."""
+    rows = _spend_predictions(posterior) if posterior.has_spend else []
     for code, segment in enumerate((*posterior.segment_names, POPULATION_NAME)):
         for probe in _PROBES:
             alive = bgnbd.probability_alive(posterior.parameters[code], *probe, posterior.dropout)
-            lower, upper = np.quantile(alive, _TAILS).tolist()
-            rows.append(
-                {"segment": segment, "state": list(probe), "mean": float(alive.mean())}
-                | {"lower": lower, "upper": upper}
-            )
+            rows.append(_prediction(segment, probe, alive))
     return rows
+
+
+def _spend_predictions(posterior: Posterior) -> list[dict[str, Any]]:
+    rows = []
+    unit = posterior.record.spend.unit if posterior.record.spend else 1.0
+    for code, segment in enumerate((*posterior.segment_names, POPULATION_NAME)):
+        for frequency, mean in _SPEND_PROBES:
+            parameters = posterior.spend_parameters[code]
+            spend = gammagamma.expected_spend(parameters, frequency, mean * unit)
+            rows.append(_prediction(segment, (frequency, mean * unit), spend))
+    return rows
+
+
+def _prediction(segment: str, state: tuple[float, ...], values: Floats) -> dict[str, Any]:
+    lower, upper = np.quantile(values, _TAILS).tolist()
+    of = {"segment": segment, "state": list(state), "mean": float(values.mean())}
+    return of | {"lower": lower, "upper": upper}
 
 
 def _check_predictions(posterior: Posterior, stored: Any) -> None:

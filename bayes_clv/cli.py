@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingC
 from bayes_clv.artifact import load_posterior, save_posterior
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior import ANNUAL_DISCOUNT_RATE, VALUE_HORIZON, Posterior
 from bayes_clv.report import (
     backtest_json,
     backtest_tables,
@@ -23,6 +23,7 @@ from bayes_clv.report import (
     segments_table,
     verdict,
 )
+from bayes_clv.terms import Terms
 
 BAD_INPUT, UNSOUND = 2, 3
 CDNOW = "cdnow"
@@ -64,6 +65,11 @@ DateFormat = Annotated[str | None, typer.Option(help="Such as %d/%m/%Y, for date
 End = Annotated[str | None, typer.Option(help="Observation end; default: the last purchase.")]
 KeepZero = Annotated[bool, typer.Option("--keep-zero", help="Keep purchases that cost nothing.")]
 Level = Annotated[float, typer.Option(help="Mass of the credible intervals.")]
+ValueHorizon = Annotated[float, typer.Option(help="Days ahead of customer lifetime value.")]
+DiscountRate = Annotated[
+    float, typer.Option("--annual-discount-rate", help="What a year's delay costs: 0.1 is 10%.")
+]
+Margin = Annotated[float, typer.Option(help="What remains of a unit of spend.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -92,6 +98,7 @@ def fit(
     dropout: Annotated[
         Dropout, typer.Option(help="When customers may leave: BG/NBD or MBG/NBD.")
     ] = Dropout.AFTER_REPEAT,
+    spend: Annotated[bool, typer.Option(help="Fit spend, too, where the log has amounts.")] = True,
     draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 200,
     chains: Annotated[int, typer.Option(help="Chains.")] = 4,
@@ -126,6 +133,7 @@ def fit(
             segmenter=_segmenter(segments, n_segments, features, seed),
             landmarks=landmarks,
             dropout=dropout,
+            spend=spend,
         )
         posterior = estimator.fit(
             log,
@@ -156,6 +164,9 @@ def predict(
         "scores.parquet"
     ),
     horizon: Annotated[float, typer.Option(help="Days ahead.")] = 90.0,
+    value_horizon: ValueHorizon = VALUE_HORIZON,
+    annual_discount_rate: DiscountRate = ANNUAL_DISCOUNT_RATE,
+    margin: Margin = 1.0,
     level: Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the drawn outcomes.")] = 0,
     customer: Customer = None,
@@ -176,6 +187,7 @@ def predict(
 
     with _errors():
         check_target(to)
+        terms = Terms(value_horizon, annual_discount_rate, margin)
         posterior = load_posterior(model)
         log = _read(
             transactions,
@@ -194,7 +206,7 @@ def predict(
         err.print(ledger_table(log.ledger))
         frame = customers(log)
         with err.status(f"scoring {len(frame):,} customers …"):
-            scores = score_customers(posterior, frame, horizon, level=level, seed=seed)
+            scores = score_customers(posterior, frame, horizon, terms, level=level, seed=seed)
         write_scores(scores, to)
         out.print(f"{len(scores):,} customers written to {to}", highlight=False, soft_wrap=True)
         _require_sound(posterior, "the scores were written all the same")

@@ -1,13 +1,18 @@
 """Which segments are leaving, and how sure are we?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_clv.terms import Terms
 
 MEASURES = ("prob_alive", "buys_again", "expected_purchases")
+SUMS = ("value", "value_if_alive")
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class SegmentComparison:
     ----------
     draws
         ``customers (segment)`` and each of ``MEASURES`` ``(segment, sample)``: means over the
-        segment's customers, draw by draw.
+        segment's customers, draw by draw; where spend was fitted, each of ``SUMS``, sums over them.
     level
         Mass of the equal-tailed intervals, which hold the uncertainty of these means.
     """
@@ -37,11 +42,13 @@ class SegmentComparison:
 
         ``prob_alive`` is the mean P(alive), ``buys_again`` the expected share of customers who buy
         within the horizon, ``expected_purchases`` the mean expected number of purchases in it.
+        Where spend was fitted, ``value`` is what all of the segment's customers are expected to be
+        worth within ``value_horizon``, and ``value_at_risk`` what they would be worth if all of
+        them were alive, less that.
         """
         tails = ((1 - self.level) / 2, (1 + self.level) / 2)
         columns = {"customers": self.draws["customers"].to_numpy()}
-        for name in MEASURES:
-            values = self.draws[name].transpose("segment", "sample").to_numpy()
+        for name, values in self._measures():
             lower, upper = np.quantile(values, tails, axis=1)
             columns |= {
                 name: values.mean(axis=1),
@@ -49,6 +56,17 @@ class SegmentComparison:
                 f"{name}_upper": upper,
             }
         return pd.DataFrame(columns, index=self._index("segment"))
+
+    @property
+    def has_value(self) -> bool:
+        """Whether spend was fitted."""
+        return "value" in self.draws
+
+    @property
+    def value_terms(self) -> Terms | None:
+        """The terms of ``value``, where there is one."""
+        names = ("value_horizon", "annual_discount_rate", "margin")
+        return Terms(*(float(self.draws.attrs[name]) for name in names)) if self.has_value else None
 
     @property
     def churns_more(self) -> pd.DataFrame:
@@ -65,13 +83,25 @@ class SegmentComparison:
         return {
             "horizon_days": self.horizon,
             "level": self.level,
+            "value_terms": self.value_terms and self.value_terms.to_dict(),
             "segments": self.table.reset_index().to_dict(orient="records"),
             "churns_more": self.churns_more.to_dict(orient="index"),
             "buys_less": self.buys_less.to_dict(orient="index"),
         }
 
+    def _measures(self) -> Iterator[tuple[str, NDArray[np.float64]]]:
+        for name in MEASURES:
+            yield name, self._of(name)
+        if self.has_value:
+            yield "value", self._of("value")
+            yield "value_at_risk", self._of("value_if_alive") - self._of("value")
+
+    def _of(self, name: str) -> NDArray[np.float64]:
+        values: NDArray[np.float64] = self.draws[name].transpose("segment", "sample").to_numpy()
+        return values
+
     def _below(self, name: str) -> pd.DataFrame:
-        values = self.draws[name].transpose("segment", "sample").to_numpy()
+        values = self._of(name)
         below = np.array([[np.mean(row < column) for column in values] for row in values])
         return pd.DataFrame(below, index=self._index("segment"), columns=self._index("than"))
 

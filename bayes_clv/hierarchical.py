@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
@@ -14,26 +14,34 @@ import xarray as xr
 from ibis import ir
 from sklearn.base import clone
 
-from bayes_clv.adequacy import gather, shortcomings
+from bayes_clv.adequacy import Evidence, gather, shortcomings
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import InputError
-from bayes_clv.fitting import fit_table
+from bayes_clv.fitting import Fitted, fit_spend, fit_table
 from bayes_clv.landmarks import (
     LandmarkTable,
     check_landmarks,
     landmark_dates,
     landmark_table,
 )
-from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
-from bayes_clv.priors import Priors
-from bayes_clv.record import FitRecord
+from bayes_clv.posterior import (
+    ANNUAL_DISCOUNT_RATE,
+    COMPARISON_HORIZON,
+    VALUE_HORIZON,
+    Posterior,
+)
+from bayes_clv.priors import Priors, SpendPriors
+from bayes_clv.record import FitRecord, SpendRecord
 from bayes_clv.rfm import durations, sample_customers, summarise
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import COLUMNS, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
+from bayes_clv.spend.table import SpendTable, spend_table
 from bayes_clv.states import States
+from bayes_clv.terms import Terms
 from bayes_clv.transactions import Transactions
+from bayes_clv.value import Tally
 
 MAX_LEARNING_STATES = 100_000
 _VERSIONS = ("arviz", "numpy", "nutpie", "pymc", "scikit-learn", "xarray")
@@ -91,12 +99,18 @@ class HierarchicalBetaGeo:
         See :class:`bayes_clv.priors.Priors`.
     dropout
         When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
+    spend
+        Whether to fit spend, too (Gamma–Gamma), where the log has amounts.
+    spend_priors
+        See :class:`bayes_clv.priors.SpendPriors`.
     """
 
     segmenter: Segmenter | Literal["column"] | None = field(default_factory=RFMSegmenter)
     landmarks: int | Sequence[dt.date] = 4
     priors: Priors = field(default_factory=Priors)
     dropout: Dropout = Dropout.AFTER_REPEAT
+    spend: bool = True
+    spend_priors: SpendPriors = field(default_factory=SpendPriors)
 
     def fit(
         self,
@@ -116,8 +130,8 @@ class HierarchicalBetaGeo:
         transactions
             From ``read_transactions``.
         draws, tune, chains, seed
-            NUTS: draws and tuning steps per chain. When the draws cannot be trusted, it samples
-            once more, with four times the tuning and smaller steps.
+            NUTS: draws and tuning steps per chain, of purchases and then of spend. When the draws
+            cannot be trusted, it samples once more, with four times the tuning and smaller steps.
         progress
             Show a bar on standard error.
         on_stage
@@ -146,8 +160,10 @@ class HierarchicalBetaGeo:
             progress=progress,
             on_stage=on_stage,
         )
+        of_spend = self._fit_spend(data, settings, progress=progress, on_stage=on_stage)
         seconds = time.perf_counter() - began
         on_stage("comparing segments")
+        evidence = gather(data.states, data.landmarks, data.rule.names)
         record = FitRecord(
             source=transactions.source,
             start=transactions.start,
@@ -163,11 +179,17 @@ class HierarchicalBetaGeo:
             seed=fitted.settings.seed,
             seconds=round(seconds, 3),
             versions={name: version(name) for name in _VERSIONS},
-            warnings=shortcomings(gather(data.states, data.landmarks, data.rule.names)),
+            warnings=shortcomings(evidence),
         )
-        posterior = Posterior(
-            fitted.tree, data.rule, Dropout(self.dropout), record, fitted.diagnostics
-        )
+        tree, diagnostics = fitted.tree, fitted.diagnostics
+        if of_spend is not None:
+            table, fitted_spend = of_spend
+            tree["spend"] = fitted_spend.tree
+            diagnostics = diagnostics.joined(fitted_spend.diagnostics, "spend")
+            record = replace(
+                record, spend=_spend_record(table, fitted_spend, evidence, self.spend_priors)
+            )
+        posterior = Posterior(tree, data.rule, Dropout(self.dropout), record, diagnostics)
         posterior.tree["segments"] = xr.DataTree(_comparison(posterior, data.at_end))
         return posterior
 
@@ -188,6 +210,29 @@ class HierarchicalBetaGeo:
         on_stage("building the landmark table")
         states = states.mutate(code=segment_code(rule, states))
         return Prepared(landmarks, rule, states, landmark_table(states))
+
+    def _fit_spend(
+        self,
+        data: Prepared,
+        settings: SamplerSettings,
+        *,
+        progress: bool,
+        on_stage: Callable[[str], None],
+    ) -> tuple[SpendTable, Fitted] | None:
+        """Sample spend as long as purchases, for their draws are paired; None without amounts."""
+        table = spend_table(data.states, len(data.rule.names)) if self.spend else None
+        if table is None:
+            return None
+        on_stage("looking for the posterior of spend")
+        fitted = fit_spend(
+            table,
+            data.rule.names,
+            settings,
+            priors=self.spend_priors,
+            progress=progress,
+            on_stage=on_stage,
+        )
+        return table, fitted
 
     def _landmark_dates(self, transactions: Transactions) -> tuple[dt.date, ...]:
         start, end = transactions.start, transactions.end
@@ -223,16 +268,38 @@ def _check_repeaters(states: ir.Table) -> None:
         )
 
 
+def _spend_record(
+    table: SpendTable, fitted: Fitted, evidence: Evidence, priors: SpendPriors
+) -> SpendRecord:
+    return SpendRecord(
+        unit=table.unit,
+        stretches=int(table.n_stretches.sum()),
+        without_spend=table.without_spend,
+        pearson=evidence.pearson,
+        spearman=evidence.spearman,
+        priors=priors,
+        tune=fitted.settings.tune,
+    )
+
+
 def _comparison(posterior: Posterior, now: ir.Table) -> xr.Dataset:
     """Segments today, from the distinct states."""
     keys = ("code", "frequency", "recency", "T")
-    frame = now.group_by(keys).aggregate(count=now.count()).order_by(keys).to_pandas()
+    known = (now.frequency > 0) & (now.monetary_value.cast("float64") > 0)
+    shared = now.group_by(keys).aggregate(
+        customers=now.count(),
+        spenders=now.count(where=known),
+        spend=now.monetary_value.cast("float64").sum(where=known).fill_null(0.0),
+    )
+    frame = shared.order_by(keys).to_pandas()
     columns = {name: frame[name].to_numpy(dtype=float) for name in keys[1:]}
-    unknown = np.full(len(frame), np.nan)
+    tally = (frame[name].to_numpy(dtype=float) for name in ("customers", "spenders", "spend"))
+    unknown = np.full(len(frame), np.nan)  # the codes are known, and the tally holds the spend
     return posterior.segment_draws(
         States(**columns, monetary_value=unknown),
-        frame["count"].to_numpy(dtype=float),
+        Tally(*tally),
         COMPARISON_HORIZON,
+        Terms(VALUE_HORIZON, ANNUAL_DISCOUNT_RATE) if posterior.has_spend else None,
         codes=frame["code"].to_numpy(dtype=np.int64),
     )
 

@@ -12,9 +12,8 @@ one after which the customer leaves is beta-geometric, G; and with ρ = t/(α+T)
     P(G > 0) = 1,          P(G > m) = P(G > m−1) (b+n+m−1)/(a+b+n+m−1)
 
 so one uniform number decides, most often at once, and no rate or leaving chance need be drawn
-(Johnson, Kemp & Kotz 2005, Univariate Discrete Distributions, chapters 5 and 6). The numbers come
-from SplitMix64 (Steele, Lea & Flood 2014, OOPSLA), keyed by seed and state: a state's outcomes do
-not depend on who else is asked about.
+(Johnson, Kemp & Kotz 2005, Univariate Discrete Distributions, chapters 5 and 6). The numbers are
+keyed by seed and state: a state's outcomes do not depend on who else is asked about.
 """
 
 from collections.abc import Callable
@@ -33,7 +32,9 @@ from bayes_clv.elementary import (
     log_positive,
 )
 from bayes_clv.interpolation import OfTime, smooth_in_T
+from bayes_clv.splitmix import Keys, first_key, keyed, uniform
 from bayes_clv.strata import Stratum
+from bayes_clv.terms import Discounting, undiscounted
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
@@ -45,7 +46,6 @@ type Measure = Callable[[Parameters, Stratum], OfBlock]
 
 _FEW = 100.0  # expected purchases up to which inversion is the fastest way to draw them
 _MOST = 700.0  # ln odds of having left beyond which P(alive) is called 0
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def probability_alive(dropout: Dropout) -> Measure:
@@ -83,18 +83,22 @@ def purchase_if_alive(horizon: float) -> IfAlive:
     return if_alive
 
 
-def expected_purchases_if_alive(horizon: float, dropout: Dropout) -> IfAlive:
-    """As the function of this name in :mod:`bayes_clv.bgnbd`."""
+def expected_purchases_if_alive(
+    horizon: float, dropout: Dropout, discounting: Discounting = undiscounted
+) -> IfAlive:
+    """As the function of this name in :mod:`bayes_clv.bgnbd`; discounted, if so wished."""
 
     def if_alive(parameters: Parameters, stratum: Stratum) -> OfTime:
         shape = parameters.r + stratum.frequency
         a, b = parameters.a, parameters.b + dropout.chances(stratum.frequency)
         p, weight = np.empty((2, bgnbd.NODES, len(a)))
         _leaving_quadrature(a, b, *bgnbd.quadrature_range(a, b), p, weight)
+        times, worth = discounting(horizon, float(parameters.alpha.min() + stratum.T.min()))
 
         def of_time(T: Floats) -> Floats:
             values = np.zeros((len(T), len(shape)))
-            _expected_if_alive(shape, parameters.alpha, p, weight, T, horizon, values)
+            for until, share in zip(times.tolist(), worth.tolist(), strict=True):
+                _add_expected(shape, parameters.alpha, p, weight, T, until, share, values)
             return values
 
         return smooth_in_T(
@@ -109,9 +113,12 @@ def probability_of_purchase(horizon: float, dropout: Dropout) -> Measure:
     return _times(probability_alive(dropout), purchase_if_alive(horizon))
 
 
-def expected_purchases(horizon: float, dropout: Dropout) -> Measure:
+def expected_purchases(
+    horizon: float, dropout: Dropout, discounting: Discounting = undiscounted
+) -> Measure:
     """As the function of this name in :mod:`bayes_clv.bgnbd`, to a relative 1e-12."""
-    return _times(probability_alive(dropout), expected_purchases_if_alive(horizon, dropout))
+    if_alive = expected_purchases_if_alive(horizon, dropout, discounting)
+    return _times(probability_alive(dropout), if_alive)
 
 
 def sample_purchases(horizon: float, dropout: Dropout, seed: int) -> Measure:
@@ -124,8 +131,8 @@ def sample_purchases(horizon: float, dropout: Dropout, seed: int) -> Measure:
         b = parameters.b + dropout.chances(stratum.frequency)
 
         def evaluate(block: Stratum) -> Floats:
-            keys, outcomes = _keys(seed, block), alive_of(block)
-            T, index = _distinct(block.T)
+            keys, outcomes = keys_of(seed, block), alive_of(block)
+            T, index = distinct_times(block.T)
             few = horizon * shape.max() / (alpha.min() + block.T) <= _FEW
             more = purchase_of(T)
             _draw(keys, few, shape, alpha, parameters.a, b, T, index, horizon, more, outcomes)
@@ -190,7 +197,7 @@ def totals(
     purchase = purchase_if_alive(horizon)(parameters, stratum)
     expected = expected_purchases_if_alive(horizon, dropout)(parameters, stratum)
     for block in stratum.blocks():
-        T, index = _distinct(block.T)
+        T, index = distinct_times(block.T)
         first = block.rows.start - stratum.rows.start
         weight = count[first : first + len(index)]
         _add(alive(block), purchase(T), expected(T), index, weight, sums)
@@ -205,7 +212,7 @@ def _times(alive: Measure, if_alive: IfAlive) -> Measure:
 
         def evaluate(block: Stratum) -> Floats:
             values = alive_of(block)
-            T, index = _distinct(block.T)
+            T, index = distinct_times(block.T)
             _multiply(values, of_time(T), index)
             return values
 
@@ -214,20 +221,16 @@ def _times(alive: Measure, if_alive: IfAlive) -> Measure:
     return measure
 
 
-def _distinct(T: Floats) -> tuple[Floats, Ints]:
+def distinct_times(T: Floats) -> tuple[Floats, Ints]:
     """Distinct values of sorted times, and where each time is among them."""
     new = np.diff(T, prepend=-1.0) != 0
     return T[new], np.cumsum(new) - 1
 
 
-def _keys(seed: int, block: Stratum) -> NDArray[np.uint64]:
+def keys_of(seed: int, block: Stratum) -> Keys:
     """One key for each state."""
-    (first,) = np.random.SeedSequence(seed).generate_state(1, np.uint64)
-    columns = np.broadcast_arrays(block.frequency, block.recency, block.T)
-    bits = (np.stack(columns) + 0.0).view(np.uint64)  # −0 is 0
-    keys = np.full(len(block.T), first, dtype=np.uint64)
-    _stir(keys, bits)
-    return keys
+    keys = np.full(len(block.T), first_key(seed))
+    return keyed(keys, *np.broadcast_arrays(block.frequency, block.recency, block.T))
 
 
 @compiled
@@ -322,22 +325,25 @@ def _leaving_quadrature(
 
 
 @compiled
-def _expected_if_alive(
+def _add_expected(
     shape: Floats,
     alpha: Floats,
     p: Floats,
     weight: Floats,
     T: Floats,
     horizon: float,
+    share: float,
     values: Floats,
 ) -> None:
+    """Add a share of the expected purchases within a horizon, if alive."""
     reach = np.empty_like(shape)
     for i in range(len(T)):
         for d in range(len(shape)):
             reach[d] = horizon / (alpha[d] + T[i])
         for j in range(len(p)):
             for d in range(len(shape)):
-                values[i, d] -= weight[j, d] * expm1(-shape[d] * log1p(p[j, d] * reach[d]))
+                bought = -expm1(-shape[d] * log1p(p[j, d] * reach[d]))
+                values[i, d] += share * weight[j, d] * bought
 
 
 @compiled
@@ -363,7 +369,7 @@ def _add(
 
 @compiled
 def _draw(
-    keys: NDArray[np.uint64],
+    keys: Keys,
     few: NDArray[np.bool_],
     shape: Floats,
     alpha: Floats,
@@ -381,39 +387,17 @@ def _draw(
             continue
         i = index[s]
         for d in range(len(shape)):
-            uniform, alive, more = _uniform(keys[s], d), values[s, d], purchase[i, d]  # P(N > m)
+            chance, alive, more = uniform(keys[s], d), values[s, d], purchase[i, d]  # P(N > m)
             m = 0.0
-            if uniform < alive * more:
+            if chance < alive * more:
                 reach = horizon / (alpha[d] + T[i])
                 exactly, stays = (
                     exp_non_positive(-shape[d] * log1p(reach)),
                     1.0,
                 )  # N = m, G > m
-                while uniform < alive * more * stays and exactly > 0.0:
+                while chance < alive * more * stays and exactly > 0.0:
                     m += 1.0
                     exactly *= (shape[d] + (m - 1.0)) / m * (reach / (1.0 + reach))
                     more -= exactly
                     stays *= (b[d] + (m - 1.0)) / (a[d] + b[d] + (m - 1.0))
             values[s, d] = m
-
-
-@compiled
-def _stir(keys: NDArray[np.uint64], bits: NDArray[np.uint64]) -> None:
-    """Work columns of bits, ``(column, state)``, into the keys."""
-    for column in bits:
-        for s in range(len(keys)):
-            keys[s] = _mixed(keys[s] ^ _mixed(column[s]))
-
-
-@compiled
-def _uniform(key: np.uint64, d: int) -> float:
-    """The d-th number of a key's sequence, uniform on (0, 1)."""
-    bits = _mixed(key + np.uint64(d + 1) * _GOLDEN) >> np.uint64(11)
-    return (np.float64(np.int64(bits)) + 0.5) * 2.0**-53
-
-
-@compiled
-def _mixed(bits: np.uint64) -> np.uint64:
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))

@@ -1,8 +1,9 @@
 """The posterior, and what it answers about customers and segments.
 
 A customer's answer depends on the state alone, so each distinct state is evaluated once, over all
-draws, a block of states at a time: memory is bounded whatever the number of customers. The compiled
-code for that is loaded when it is first needed, so that looking at a posterior gets by without.
+draws, a block of states at a time: memory is bounded whatever the number of customers. Money also
+depends on what a customer spent, in a way that costs one multiplication. The compiled code for that
+is loaded when it is first needed, so that looking at a posterior gets by without.
 """
 
 from dataclasses import dataclass
@@ -15,18 +16,32 @@ import pandas as pd
 import xarray as xr
 
 from bayes_clv.bgnbd import Dropout, Parameters
-from bayes_clv.comparison import MEASURES, SegmentComparison
+from bayes_clv.comparison import MEASURES, SUMS, SegmentComparison
 from bayes_clv.errors import InputError
+from bayes_clv.gammagamma import SpendParameters
 from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, Codes, ColumnRule, SegmentRule
-from bayes_clv.states import States
-from bayes_clv.strata import Floats, Stratum, distinct_states, in_threads, strata
+from bayes_clv.states import States, numbers
+from bayes_clv.strata import (
+    MAX_BLOCK,
+    Floats,
+    Stratum,
+    distinct_pairs,
+    distinct_states,
+    in_threads,
+    strata,
+)
+from bayes_clv.terms import Terms
 
 if TYPE_CHECKING:
     from bayes_clv.measures import Measure
+    from bayes_clv.value import Money, Tally
 
 PARAMETERS = ("r", "alpha", "a", "b")
+SPEND_PARAMETERS = ("p", "q", "v")
 COMPARISON_HORIZON = 90.0
+VALUE_HORIZON = 365.0
+ANNUAL_DISCOUNT_RATE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +89,9 @@ class Posterior:
     ----------
     tree
         An ArviZ DataTree: ``posterior`` holds ``r, alpha, a, b`` (chain, draw, segment) and
-        ``r_population, …`` (chain, draw), α in days; ``sample_stats`` the sampler's statistics.
+        ``r_population, …`` (chain, draw), α in days; ``sample_stats`` the sampler's statistics;
+        ``spend`` the same two groups of ``p, q, v``, v in the currency of the log, where that has
+        amounts.
     rule
         Which segment a state belongs to.
     dropout
@@ -101,6 +118,27 @@ class Posterior:
     def parameters(self) -> Parameters:
         """``(segment + 1, draw)``: the population comes last, where code −1 points."""
         return by_code(self.tree)
+
+    @property
+    def has_spend(self) -> bool:
+        """Whether spend was fitted, too."""
+        return "spend" in self.tree.children
+
+    @cached_property
+    def spend_parameters(self) -> SpendParameters:
+        """``(segment + 1, draw)``; a draw belongs to that of ``parameters`` with its number.
+
+        Raises
+        ------
+        InputError
+            When the posterior knows nothing of spend.
+        """
+        if not self.has_spend:
+            raise InputError(
+                "this model knows nothing of spend: fit a log with amounts, without --no-spend"
+            )
+        draws = self.tree["spend/posterior"].to_dataset()
+        return SpendParameters(*(_by_code(draws, name) for name in SPEND_PARAMETERS))
 
     @property
     def has_comparison(self) -> bool:
@@ -161,16 +199,89 @@ class Posterior:
         """
         from bayes_clv.measures import sample_purchases
 
-        if seed < 0:
-            raise InputError(f"seed must not be negative: {seed}")
-        measure = sample_purchases(_positive("horizon", horizon), self.dropout, seed)
+        measure = sample_purchases(_positive("horizon", horizon), self.dropout, _seed(seed))
         return self._answers(customers, measure, level)
+
+    def expected_spend(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
+        """Return the expected spend per purchase; as ``probability_alive``.
+
+        Customers whose monetary_value is unknown, or who never bought again, are expected to spend
+        what their segment does.
+        """
+        from bayes_clv import value
+
+        return self._money(customers, value.expected_spend(), level)
+
+    def customer_lifetime_value(
+        self,
+        customers: pd.DataFrame,
+        horizon: float = VALUE_HORIZON,
+        *,
+        annual_discount_rate: float = ANNUAL_DISCOUNT_RATE,
+        margin: float = 1.0,
+        level: float = 0.9,
+    ) -> pd.DataFrame:
+        """Return the expected value of the purchases within ``horizon`` days.
+
+        The interval is that of the *expectation*; ``sample_value`` gives the outcome's. Purchases
+        and spend are multiplied draw by draw: no average is taken before the product.
+
+        Parameters
+        ----------
+        customers
+            As for ``probability_alive``; total_spend, where known, is all that was paid so far.
+        horizon
+            Days ahead.
+        annual_discount_rate
+            What a year's delay costs: 0.1 makes 1.10 of next year's money worth 1 today.
+        margin
+            What remains of a unit of spend, of past value too.
+        level
+            Mass of the equal-tailed interval.
+
+        Returns
+        -------
+        One row per customer in the caller's order: segment, mean, lower, upper, in the currency of
+        the log; with total_spend also past, its margin, and total, past and mean together.
+        """
+        from bayes_clv import value
+
+        terms = Terms(horizon, annual_discount_rate, margin)
+        answers = self._money(customers, value.expected_value(terms, self.dropout), level)
+        if "total_spend" in customers:
+            past = margin * numbers(customers, "total_spend", allow_missing=True)
+            answers = answers.assign(past=past, total=past + answers["mean"])
+        return answers
+
+    def sample_value(
+        self,
+        customers: pd.DataFrame,
+        horizon: float = VALUE_HORIZON,
+        *,
+        annual_discount_rate: float = ANNUAL_DISCOUNT_RATE,
+        margin: float = 1.0,
+        level: float = 0.9,
+        seed: int = 0,
+    ) -> pd.DataFrame:
+        """Draw the value of what customers *will* buy, one life a posterior draw.
+
+        ``lower`` and ``upper`` bound the value itself, not its expectation. They depend on the seed
+        and on the customer's own state and spend, not on who else is asked about.
+        """
+        from bayes_clv import value
+
+        terms = Terms(horizon, annual_discount_rate, margin)
+        money = value.sample_value(terms, self.dropout, _seed(seed))
+        return self._money(customers, money, level)
 
     def compare_segments(
         self,
         customers: pd.DataFrame | None = None,
         *,
         horizon: float = COMPARISON_HORIZON,
+        value_horizon: float = VALUE_HORIZON,
+        annual_discount_rate: float = ANNUAL_DISCOUNT_RATE,
+        margin: float = 1.0,
         level: float = 0.9,
     ) -> SegmentComparison:
         """Compare churn between segments.
@@ -181,70 +292,101 @@ class Posterior:
             Whom to compare; by default those of the fit, at its observation end, from the draws
             stored then.
         horizon
-            Days ahead for "buys again" and expected purchases; other than 90 needs customers.
+            Days ahead for "buys again" and expected purchases.
+        value_horizon, annual_discount_rate, margin
+            The terms of value, as for ``customer_lifetime_value``; a posterior without spend has
+            none.
         level
             Mass of the intervals.
+
+        Raises
+        ------
+        InputError
+            When something cannot be right, or the comparison that is stored was made on other
+            terms than are asked for.
         """
         _check_level(level)
         horizon = _positive("horizon", horizon)
+        terms = Terms(value_horizon, annual_discount_rate, margin) if self.has_spend else None
         if customers is not None:
+            from bayes_clv.value import Tally
+
             states = States.from_frame(customers)
-            draws = self.segment_draws(states, np.ones(len(states)), horizon)
-        elif not self.has_comparison:
+            tally = Tally.of_customers(states.repeat_spend)
+            return SegmentComparison(self.segment_draws(states, tally, horizon, terms), level)
+        if not self.has_comparison:
             raise InputError("this posterior holds no comparison: give the customers to compare")
-        else:
-            draws = self.tree["segments"].to_dataset()
-            if horizon != draws.attrs["horizon"]:
+        draws = self.tree["segments"].to_dataset()
+        asked = _attributes(horizon, terms if "value" in draws else None)
+        for name, value in asked.items():
+            if value != draws.attrs[name]:
                 raise InputError(
-                    f"the stored comparison looks {draws.attrs['horizon']:g} days ahead: give the "
-                    f"customers to compare them over {horizon:g} days"
+                    f"the stored comparison has {name} {draws.attrs[name]:g}: give the customers "
+                    f"to compare them with {value:g}"
                 )
         return SegmentComparison(draws, level)
 
     def segment_draws(
-        self, states: States, count: Floats, horizon: float, codes: Codes | None = None
+        self,
+        states: States,
+        tally: "Tally",
+        horizon: float,
+        terms: Terms | None = None,
+        codes: Codes | None = None,
     ) -> xr.Dataset:
-        """Mean of each measure over the customers of each segment, draw by draw.
+        """Each measure for each segment, draw by draw.
 
         Parameters
         ----------
-        states, count
-            Distinct states (or customers) and how many customers share each, ``(state,)``.
+        states, tally
+            Distinct states (or customers) and who shares each, ``(state,)``.
         horizon
             Days ahead.
+        terms
+            Those of value, where that is wanted.
         codes
             Their segments; by default the rule says.
 
         Returns
         -------
-        ``customers (segment)`` and, for each of ``comparison.MEASURES``, ``(segment, sample)``;
-        segments without customers are left out.
+        ``customers (segment)``; means over the segment's customers of each of
+        ``comparison.MEASURES``, ``(segment, sample)``; and, with terms, sums over them of each of
+        ``comparison.SUMS``. Segments without customers are left out.
         """
-        from bayes_clv import measures
+        from bayes_clv import measures, value
 
         codes = self._codes(states) if codes is None else codes
         index, distinct = distinct_states(codes, states)
-        count = np.bincount(index, count, minlength=len(distinct.code))
-        customers = np.bincount(distinct.code + 1, count, minlength=len(self.segment_names) + 1)
-        totals = np.zeros((len(MEASURES), len(customers), self._n_draws))
+        shared = tally.gathered(index, len(distinct.code))
+        customers = np.bincount(
+            distinct.code + 1, shared.customers, minlength=len(self.segment_names) + 1
+        )
+        names = MEASURES + (SUMS if terms else ())
+        totals = np.zeros((len(names), len(customers), self._n_draws))
 
         def add(stratum: Stratum) -> tuple[int, Floats]:
-            return stratum.code + 1, measures.totals(
-                self.parameters[stratum.code], stratum, count[stratum.rows], horizon, self.dropout
-            )
+            own, here = self.parameters[stratum.code], shared[stratum.rows]
+            sums = measures.totals(own, stratum, here.customers, horizon, self.dropout)
+            if terms:
+                spend = self.spend_parameters[stratum.code]
+                money = value.totals(own, spend, stratum, here, terms, self.dropout)
+                sums = np.concatenate([sums, money])
+            return stratum.code + 1, sums
 
         for group, sums in in_threads(add, strata(distinct)):
             totals[:, group] += sums
         present = np.flatnonzero(customers)
-        names = np.array([POPULATION_NAME, *self.segment_names], dtype=object)[present]
+        totals = totals[:, present]
+        totals[: len(MEASURES)] /= customers[present, None]
+        segments = np.array([POPULATION_NAME, *self.segment_names], dtype=object)[present]
         return xr.Dataset(
             {"customers": ("segment", customers[present].astype(np.int64))}
             | {
-                name: (("segment", "sample"), total[present] / customers[present, None])
-                for name, total in zip(MEASURES, totals, strict=True)
+                name: (("segment", "sample"), total)
+                for name, total in zip(names, totals, strict=True)
             },
-            coords={"segment": names.astype(str)},
-            attrs={"horizon": float(horizon)},
+            coords={"segment": segments.astype(str)},
+            attrs=_attributes(horizon, terms),
         )
 
     def answer(
@@ -325,12 +467,41 @@ class Posterior:
 
         for _ in in_threads(summarise, strata(distinct)):
             pass
+        return self._frame(customers, codes, summary[index])
+
+    def _money(self, customers: pd.DataFrame, money: "Money", level: float) -> pd.DataFrame:
+        from bayes_clv.selection import mean_and_quantiles
+
+        tails = _tails(level)
+        spend = self.spend_parameters
+        states = States.from_frame(customers)
+        codes = self._codes(states)
+        index, distinct = distinct_states(codes, states)
+        own, who, mean = distinct_pairs(index, states.repeat_spend)
+        summary = np.empty((len(who), 3))
+
+        def summarise(stratum: Stratum) -> None:
+            of_block = money(self.parameters[stratum.code], spend[stratum.code], stratum)
+            for block in stratum.blocks():
+                of_customers = of_block(block)
+                first, last = np.searchsorted(who, [block.rows.start, block.rows.stop]).tolist()
+                for start in range(first, last, MAX_BLOCK):
+                    rows = slice(start, min(start + MAX_BLOCK, last))
+                    values = of_customers(who[rows] - block.rows.start, mean[rows])
+                    summary[rows] = mean_and_quantiles(values, tails)
+
+        for _ in in_threads(summarise, strata(distinct)):
+            pass
+        return self._frame(customers, codes, summary[own])
+
+    def _frame(self, customers: pd.DataFrame, codes: Codes, summary: Floats) -> pd.DataFrame:
+        """Mean and interval of each customer, in the caller's order."""
         names = np.array([*self.segment_names, POPULATION_NAME], dtype=object)
         who = {"customer_id": customers["customer_id"]} if "customer_id" in customers else {}
         return pd.DataFrame(
             who
             | {"segment": names[codes]}
-            | dict(zip(("mean", "lower", "upper"), summary[index].T, strict=True)),
+            | dict(zip(("mean", "lower", "upper"), summary.T, strict=True)),
             index=customers.index,
         )
 
@@ -364,15 +535,33 @@ class Posterior:
 
 def by_code(tree: xr.DataTree) -> Parameters:
     """Return the draws of ``tree`` as ``(segment + 1, draw)``, the population's last."""
-    draws = tree["posterior"]
+    draws = tree["posterior"].to_dataset()
+    return Parameters(*(_by_code(draws, name) for name in PARAMETERS))
 
-    def stacked(name: str) -> Floats:
-        by_segment = draws[name].transpose("segment", "chain", "draw").to_numpy()
-        population = draws[f"{name}_population"].to_numpy()
-        rows = np.concatenate([by_segment, population[None]])
-        return np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=float)
 
-    return Parameters(*map(stacked, PARAMETERS))
+def _by_code(draws: xr.Dataset, name: str) -> Floats:
+    by_segment = draws[name].transpose("segment", "chain", "draw").to_numpy()
+    population = draws[f"{name}_population"].to_numpy()
+    rows = np.concatenate([by_segment, population[None]])
+    return np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=float)
+
+
+def _attributes(horizon: float, terms: Terms | None) -> dict[str, float]:
+    """On what terms a comparison is made."""
+    attributes = {"horizon": float(horizon)}
+    if terms:
+        attributes |= {
+            "value_horizon": float(terms.horizon),
+            "annual_discount_rate": float(terms.annual_discount_rate),
+            "margin": float(terms.margin),
+        }
+    return attributes
+
+
+def _seed(seed: int) -> int:
+    if seed < 0:
+        raise InputError(f"seed must not be negative: {seed}")
+    return seed
 
 
 def _tails(level: float) -> tuple[float, float]:

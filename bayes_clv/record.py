@@ -2,12 +2,54 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
+
+import numpy as np
 
 from bayes_clv.errors import UnsoundPosterior
 from bayes_clv.ledger import Ledger
-from bayes_clv.priors import Priors
+from bayes_clv.priors import Priors, SpendPriors
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRecord:
+    """What the draws of spend rest on.
+
+    Attributes
+    ----------
+    unit
+        Mean spend per repeat purchase day, in the currency of the log: the model's unit.
+    stretches, without_spend
+        Stretches between landmarks in which customers spent something; others, in which all that
+        was bought cost nothing, are left out.
+    pearson, spearman
+        Correlation of frequency and mean spend over customers who came back, of the numbers and of
+        their ranks: the model takes the two for independent. None where it is not defined.
+    priors
+        Of the model of spend.
+    tune
+        Tuning steps per chain; draws, chains and seed are those of the purchases.
+    """
+
+    unit: float
+    stretches: int
+    without_spend: int
+    pearson: float | None
+    spearman: float | None
+    priors: SpendPriors
+    tune: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {
+            "priors": self.priors.to_dict()
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild from ``to_dict``."""
+        return cls(**dict(stored) | {"priors": SpendPriors.from_dict(stored["priors"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +76,8 @@ class FitRecord:
         Libraries by name.
     warnings
         Where the data cannot carry the answer, a line each; see :mod:`bayes_clv.adequacy`.
+    spend
+        What is known of spend; None where it was not fitted.
     """
 
     source: str
@@ -51,6 +95,7 @@ class FitRecord:
     seconds: float
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    spend: SpendRecord | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -70,19 +115,21 @@ class FitRecord:
             "seconds": self.seconds,
             "versions": dict(self.versions),
             "warnings": list(self.warnings),
+            "spend": self.spend and self.spend.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild from ``to_dict``; records from before there were warnings have none."""
-        fields = dict(stored)
-        fields["start"] = dt.date.fromisoformat(stored["start"])
-        fields["end"] = dt.date.fromisoformat(stored["end"])
-        fields["landmarks"] = tuple(map(dt.date.fromisoformat, stored["landmarks"]))
-        fields["ledger"] = Ledger.from_dict(stored["ledger"])
-        fields["priors"] = Priors.from_dict(stored["priors"])
-        fields["warnings"] = tuple(stored.get("warnings", ()))
-        return cls(**fields)
+        """Rebuild from ``to_dict``; those from before there were warnings, or spend, have none."""
+        read = dict(stored)
+        read["start"] = dt.date.fromisoformat(stored["start"])
+        read["end"] = dt.date.fromisoformat(stored["end"])
+        read["landmarks"] = tuple(map(dt.date.fromisoformat, stored["landmarks"]))
+        read["ledger"] = Ledger.from_dict(stored["ledger"])
+        read["priors"] = Priors.from_dict(stored["priors"])
+        read["warnings"] = tuple(stored.get("warnings", ()))
+        read["spend"] = SpendRecord.from_dict(stored["spend"]) if stored.get("spend") else None
+        return cls(**read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +157,17 @@ class Diagnostics:
     def sound(self) -> bool:
         """Whether the posterior can be trusted."""
         return not self.complaints
+
+    def joined(self, other: "Diagnostics", label: str) -> "Diagnostics":
+        """The worse of two verdicts in each figure; the complaints of the other are labelled."""
+        return Diagnostics(
+            float(np.maximum(self.r_hat, other.r_hat)),  # NaN stays NaN
+            float(np.minimum(self.ess_bulk, other.ess_bulk)),
+            float(np.minimum(self.ess_tail, other.ess_tail)),
+            self.divergences + other.divergences,
+            float(np.minimum(self.e_bfmi, other.e_bfmi)),
+            self.complaints + tuple(f"{label}: {words}" for words in other.complaints),
+        )
 
     def require_sound(self, advice: str) -> None:
         """Raise UnsoundPosterior, with the complaints and ``advice``, where there are any."""

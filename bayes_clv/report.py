@@ -46,7 +46,22 @@ def verdict(posterior: Posterior) -> RenderableType:
         words = "Verdict: NOT SOUND, do not use: " + "; ".join(found.complaints) + "."
         style = "bold red"
     warnings = (Text(f"Warning: {line}.", style="yellow") for line in posterior.record.warnings)
-    return Group(table, Text(words, style=style), *warnings)
+    return Group(table, Text(words, style=style), *warnings, *_spend_lines(posterior))
+
+
+def _spend_lines(posterior: Posterior) -> list[Text]:
+    """What the model of spend takes for granted, and whether it may."""
+    known = posterior.record.spend
+    if known is None or known.spearman is None or known.pearson is None:
+        return []
+    return [
+        Text(
+            f"Spend: {known.unit:,.2f} a repeat purchase on average; taken for independent of how "
+            f"often customers buy, with which its correlation is {known.pearson:+.2f} "
+            f"({known.spearman:+.2f} of ranks).",
+            style="dim",
+        )
+    ]
 
 
 def segments_table(comparison: SegmentComparison, posterior: Posterior) -> RenderableType:
@@ -68,7 +83,31 @@ def segments_table(comparison: SegmentComparison, posterior: Posterior) -> Rende
             _interval(row, "buys_again", percent=True),
             _interval(row, "expected_purchases", percent=False),
         )
-    return Group(table, _one_time_note(posterior), _matrix(comparison))
+    return Group(table, _one_time_note(posterior), *_value_table(comparison), _matrix(comparison))
+
+
+def _value_table(comparison: SegmentComparison) -> list[Table]:
+    """What segments are worth, where spend was fitted."""
+    terms = comparison.value_terms
+    if terms is None:
+        return []
+    table = _narrow_table(
+        f"What all of a segment's customers are worth in {terms.horizon:g} days",
+        f"In the currency of the log, times a margin of {terms.margin:g}, discounted at "
+        f"{terms.annual_discount_rate:.0%} a year. At risk: what they would be worth if all were "
+        f"alive, less that. In brackets: {comparison.level:.0%} credible intervals.",
+    )
+    table.add_column("segment", no_wrap=True)
+    for heading in ("worth", "at risk"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for segment, row in comparison.table.sort_values("value_at_risk", ascending=False).iterrows():
+        table.add_row(str(segment), _amount(row, "value"), _amount(row, "value_at_risk"))
+    return [table]
+
+
+def _amount(row: Any, name: str) -> str:
+    mean, low, high = (row[key] for key in (name, f"{name}_lower", f"{name}_upper"))
+    return f"{mean:,.0f} ({low:,.0f}–{high:,.0f})"
 
 
 def backtest_tables(result: "Backtest", width: int) -> RenderableType:

@@ -61,7 +61,7 @@ class States:
             Naming the first row that breaks a rule, the rule and the value seen.
         """
         check_columns(customers)
-        frequency, recency, T = (_numbers(customers, name) for name in DURATIONS)
+        frequency, recency, T = (numbers(customers, name) for name in DURATIONS)
         _refuse(customers, "frequency", frequency < 0, "must not be negative")
         _refuse(customers, "frequency", frequency % 1 != 0, "must be a whole number")
         _refuse(customers, "T", T < 0, "must not be negative")
@@ -72,7 +72,7 @@ class States:
         )
         monetary_value = np.full(len(customers), np.nan)
         if "monetary_value" in customers.columns:
-            monetary_value = _numbers(customers, "monetary_value", allow_missing=True)
+            monetary_value = numbers(customers, "monetary_value", allow_missing=True)
             _refuse(customers, "monetary_value", monetary_value < 0, "must not be negative")
         segment = None
         if "segment" in customers.columns:
@@ -90,9 +90,16 @@ def check_columns(customers: pd.DataFrame) -> None:
         )
 
 
-def _numbers(
+def numbers(
     customers: pd.DataFrame, name: str, *, allow_missing: bool = False
 ) -> NDArray[np.float64]:
+    """Read a column of finite numbers.
+
+    Raises
+    ------
+    InputError
+        Naming the first row that holds none.
+    """
     column = customers[name]
     if pd.api.types.is_bool_dtype(column.dtype):
         raise InputError(f"{name} must be a number, but the column holds true and false")

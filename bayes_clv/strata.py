@@ -80,6 +80,21 @@ def distinct_states(codes: Codes, states: States) -> tuple[Ints, DistinctStates]
     return index, DistinctStates(code[new], frequency[new], T[new], recency[new])
 
 
+def distinct_pairs(index: Ints, value: Floats) -> tuple[Ints, Ints, Floats]:
+    """Return each customer's index into the distinct (index, value), and these, sorted.
+
+    NaN is a value like others.
+    """
+    order = np.lexsort((value, index))  # the last sorts first
+    first, second = index[order], value[order]
+    new = np.ones(len(order), dtype=bool)
+    same = (second[1:] == second[:-1]) | (np.isnan(second[1:]) & np.isnan(second[:-1]))
+    new[1:] = (np.diff(first) != 0) | ~same
+    own = np.empty(len(order), dtype=np.int64)
+    own[order] = np.cumsum(new) - 1
+    return own, first[new], second[new]
+
+
 def strata(states: DistinctStates) -> list[Stratum]:
     """Cut sorted states where segment or frequency changes, and every ``MAX_STATES``."""
     n = len(states.code)

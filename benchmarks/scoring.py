@@ -62,7 +62,7 @@ def _scores(folder: Path, size: int) -> Report:
     say(f"simulating {size:,} customers")
     states = in_a_process(data.write_customers, customers, size)["states"]
     rows = []
-    for case in (alive_and_purchase, expected):
+    for case in (alive_and_purchase, expected, spend, value, value_outcome):
         say(f"scoring {size:,} customers: {case.__doc__}")
         rows.append(in_a_process(case, model, customers) | {"states": states})
     return Report(f"Mean and {LEVEL:.0%} interval of simulated customers", SCORES, rows)
@@ -88,6 +88,36 @@ def expected(model: Path, customers: Path) -> Row:
         model,
         customers,
         lambda posterior, frame: posterior.expected_purchases(frame, HORIZON, level=LEVEL),
+    )
+
+
+def spend(model: Path, customers: Path) -> Row:
+    """Expected spend a purchase."""
+    return _score(
+        spend.__doc__,
+        model,
+        customers,
+        lambda posterior, frame: posterior.expected_spend(frame, level=LEVEL),
+    )
+
+
+def value(model: Path, customers: Path) -> Row:
+    """Customer lifetime value, a year ahead, discounted."""
+    return _score(
+        value.__doc__,
+        model,
+        customers,
+        lambda posterior, frame: posterior.customer_lifetime_value(frame, level=LEVEL),
+    )
+
+
+def value_outcome(model: Path, customers: Path) -> Row:
+    """The value that comes of it: a life for each draw."""
+    return _score(
+        value_outcome.__doc__,
+        model,
+        customers,
+        lambda posterior, frame: posterior.sample_value(frame, level=LEVEL),
     )
 
 

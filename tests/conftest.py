@@ -1,7 +1,8 @@
 """Posteriors made by hand: what is tested above the sampler needs no sampling."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,12 +12,16 @@ import xarray as xr
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.ledger import Ledger
 from bayes_clv.posterior import PARAMETERS, Posterior
-from bayes_clv.priors import ComponentPrior, Priors
-from bayes_clv.record import Diagnostics, FitRecord
+from bayes_clv.priors import ComponentPrior, Priors, SpendPriors
+from bayes_clv.record import Diagnostics, FitRecord, SpendRecord
 from bayes_clv.segments.rules import KMeansRule, SegmentRule
 from bayes_clv.states import States
+from bayes_clv.terms import Terms
+from bayes_clv.value import Tally
 
 CDNOW = (0.243, 4.414 * 7, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha in days, a, b
+
+CDNOW_SPEND = {"p": 6.25, "q": 3.74, "v": 15.44}  # Fader & Hardie 2013
 
 BY_FREQUENCY = KMeansRule(
     names=("regulars", "passers-by · été", "in between"),
@@ -45,6 +50,17 @@ RECORD = FitRecord(
 )
 
 
+SPEND_RECORD = SpendRecord(
+    unit=35.1,
+    stretches=12_345,
+    without_spend=1,
+    pearson=0.11,
+    spearman=None,
+    priors=SpendPriors(tail=ComponentPrior(0.5, 1.0)),
+    tune=50,
+)
+
+
 def posterior_of(
     rule: SegmentRule = BY_FREQUENCY,
     *,
@@ -52,16 +68,39 @@ def posterior_of(
     draws: int = 100,
     seed: int = 4414,
     fitted_to: pd.DataFrame | None = None,
+    spend: bool = False,
 ) -> Posterior:
     """Two chains of draws round the published CDNOW values, every segment with its own.
 
     With ``fitted_to``, the comparison of these customers is stored, as a fit does.
     """
     rng = np.random.default_rng(seed)
-    names = list(rule.names)
-    own = rng.normal(0, 0.3, size=(len(CDNOW), len(names)))
-    variables = {"mu": (("chain", "draw", "component"), rng.normal(size=(2, draws, 4)))}
-    for name, centre, shift in zip(PARAMETERS, CDNOW, own, strict=True):
+    groups = groups_of(rng, rule.names, draws, dict(zip(PARAMETERS, CDNOW, strict=True)))
+    if spend:
+        of_spend = groups_of(rng, rule.names, draws, CDNOW_SPEND)
+        groups |= {f"spend/{name}": group for name, group in of_spend.items()}
+    posterior = Posterior(
+        tree=xr.DataTree.from_dict(groups),
+        rule=rule,
+        dropout=dropout,
+        record=replace(RECORD, spend=SPEND_RECORD) if spend else RECORD,
+        diagnostics=Diagnostics(1.002, 812.5, 640.25, 0, 0.9, ()),
+    )
+    if fitted_to is not None:
+        states = States.from_frame(fitted_to)
+        tally = Tally.of_customers(states.repeat_spend)
+        compared = posterior.segment_draws(states, tally, 90.0, Terms() if spend else None)
+        posterior.tree["segments"] = xr.DataTree(compared)
+    return posterior
+
+
+def groups_of(
+    rng: np.random.Generator, names: Sequence[str], draws: int, centres: Mapping[str, float]
+) -> dict[str, xr.Dataset]:
+    own = rng.normal(0, 0.3, size=(len(centres), len(names)))
+    mu = rng.normal(size=(2, draws, len(centres)))
+    variables = {"mu": (("chain", "draw", "component"), mu)}
+    for (name, centre), shift in zip(centres.items(), own, strict=True):
         noise = rng.normal(0, 0.15, size=(2, draws, len(names) + 1))
         variables[name] = (
             ("chain", "draw", "segment"),
@@ -72,22 +111,10 @@ def posterior_of(
         "energy": (("chain", "draw"), rng.normal(size=(2, draws))),
         "diverging": (("chain", "draw"), np.zeros((2, draws), dtype=bool)),
     }
-    groups = {
-        "posterior": xr.Dataset(variables, coords={"segment": names}),
+    return {
+        "posterior": xr.Dataset(variables, coords={"segment": list(names)}),
         "sample_stats": xr.Dataset(stats),
     }
-    posterior = Posterior(
-        tree=xr.DataTree.from_dict(groups),
-        rule=rule,
-        dropout=dropout,
-        record=RECORD,
-        diagnostics=Diagnostics(1.002, 812.5, 640.25, 0, 0.9, ()),
-    )
-    if fitted_to is not None:
-        states = States.from_frame(fitted_to)
-        compared = posterior.segment_draws(states, np.ones(len(states)), 90.0)
-        posterior.tree["segments"] = xr.DataTree(compared)
-    return posterior
 
 
 def customers_of(n: int, seed: int = 23_570) -> pd.DataFrame:

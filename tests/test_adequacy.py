@@ -10,6 +10,7 @@ import pytest
 
 from bayes_clv import bgnbd
 from bayes_clv.adequacy import (
+    MAX_CORRELATION,
     MIN_BUYERS,
     MIN_GAPS,
     MIN_REPEATERS,
@@ -160,6 +161,8 @@ SOUND = Evidence(
     arrival=300.0 * MIN_SPREAD,
     silence=300.0 * MIN_SPREAD,
     landmarks=4,
+    pearson=0.1,
+    spearman=MAX_CORRELATION,
     segments=(Following("loyal", 600, 900, 400), Following("lost", 400, 700, MIN_BUYERS)),
 )
 
@@ -181,6 +184,14 @@ def test_at_every_threshold_there_is_nothing_to_say() -> None:
         (
             replace(SOUND, silence=16.0),
             "nobody bought in the last 16 of 300 days, more than 5%, in",
+        ),
+        (
+            replace(SOUND, spearman=0.301),
+            "who buys more often spends more on a purchase (correlatio",
+        ),
+        (
+            replace(SOUND, spearman=-0.5),
+            "spends less on a purchase (correlation of ranks -0.50, bey",
         ),
         (replace(SOUND, landmarks=1), "at 1 landmark only, fewer than 2"),
         (

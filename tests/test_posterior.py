@@ -570,7 +570,7 @@ def test_the_stored_comparison_is_the_one_computed_again(
 def test_another_horizon_or_nothing_stored_asks_for_the_customers(
     posterior: Posterior, posterior_by_hand: Make
 ) -> None:
-    with pytest.raises(InputError, match=r"90 days ahead: give the customers .* over 30 days"):
+    with pytest.raises(InputError, match=r"has horizon 90: give the customers .* with 30"):
         posterior.compare_segments(horizon=30)
     with pytest.raises(InputError, match="holds no comparison: give the customers"):
         posterior_by_hand().compare_segments()
