@@ -40,7 +40,7 @@ type MakeCustomers = Callable[..., pd.DataFrame]
 
 @pytest.fixture(scope="module")
 def posterior(posterior_by_hand: Make, make_customers: MakeCustomers) -> Posterior:
-    return posterior_by_hand(fitted_to=make_customers(300))
+    return posterior_by_hand(fitted_to=make_customers(300), spend=True)
 
 
 @pytest.fixture(scope="module")
@@ -326,12 +326,14 @@ def test_draws_that_do_not_match_their_hash_are_refused_before_they_are_parsed(
     assert "does not match its hash" in refusal_of(content, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["r", "alpha", "a", "b"])
+@pytest.mark.parametrize(
+    "name", [*(f"posterior/{name}" for name in ("r", "alpha", "a", "b")), "spend/posterior/v"]
+)
 def test_altered_draws_with_a_new_hash_do_not_reproduce_the_predictions(
     good: bytes, tmp_path: Path, name: str
 ) -> None:
     def change(file: h5py.File) -> None:
-        file[f"posterior/{name}"][...] *= 1 + 1e-6
+        file[name][...] *= 1 + 1e-6
 
     line = refusal_of(with_draws_changed(good, tmp_path, change), tmp_path)
     assert "predictions cannot be reproduced" in line
@@ -340,7 +342,7 @@ def test_altered_draws_with_a_new_hash_do_not_reproduce_the_predictions(
 def test_altered_predictions_rule_or_dropout_are_refused(good: bytes, tmp_path: Path) -> None:
     manifest, draws = members(good)
     predictions = manifest["predictions"]
-    assert len(predictions) == 12
+    assert len(predictions) == 24
     wrong = [
         predictions[:-1],
         [*predictions, predictions[0]],
@@ -380,10 +382,37 @@ def test_draws_that_are_not_finite_and_positive_are_refused(
 def test_draws_of_another_number_of_segments_are_refused(
     posterior_by_hand: Make, good: bytes, tmp_path: Path
 ) -> None:
-    save_posterior(posterior_by_hand(PooledRule()), tmp_path / "pooled.clv")
+    save_posterior(posterior_by_hand(PooledRule(), spend=True), tmp_path / "pooled.clv")
     pooled = members((tmp_path / "pooled.clv").read_bytes())[1]
     line = refusal_of(framed(members(good)[0], pooled), tmp_path)
     assert "r does not have draws for 3 segments" in line
+
+
+def test_draws_of_spend_without_a_mean_are_refused(good: bytes, tmp_path: Path) -> None:
+    def change(file: h5py.File) -> None:
+        file["spend/posterior/q"][0, 0, 0] = 1.0
+
+    line = refusal_of(with_draws_changed(good, tmp_path, change), tmp_path)
+    assert "q has draws that are not above 1" in line
+
+
+def test_draws_and_record_agree_on_whether_spend_was_fitted(good: bytes, tmp_path: Path) -> None:
+    manifest, draws = members(good)
+    manifest["record"]["spend"] = None
+    assert "do not agree on whether spend" in refusal_of(framed(manifest, draws), tmp_path)
+
+
+def test_a_file_from_before_there_was_spend_is_read(
+    posterior_by_hand: Make, tmp_path: Path
+) -> None:
+    path = tmp_path / "model.clv"
+    save_posterior(posterior_by_hand(), path)
+    manifest, draws = members(path.read_bytes())
+    del manifest["record"]["spend"]
+    path.write_bytes(framed(manifest | {"schema": 1}, draws))
+    loaded = load_posterior(path)
+    assert not loaded.has_spend
+    assert loaded.record.spend is None
 
 
 @pytest.mark.parametrize("draws", [10, 100, 2000])

@@ -69,6 +69,56 @@ def test_the_answer_has_the_documented_shape_and_no_other(client, posterior):
     assert list(answer.json) == ["code", "status", "data"]
 
 
+@pytest.fixture(scope="module")
+def spender(posterior_by_hand):
+    """A client of a model that knows of spend, and the model."""
+    posterior = posterior_by_hand(spend=True)
+    return create_app(posterior).test_client(), posterior
+
+
+def test_value_is_answered_on_the_terms_that_are_asked_for(spender):
+    client, posterior = spender
+    customers = [ONE | {"monetary_value": 20.5}, {"frequency": 0, "recency": 0, "T": 60}]
+    terms = {"horizon_days": 180, "annual_discount_rate": 0.05, "margin": 0.3}
+    data = ask(client, customers, level=0.8, value=terms).json["data"]
+    assert data["value_terms"] == terms
+    frame = pd.DataFrame(customers)
+    spend = posterior.expected_spend(frame, level=0.8)
+    value = posterior.customer_lifetime_value(
+        frame, 180, annual_discount_rate=0.05, margin=0.3, level=0.8
+    )
+    for row, of_spend, of_value in zip(
+        data["predictions"], spend.itertuples(), value.itertuples(), strict=True
+    ):
+        for name, expected in (("expected_spend", of_spend), ("expected_value", of_value)):
+            for figure in ("mean", "lower", "upper"):
+                assert row[name][figure] == pytest.approx(getattr(expected, figure), rel=1e-12)
+
+
+def test_value_is_left_out_unless_it_is_asked_for_and_known(spender, client):
+    row = ask(spender[0], [ONE]).json["data"]["predictions"][0]
+    assert row["expected_value"] is None
+    assert row["expected_spend"]["mean"] > 0
+    data = ask(client, [ONE], value={}).json["data"]  # of a model without spend
+    assert data["value_terms"] is None
+    assert data["predictions"][0]["expected_spend"] is None
+    assert data["predictions"][0]["expected_value"] is None
+
+
+@pytest.mark.parametrize(
+    ("terms", "reason"),
+    [
+        ({"margin": 0}, "value.margin must be a number above 0, at most 100"),
+        ({"horizon_days": "90"}, "value.horizon_days must be a number of days above 0, at most"),
+        ({"annual_discount_rate": -1}, "value.annual_discount_rate must be a number from 0 to 100"),
+        ({"rate": 1}, "value.rate is not a field"),
+        (90, "value must be an object"),
+    ],
+)
+def test_terms_that_cannot_be_are_a_422(spender, terms, reason):
+    assert reason in refused(ask(spender[0], [ONE], value=terms), 422)
+
+
 def test_a_row_of_a_batch_equals_the_single_answer(client):
     customers = [
         {"frequency": x, "recency": t_x, "T": T}
