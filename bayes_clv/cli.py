@@ -20,6 +20,7 @@ from bayes_clv.report import (
     backtest_json,
     backtest_tables,
     ledger_table,
+    money_tables,
     segments_table,
     verdict,
 )
@@ -64,6 +65,9 @@ TableName = Annotated[str | None, typer.Option("--table", help="Table or sheet t
 DateFormat = Annotated[str | None, typer.Option(help="Such as %d/%m/%Y, for dates in text.")]
 End = Annotated[str | None, typer.Option(help="Observation end; default: the last purchase.")]
 KeepZero = Annotated[bool, typer.Option("--keep-zero", help="Keep purchases that cost nothing.")]
+NetRefunds = Annotated[
+    bool, typer.Option("--net-refunds", help="Take what was paid back off what was spent.")
+]
 Level = Annotated[float, typer.Option(help="Mass of the credible intervals.")]
 ValueHorizon = Annotated[float, typer.Option(help="Days ahead of customer lifetime value.")]
 DiscountRate = Annotated[
@@ -87,6 +91,7 @@ def fit(
     date_format: DateFormat = None,
     end: End = None,
     keep_zero: KeepZero = False,
+    net_refunds: NetRefunds = False,
     segments: Annotated[
         str, typer.Option(help="rfm, kmeans, none, or a column of your own segments.")
     ] = Format.RFM.value,
@@ -126,6 +131,7 @@ def fit(
             date_format=date_format,
             end=end,
             keep_zero_amounts=keep_zero,
+            refunds="net" if net_refunds else "ignore",
         )
         if not as_json:
             out.print(ledger_table(log.ledger))
@@ -179,6 +185,7 @@ def predict(
     date_format: DateFormat = None,
     end: End = None,
     keep_zero: KeepZero = False,
+    net_refunds: NetRefunds = False,
     segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
 ) -> None:
     """Score every customer of a transaction log: one row each, means with intervals."""
@@ -202,6 +209,7 @@ def predict(
             date_format=date_format,
             end=end,
             keep_zero_amounts=keep_zero,
+            refunds="net" if net_refunds else "ignore",
         )
         err.print(ledger_table(log.ledger))
         frame = customers(log)
@@ -261,6 +269,7 @@ def backtest(
     date_format: DateFormat = None,
     end: End = None,
     keep_zero: KeepZero = False,
+    net_refunds: NetRefunds = False,
     origin: Annotated[
         list[str] | None,
         typer.Option(help="Fit to what was known on this day; may be given several times."),
@@ -285,13 +294,18 @@ def backtest(
     plot: Annotated[
         Path | None, typer.Option(help="Write the reliability diagram to this file too.")
     ] = None,
+    money: Annotated[
+        bool,
+        typer.Option("--money", help="Forecast what customers spend: one day, pooled and RFM."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Find out which pooling predicts best, out of sample, on your own log.
 
     Every method is fitted to what was known on some days, and scored by what happened next.
 
-    Without --origin and --horizon: three days, and all horizons that fit.
+    Without --origin and --horizon: three days, and all horizons that fit. With --money: the middle
+    of the log, and all the days after it.
     """
     from bayes_clv.backtest import backtest as run
     from bayes_clv.backtest.methods import default_methods
@@ -313,8 +327,12 @@ def backtest(
             date_format=date_format,
             end=end,
             keep_zero_amounts=keep_zero,
+            refunds="net" if net_refunds else "ignore",
         )
         err.print(ledger_table(log.ledger))
+        if money:
+            _backtest_money(log, origin or [], horizon or [], draws, seed, as_json=as_json)
+            return
         splits = None
         if origin or horizon:
             halfway = log.start + (log.end - log.start) / 2
@@ -418,7 +436,7 @@ def _read(source: str, **options: Any) -> Any:
 
     if source != CDNOW:
         return read_transactions(source, **options)
-    given = [name for name, value in options.items() if value]
+    given = [name for name, value in options.items() if value and value != "ignore"]
     if given:
         raise InputError(f"the embedded data take no options: {', '.join(given)}")
     return load_cdnow()
@@ -434,6 +452,35 @@ def _segmenter(segments: str, n_segments: int, features: str, seed: int) -> Any:
         Format.NONE: lambda: None,
     }
     return choices.get(segments, lambda: "column")()
+
+
+def _backtest_money(
+    log: Any,
+    origins: list[str],
+    horizons: list[int],
+    draws: int | None,
+    seed: int,
+    *,
+    as_json: bool,
+) -> None:
+    from bayes_clv.backtest.money import backtest_money
+    from bayes_clv.transactions.dates import as_date
+
+    if len(origins) > 1 or len(horizons) > 1:
+        raise InputError("--money takes one --origin and one --horizon")
+    with _Steps() as steps:
+        result = backtest_money(
+            log,
+            as_date(origins[0], "an origin") if origins else None,
+            horizons[0] if horizons else None,
+            draws=draws or 1000,
+            seed=seed,
+            on_step=steps.update,
+        )
+    if as_json:
+        _print_json(result.to_dict())
+    else:
+        out.print(money_tables(result))
 
 
 class _Steps:

@@ -355,14 +355,14 @@ class Posterior:
         """
         from bayes_clv import measures, value
 
-        codes = self._codes(states) if codes is None else codes
+        codes = self.codes(states) if codes is None else codes
         index, distinct = distinct_states(codes, states)
         shared = tally.gathered(index, len(distinct.code))
         customers = np.bincount(
             distinct.code + 1, shared.customers, minlength=len(self.segment_names) + 1
         )
         names = MEASURES + (SUMS if terms else ())
-        totals = np.zeros((len(names), len(customers), self._n_draws))
+        totals = np.zeros((len(names), len(customers), self.n_draws))
 
         def add(stratum: Stratum) -> tuple[int, Floats]:
             own, here = self.parameters[stratum.code], shared[stratum.rows]
@@ -456,7 +456,7 @@ class Posterior:
 
         tails = _tails(level)
         states = States.from_frame(customers)
-        codes = self._codes(states)
+        codes = self.codes(states)
         index, distinct = distinct_states(codes, states)
         summary = np.empty((len(distinct.code), 3))
 
@@ -475,7 +475,7 @@ class Posterior:
         tails = _tails(level)
         spend = self.spend_parameters
         states = States.from_frame(customers)
-        codes = self._codes(states)
+        codes = self.codes(states)
         index, distinct = distinct_states(codes, states)
         own, who, mean = distinct_pairs(index, states.repeat_spend)
         summary = np.empty((len(who), 3))
@@ -487,7 +487,8 @@ class Posterior:
                 first, last = np.searchsorted(who, [block.rows.start, block.rows.stop]).tolist()
                 for start in range(first, last, MAX_BLOCK):
                     rows = slice(start, min(start + MAX_BLOCK, last))
-                    values = of_customers(who[rows] - block.rows.start, mean[rows])
+                    one = np.zeros(rows.stop - rows.start)
+                    values = of_customers(who[rows] - block.rows.start, mean[rows], one)
                     summary[rows] = mean_and_quantiles(values, tails)
 
         for _ in in_threads(summarise, strata(distinct)):
@@ -506,11 +507,12 @@ class Posterior:
         )
 
     @property
-    def _n_draws(self) -> int:
+    def n_draws(self) -> int:
+        """Draws of each parameter."""
         return int(self.parameters.r.shape[1])
 
-    def _codes(self, states: States) -> Codes:
-        """Segment codes: by the caller's own names where given, else by the rule."""
+    def codes(self, states: States) -> Codes:
+        """Segment codes, −1 for the population: the caller's own where given, else the rule's."""
         codes = self.rule.assign(states)
         if states.segment is None or isinstance(self.rule, ColumnRule):
             return codes

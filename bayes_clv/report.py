@@ -15,6 +15,7 @@ from bayes_clv.posterior import Posterior
 
 if TYPE_CHECKING:  # it brings the sampler, which most commands, and the service, do without
     from bayes_clv.backtest import Backtest
+    from bayes_clv.backtest.money import MoneyBacktest
     from bayes_clv.backtest.splits import Split
 
 
@@ -151,6 +152,46 @@ def recommendation(result: "Backtest") -> str:
     if len(unsound):
         words += f". Not sound, so not to be relied on: {', '.join(unsound)}"
     return words + "."
+
+
+def money_tables(result: "MoneyBacktest") -> RenderableType:
+    """What was said of the money, and what came."""
+    split = result.split
+    table = _narrow_table(
+        f"Known on {split.origin}, spend in the {split.horizon} days after it",
+        "In brackets: 90% interval of the outcome. MAE: per customer. Gini: how well customers are "
+        "ranked by what they spend, as a share of a perfect ranking's. Cover: share of customers "
+        "whose spend lies inside their interval. (!): not sound.",
+    )
+    table.add_column("method", no_wrap=True)
+    for heading in ("said", "came", "MAE", "Gini", "cover\n50%", "cover\n90%"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for row in result.table.to_dict(orient="records"):
+        table.add_row(
+            row["method"] + ("" if row["sound"] else " (!)"),
+            f"{row['expected']:,.0f} ({row['lower']:,.0f}–{row['upper']:,.0f})",
+            f"{row['actual']:,.0f}",
+            f"{row['mae']:,.2f}",
+            f"{row['gini']:.3f}",
+            f"{row['coverage_50']:.0%}",
+            f"{row['coverage_90']:.0%}",
+        )
+    return Group(table, _decile_table(result))
+
+
+def _decile_table(result: "MoneyBacktest") -> Table:
+    table = _narrow_table("Tenths of the customers by what was said: mean spend said, and came")
+    table.add_column("tenth", justify="right")
+    grouped = result.deciles.groupby("method", sort=False)
+    by_method = {str(name): frame for name, frame in grouped}
+    for name in by_method:
+        table.add_column(f"{name}\nsaid", justify="right")
+        table.add_column("\ncame", justify="right")
+    records = (frame.to_dict(orient="records") for frame in by_method.values())
+    for rows in zip(*records, strict=True):
+        cells = [f"{row[name]:,.2f}" for row in rows for name in ("expected", "actual")]
+        table.add_row(str(rows[0]["decile"]), *cells)
+    return table
 
 
 def backtest_json(result: "Backtest") -> dict[str, Any]:

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from bayes_clv.errors import InputError
+from bayes_clv.states import DURATIONS
 from bayes_clv.transactions import Transactions
 from bayes_clv.transactions.dates import as_date
 
@@ -38,8 +39,9 @@ def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = 
     -------
     ibis.Table
         customer_id, landmark, first, last (dates), frequency (int64: repeat purchase days),
-        monetary_value (float64: mean spend per repeat purchase day, 0 where frequency is 0, null
-        where the log has no amounts) and, where the log has one, segment: the value on the
+        monetary_value (float64: mean spend per repeat purchase day, 0 where frequency is 0),
+        total_spend (float64: all that was spent, on the first day too; both null where the log has
+        no amounts) and, where the log has one, segment: the value on the
         customer's latest row up to the landmark, the largest if that day has several.
 
     Raises
@@ -48,7 +50,7 @@ def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = 
         A landmark is no date, is given twice or is after the observation end, or there is none.
     """
     dates = _landmarks(transactions, landmarks)
-    customers = _side_by_side(_purchase_days(transactions), dates)
+    customers = _side_by_side(_purchase_days(transactions, dates), dates)
     return (
         ibis.union(*(_unfold(customers, k, date, transactions) for k, date in enumerate(dates)))
         if len(dates) > 1
@@ -82,11 +84,11 @@ def customers(transactions: Transactions) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        customer_id, frequency, recency, T (days), monetary_value (NaN where the log has no amounts)
-        and segment where the log has one, ordered by customer_id.
+        customer_id, frequency, recency, T (days), monetary_value, total_spend (NaN where the log
+        has no amounts) and segment where the log has one, ordered by customer_id.
     """
     states = durations(summarise(transactions))
-    columns = ["customer_id", "frequency", "recency", "T", "monetary_value", "segment"]
+    columns = ["customer_id", *DURATIONS, "monetary_value", "total_spend", "segment"]
     states = states.select(*(column for column in columns if column in states.columns))
     frame: pd.DataFrame = states.order_by("customer_id").to_pandas()
     return frame
@@ -143,8 +145,11 @@ def _landmarks(
     return dates
 
 
-def _purchase_days(transactions: Transactions) -> ir.Table:
-    """One row per customer and day, with the customer's first day beside it."""
+def _purchase_days(transactions: Transactions, dates: Sequence[dt.date]) -> ir.Table:
+    """One row per customer and day, with the customer's first day beside it.
+
+    Where refunds are netted, refunded_k is what had gone back at landmark k.
+    """
     log = transactions.table
     measures = {"spend": log.amount.sum()} if transactions.has_amounts else {}
     if "segment" in log.columns:
@@ -155,7 +160,17 @@ def _purchase_days(transactions: Transactions) -> ir.Table:
         days = log.select("customer_id", "date").distinct()
     # A join, where a window function would sort every customer's days: measured 10-25 % faster.
     firsts = days.group_by("customer_id").aggregate(first=days.date.min())
-    return days.inner_join(firsts, "customer_id")
+    days = days.inner_join(firsts, "customer_id")
+    if transactions.refunds is None:
+        return days
+    back = transactions.refunds
+    by_day = back.group_by("customer_id", "date").aggregate(
+        **{
+            f"refunded_{k}": back.amount.sum(where=back.refunded <= ibis.literal(date))
+            for k, date in enumerate(dates)
+        }
+    )
+    return days.left_join(by_day, ["customer_id", "date"]).drop("customer_id_right", "date_right")
 
 
 def _side_by_side(days: ir.Table, dates: Sequence[dt.date]) -> ir.Table:
@@ -168,10 +183,19 @@ def _side_by_side(days: ir.Table, dates: Sequence[dt.date]) -> ir.Table:
         measures[f"frequency_{k}"] = days.count(where=repeat)
         if "spend" in days.columns:
             # Never the total less the first day: the difference of large sums loses digits.
-            measures[f"spend_{k}"] = days.spend.sum(where=repeat)
+            spend = _net(days, k)
+            measures[f"spend_{k}"] = spend.sum(where=repeat)
+            measures[f"total_{k}"] = spend.sum(where=known)
         if "segment" in days.columns:
             measures[f"segment_{k}"] = days.segment.argmax(days.date, where=known)
     return days.group_by("customer_id").aggregate(first=days["first"].min(), **measures)
+
+
+def _net(days: ir.Table, k: int) -> ir.FloatingValue:
+    """What was left of a day's spend at landmark k."""
+    if f"refunded_{k}" not in days.columns:
+        return days.spend
+    return ibis.greatest(days.spend - days[f"refunded_{k}"].fill_null(0.0), 0.0)
 
 
 def _unfold(customers: ir.Table, k: int, date: dt.date, transactions: Transactions) -> ir.Table:
@@ -184,10 +208,13 @@ def _unfold(customers: ir.Table, k: int, date: dt.date, transactions: Transactio
         "first": known["first"],
         "last": known[f"last_{k}"],
         "frequency": frequency,
-        "monetary_value": ibis.ifelse(frequency > 0, known[f"spend_{k}"] / frequency, 0.0)
-        if transactions.has_amounts
-        else ibis.null("float64"),
+        "monetary_value": ibis.null("float64"),
+        "total_spend": ibis.null("float64"),
     }
+    if transactions.has_amounts:
+        spend = known[f"spend_{k}"]
+        columns["monetary_value"] = ibis.ifelse(frequency > 0, spend / frequency, 0.0)
+        columns["total_spend"] = known[f"total_{k}"]
     if f"segment_{k}" in known.columns:
         columns["segment"] = known[f"segment_{k}"]
     return known.select(**columns)

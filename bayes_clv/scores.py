@@ -37,7 +37,8 @@ def score_customers(
     prob_purchase and expected_purchases with ``_lower`` and ``_upper`` (intervals of the
     expectation), then purchases_lower and purchases_upper (interval of the outcome itself); where
     spend was fitted, expected_spend (per purchase) and expected_value with ``_lower`` and
-    ``_upper``, and value_lower and value_upper (of the outcome); then dropout, which says whose
+    ``_upper``, value_lower and value_upper (of the outcome) and, where total_spend is given,
+    past_value and total_value (past and expected); then dropout, which says whose
     answers these are: BG/NBD's or MBG/NBD's.
     """
     scores = customers.drop(columns="segment", errors="ignore")
@@ -57,9 +58,12 @@ def score_customers(
     if posterior.has_spend:
         on = asdict(terms or Terms())
         add("expected_spend", posterior.expected_spend(customers, level=level))
-        add("expected_value", posterior.customer_lifetime_value(customers, **on, level=level))
+        value = posterior.customer_lifetime_value(customers, **on, level=level)
+        add("expected_value", value)
         worth = posterior.sample_value(customers, **on, level=level, seed=seed)
         add("value", worth, mean=False)
+        if "past" in value:
+            scores["past_value"], scores["total_value"] = value["past"], value["total"]
     scores["dropout"] = posterior.dropout.value
     return scores
 

@@ -45,11 +45,15 @@ def pit(probabilities: Floats, outcomes: Ints) -> tuple[Floats, Floats]:
 
 
 def coverage(below: Floats, up_to: Floats, level: float) -> float:
-    """Share of outcomes inside the central interval, each by the part of its PIT that is inside."""
+    """Share of outcomes inside the central interval, each by the part of its PIT that is inside.
+
+    The PIT is uniform between F(y−) and F(y), and a point where y has no probability of its own.
+    """
     low, high = (1 - level) / 2, (1 + level) / 2
     inside = np.minimum(up_to, high) - np.maximum(below, low)
     width = up_to - below
-    share = np.where(width > 0, np.maximum(inside, 0) / np.where(width > 0, width, 1), 0.0)
+    at_a_point = (low <= below) & (below <= high)
+    share = np.where(width > 0, np.maximum(inside, 0) / np.where(width > 0, width, 1), at_a_point)
     return float(share.mean())
 
 

@@ -50,9 +50,10 @@ type Ints = NDArray[np.int64]
 # Margin times A and B of the expected spend A + Bm, and A where m is unknown, each (draw,).
 type Lines = tuple[Floats, Floats, Floats]
 
-# From a block of states to a function of customers: each one's state in the block, and mean spend
-# per repeat purchase, NaN where unknown; it returns (customer, draw).
-type OfCustomers = Callable[[Ints, Floats], Floats]
+# From a block of states to a function of customers: each one's state in the block, mean spend per
+# repeat purchase, NaN where unknown, and a number that tells lives of equal customers apart, 0
+# where they may be the same; it returns (customer, draw).
+type OfCustomers = Callable[[Ints, Floats, Floats], Floats]
 type Money = Callable[[Parameters, SpendParameters, Stratum], Callable[[Stratum], OfCustomers]]
 
 
@@ -71,7 +72,7 @@ def expected_spend() -> Money:
 
         def of_block(block: Stratum) -> OfCustomers:
             one = np.ones((len(block.T), len(spend.p)))
-            return lambda state, mean: _on_lines(one, state, mean, lines)
+            return lambda state, mean, who: _on_lines(one, state, mean, lines)
 
         return of_block
 
@@ -90,7 +91,7 @@ def expected_value(terms: Terms, dropout: Dropout) -> Money:
 
         def of_block(block: Stratum) -> OfCustomers:
             purchases = evaluate(block)
-            return lambda state, mean: _on_lines(purchases, state, mean, lines)
+            return lambda state, mean, who: _on_lines(purchases, state, mean, lines)
 
         return of_block
 
@@ -114,12 +115,12 @@ def sample_value(terms: Terms, dropout: Dropout, seed: int) -> Money:
             T, index = distinct_times(block.T)
             buys = is_alive * purchase_of(T)[index]
 
-            def of_customers(state: Ints, mean: Floats) -> Floats:
+            def of_customers(state: Ints, mean: Floats, who: Floats) -> Floats:
                 values = np.empty((len(state), len(shape)))
                 known = ~np.isnan(mean)
                 x = np.where(known, stratum.frequency, 0.0)
                 _draw_lives(
-                    keyed(keys[state], mean),
+                    keyed(keys[state], mean, who),
                     state,
                     is_alive,
                     buys,

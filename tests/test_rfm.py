@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).parent / "data" / "cdnow_rfm_summary_pymc_marketing.csv.
 
 
 def _reference(log: list[tuple[Any, ...]], landmarks: list[dt.date]) -> list[tuple[Any, ...]]:
-    """The definition in plain loops: (customer, landmark, first, last, x, spend, segment)."""
+    """The definition in plain loops: customer, landmark, first, last, x, spend, total, segment."""
     states = []
     for landmark in landmarks:
         days: dict[str, dict[dt.date, float]] = defaultdict(lambda: defaultdict(float))
@@ -39,7 +39,8 @@ def _reference(log: list[tuple[Any, ...]], landmarks: list[dt.date]) -> list[tup
             repeats = [spend for day, spend in spends.items() if day != first]
             value = math.fsum(repeats) / len(repeats) if repeats else 0.0
             segment = max(segments[customer, last])
-            states.append((customer, landmark, first, last, len(repeats), value, segment))
+            total = math.fsum(spends.values())
+            states.append((customer, landmark, first, last, len(repeats), value, total, segment))
     return sorted(states)
 
 
@@ -53,14 +54,15 @@ def _summary(log: list[tuple[Any, ...]], landmarks: list[dt.date]) -> list[tuple
         "last",
         "frequency",
         "monetary_value",
+        "total_spend",
         "segment",
     )
     return sorted(tuple(row.values()) for row in states.to_pyarrow().to_pylist())
 
 
 def _assert_equal(actual: list[tuple[Any, ...]], expected: list[tuple[Any, ...]]) -> None:
-    assert [(*a[:5], a[6]) for a in actual] == [(*e[:5], e[6]) for e in expected]
-    np.testing.assert_allclose([a[5] for a in actual], [e[5] for e in expected], rtol=1e-12)
+    assert [(*a[:5], a[7]) for a in actual] == [(*e[:5], e[7]) for e in expected]
+    np.testing.assert_allclose([a[5:7] for a in actual], [e[5:7] for e in expected], rtol=1e-12)
 
 
 rows = st.tuples(
@@ -98,6 +100,70 @@ def test_the_summary_of_a_larger_log_is_its_definition_at_six_landmarks():
     expected = _reference(log, landmarks)
     assert len({landmark for _, landmark, *_ in expected}) == 6
     _assert_equal(_summary(log, landmarks), expected)
+
+
+def net_of_refunds(log: pd.DataFrame, landmark: dt.date) -> dict[str, tuple[float, float]]:
+    """Mean repeat spend and total of each customer at a landmark, net, in plain loops."""
+    answer = {}
+    for customer, rows in log[log.date <= landmark].groupby("customer"):
+        spends: dict[dt.date, float] = defaultdict(float)
+        for row in rows[rows.quantity > 0].itertuples():
+            spends[row.date] += row.quantity * row.price
+        if not spends:
+            continue
+        for row in rows[rows.quantity < 0].itertuples():
+            before = [day for day in spends if day <= row.date]
+            if before:
+                spends[max(before)] += row.quantity * row.price
+        first = min(spends)
+        left = {day: max(spend, 0.0) for day, spend in spends.items()}
+        repeats = [spend for day, spend in left.items() if day != first]
+        mean = math.fsum(repeats) / len(repeats) if repeats else 0.0
+        answer[customer] = mean, math.fsum(left.values())
+    return answer
+
+
+def test_net_of_refunds_a_purchase_day_is_worth_what_was_kept_of_it():
+    rng = np.random.default_rng(12)
+    n = 3000
+    log = pd.DataFrame(
+        {
+            "customer": rng.integers(1, 200, n),
+            "date": [START + dt.timedelta(days) for days in rng.integers(0, 200, n).tolist()],
+            "quantity": rng.choice([1, 2, 3, -1, -4], n, p=[0.4, 0.2, 0.1, 0.2, 0.1]),
+            "price": rng.integers(1, 50, n) / 4,  # exact sums
+        }
+    )
+    transactions = read_transactions(log, refunds="net")
+    gross = read_transactions(log)
+    assert transactions.ledger == gross.ledger
+    landmarks = [START + dt.timedelta(days) for days in (60, 120, 190)]
+    states = summarise(transactions, landmarks).to_pandas()
+    before = summarise(gross, landmarks).to_pandas()
+    for landmark, rows in states.groupby("landmark"):
+        expected = net_of_refunds(log, landmark.date())
+        assert len(rows) == len(expected) > 100
+        for row in rows.itertuples():
+            mean, total = expected[row.customer_id]
+            assert row.monetary_value == pytest.approx(mean, rel=1e-12)
+            assert row.total_spend == pytest.approx(total, rel=1e-12)
+    assert states.total_spend.sum() < 0.9 * before.total_spend.sum()
+    key = ["customer_id", "landmark", "frequency", "last"]
+    pd.testing.assert_frame_equal(
+        states[key].sort_values(key, ignore_index=True),
+        before[key].sort_values(key, ignore_index=True),
+    )
+    # A log that ends earlier knows of no later refund.
+    earlier = customers(transactions.until(landmarks[0])).set_index("customer_id")
+    then = states[states.landmark == str(landmarks[0])].set_index("customer_id")
+    pd.testing.assert_series_equal(earlier.total_spend, then.total_spend.sort_index())
+
+
+def test_refunds_are_ignored_or_netted():
+    log = pd.DataFrame({"customer": ["a"], "date": [START], "amount": [1.0]})
+    with pytest.raises(InputError, match='refunds must be "ignore" or "net": \'gross\''):
+        read_transactions(log, refunds="gross")
+    assert read_transactions(log).refunds is None
 
 
 def test_the_order_of_rows_and_of_landmarks_does_not_matter():
@@ -165,6 +231,7 @@ def test_customers_are_summarised_at_the_end_in_the_order_of_their_ids():
             "recency": [0.0, 3.0],
             "T": [5.0, 9.0],
             "monetary_value": [0.0, 5.0],
+            "total_spend": [15.0, 105.0],
         }
     )
     actual = customers(read_transactions(log, end=dt.date(2020, 1, 10)))

@@ -118,7 +118,7 @@ def known_spend(customers: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
 
 def spend_by_numpy(posterior: Posterior, customers: pd.DataFrame) -> np.ndarray:
     x, m = known_spend(customers)
-    codes = posterior._codes(states_of(customers))
+    codes = posterior.codes(states_of(customers))
     own = posterior.spend_parameters[codes]
     return gammagamma.expected_spend(own, x.to_numpy()[:, None], m.to_numpy()[:, None])
 
@@ -143,7 +143,7 @@ def test_expected_spend_is_the_formula_over_all_draws(
 def test_value_is_purchases_times_spend_draw_by_draw(
     posterior: Posterior, customers: pd.DataFrame
 ) -> None:
-    codes = posterior._codes(states_of(customers))
+    codes = posterior.codes(states_of(customers))
     columns = (customers[name].to_numpy()[:, None] for name in ("frequency", "recency", "T"))
     purchases = bgnbd.expected_purchases(posterior.parameters[codes], *columns, 120.0)
     draws = 0.3 * purchases * spend_by_numpy(posterior, customers)
@@ -175,7 +175,7 @@ def test_customers_without_a_known_spend_are_expected_to_spend_as_their_segment(
     answers = posterior.expected_spend(frame)
     assert answers.drop_duplicates().shape[0] == 1
     p, q, v = (
-        getattr(posterior.spend_parameters, name)[posterior._codes(states_of(frame))[0]]
+        getattr(posterior.spend_parameters, name)[posterior.codes(states_of(frame))[0]]
         for name in "pqv"
     )
     assert answers["mean"][0] == pytest.approx((p * v / (q - 1)).mean())
@@ -201,7 +201,7 @@ def lives_by_numpy(
     """One pooled customer's future, by drawing the latents: λ, p, alive and ν, then the days."""
     rng = np.random.default_rng(31)
     x, t_x, T = state
-    which = rng.integers(posterior._n_draws, size=n)
+    which = rng.integers(posterior.n_draws, size=n)
     of, spend = posterior.parameters[0][which], posterior.spend_parameters[0][which]
     alive = rng.random(n) < bgnbd.probability_alive(of, x, t_x, T)
     rate = rng.gamma(of.r + x, 1 / (of.alpha + T))
@@ -285,7 +285,7 @@ def test_a_segment_is_worth_what_its_customers_are_and_at_risk_what_leaving_cost
     each = posterior.customer_lifetime_value(customers, 180.0, **terms)
     np.testing.assert_allclose(table["value"], each.groupby("segment")["mean"].sum()[table.index])
     # Alive, their purchases are as if P(alive) were 1, draw by draw.
-    codes = posterior._codes(states_of(customers))
+    codes = posterior.codes(states_of(customers))
     columns = [customers[name].to_numpy()[:, None] for name in ("frequency", "recency", "T")]
     own = posterior.parameters[codes]
     alive = bgnbd.probability_alive(own, *columns)

@@ -17,6 +17,7 @@ Ledger(rows_in=3, rejected=(('no customer', 1), ('cancelled', 1)))
 import dataclasses
 import datetime as dt
 import os
+from typing import Literal
 
 import duckdb
 import ibis.expr.types as ir
@@ -26,6 +27,7 @@ from ibis.common.exceptions import OperationNotDefinedError
 from bayes_clv.errors import InputError
 from bayes_clv.ledger import Ledger
 from bayes_clv.transactions.cleaning import Rules, has_amounts, judge, purchases, settle
+from bayes_clv.transactions.cleaning import refunds as find_refunds
 from bayes_clv.transactions.columns import find_columns
 from bayes_clv.transactions.dates import as_date
 from bayes_clv.transactions.log import Transactions
@@ -48,6 +50,7 @@ def read_transactions(
     end: dt.date | str | None = None,
     date_format: str | None = None,
     keep_zero_amounts: bool = False,
+    refunds: Literal["ignore", "net"] = "ignore",
 ) -> Transactions:
     """Read a transaction log and keep its purchases.
 
@@ -76,6 +79,11 @@ def read_transactions(
         column's own zone (in a database that keeps instants: the session's zone).
     keep_zero_amounts
         Keep purchases that cost nothing, as the published analyses of CDNOW do.
+    refunds
+        What becomes of money that was paid back, in rows that are no purchases. ``"ignore"``: spend
+        is what was paid. ``"net"``: it is taken off the customer's last purchase day on or before
+        its own, which is left with 0 at least and stays a purchase; what went back later than a
+        landmark is not known at it. The ledger counts the rows either way.
 
     Returns
     -------
@@ -88,6 +96,8 @@ def read_transactions(
         The source cannot be read, a column cannot be found, or no row is a purchase; the message
         is one line that says what to do.
     """
+    if refunds not in ("ignore", "net"):
+        raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
     rules = Rules(None if end is None else as_date(end, "end"), date_format, keep_zero_amounts)
     log = open_source(source, table)
     named = {
@@ -101,21 +111,23 @@ def read_transactions(
     }
     roles = find_columns(log.columns, named, log.name)
     try:
-        return _clean(log.load(roles), rules, log.name)
+        return _clean(log.load(roles), rules, log.name, net=refunds == "net")
     except (duckdb.Error, OperationNotDefinedError) as error:
         raise InputError(f"{log.name} cannot be read: {one_line(error)}") from error
 
 
-def _clean(log: Loaded, rules: Rules, name: str) -> Transactions:
+def _clean(log: Loaded, rules: Rules, name: str, *, net: bool) -> Transactions:
     judged = judge(log.table, dataclasses.replace(rules, untyped=log.untyped))
     if log.worth_storing:
         judged = store(judged)
     outcome = settle(judged, log.malformed, rules, name)
+    priced = has_amounts(log.table)
     return Transactions(
         table=purchases(judged),
         ledger=outcome.ledger,
         start=outcome.first,
         end=rules.end or outcome.last,
-        has_amounts=has_amounts(log.table),
+        has_amounts=priced,
         source=name,
+        refunds=find_refunds(judged) if net and priced else None,
     )

@@ -176,6 +176,38 @@ def purchases(judged: ir.Table) -> ir.Table:
     return judged.filter(judged.reason.isnull()).drop("reason")
 
 
+def refunds(judged: ir.Table) -> ir.Table:
+    """Return what was paid back, and for which purchase day.
+
+    A row that was rejected as cancelled, no sale or not positive and has an amount below zero is
+    money that went back to a customer. It belongs to the customer's last purchase day on or before
+    its own; where there is none it is left out.
+
+    Returns
+    -------
+    ibis.Table
+        customer_id, date (the purchase day), refunded (the day on which the money went back) and
+        amount (above 0), one row for each such pair of days.
+    """
+    back = (judged.amount < 0) & judged.reason.isin([CANCELLED, NOT_A_SALE, NOT_POSITIVE])
+    rows = judged.filter(judged.reason.isnull() | back)
+    rows = rows.select(
+        "customer_id",
+        refunded=rows.date,
+        bought=ibis.ifelse(rows.reason.isnull(), rows.date, ibis.null("date")),
+        amount=ibis.ifelse(rows.reason.isnull(), 0.0, -rows.amount),
+    )
+    # Rows of one day are peers, so a refund sees the purchases of its own day.
+    so_far = ibis.range_window(
+        group_by="customer_id", order_by="refunded", preceding=None, following=0
+    )
+    rows = rows.mutate(date=rows.bought.max().over(so_far))
+    paid_back = rows.filter((rows.amount > 0) & rows.date.notnull())
+    return paid_back.group_by("customer_id", "date", "refunded").aggregate(
+        amount=paid_back.amount.sum()
+    )
+
+
 def has_amounts(raw: ir.Table) -> bool:
     """Whether the log says what a purchase was worth."""
     return "amount" in raw.columns or {"price", "quantity"} <= set(raw.columns)

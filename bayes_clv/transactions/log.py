@@ -29,6 +29,9 @@ class Transactions:
         Whether the log says what a purchase was worth.
     source
         A short name for people.
+    refunds
+        What was paid back (see :func:`bayes_clv.transactions.cleaning.refunds`); None where spend
+        is what was paid, whatever came back of it.
     """
 
     table: ir.Table = field(repr=False)
@@ -37,6 +40,7 @@ class Transactions:
     end: dt.date
     has_amounts: bool
     source: str
+    refunds: ir.Table | None = field(default=None, repr=False)
 
     def until(self, end: dt.date) -> Self:
         """Return the log as it was on an earlier day: later rows are rejected.
@@ -54,4 +58,8 @@ class Transactions:
         if later:
             rejected[AFTER_END] = rejected.get(AFTER_END, 0) + later
         ledger = Ledger(self.ledger.rows_in, tuple(rejected.items()))
-        return replace(self, table=self.table.filter(earlier), ledger=ledger, end=end)
+        refunds = self.refunds
+        if refunds is not None:
+            refunds = refunds.filter(refunds.refunded <= ibis.literal(end))
+        table = self.table.filter(earlier)
+        return replace(self, table=table, ledger=ledger, end=end, refunds=refunds)

@@ -1,0 +1,250 @@
+"""Does the money come? Fit to the past, forecast every customer's spend, and see what was paid.
+
+As :mod:`bayes_clv.backtest` does for purchases; nothing is discounted. An outcome is drawn for
+every customer and draw, each with a life of its own, so that the total's interval holds both what
+is not known of the parameters and chance.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bayes_clv.backtest.methods import POOLED, Method
+from bayes_clv.backtest.splits import Split
+from bayes_clv.errors import InputError
+from bayes_clv.hierarchical import HierarchicalBetaGeo
+from bayes_clv.posterior import Posterior
+from bayes_clv.rfm import customers
+from bayes_clv.scoring_rules import coverage
+from bayes_clv.segments.estimators import RFMSegmenter
+from bayes_clv.states import States
+from bayes_clv.strata import (
+    MAX_BLOCK,
+    Floats,
+    Stratum,
+    distinct_states,
+    in_threads,
+    strata,
+)
+from bayes_clv.terms import Terms
+from bayes_clv.transactions import Transactions
+from bayes_clv.value import expected_value, sample_value
+
+LEVEL = 0.9  # of the interval of the total
+GROUPS = 10
+METHODS = (POOLED, Method("RFM", RFMSegmenter(), 4, options="--segments rfm --landmarks 4"))
+
+
+@dataclass(frozen=True)
+class MoneyForecasts:
+    """What was said of each customer's spend, each ``(customer,)`` but the last.
+
+    Attributes
+    ----------
+    actual
+        What was paid.
+    expected
+        The predictive mean.
+    below, up_to
+        Shares of the drawn outcomes below, and not above, what was paid.
+    total
+        ``(draw,)`` what all of them pay together.
+    """
+
+    actual: Floats
+    expected: Floats
+    below: Floats
+    up_to: Floats
+    total: Floats
+
+
+@dataclass(frozen=True)
+class MoneyBacktest:
+    """What every method said of the money, and how good it was.
+
+    Attributes
+    ----------
+    split
+        When the past ended, and how far ahead was forecast.
+    table
+        One row per method: expected total with the interval of the outcome, what came, MAE, Gini
+        coefficient as a share of a perfect ranking's, coverage of the customers' own intervals.
+    deciles
+        Per method, customers in ten groups by what was expected: means of said and paid.
+    """
+
+    split: Split
+    table: pd.DataFrame
+    deciles: pd.DataFrame
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {
+            "origin": self.split.origin.isoformat(),
+            "horizon_days": self.split.horizon,
+            "methods": self.table.to_dict(orient="records"),
+            "deciles": self.deciles.to_dict(orient="records"),
+        }
+
+
+def backtest_money(
+    transactions: Transactions,
+    origin: dt.date | None = None,
+    horizon: int | None = None,
+    *,
+    methods: Sequence[Method] = METHODS,
+    draws: int = 1000,
+    seed: int = 0,
+    on_step: Callable[[str, int, int], None] = lambda words, done, total: None,
+) -> MoneyBacktest:
+    """Fit methods to what was known on a day, and score what they said of the days after it.
+
+    Parameters
+    ----------
+    transactions
+        A log with amounts.
+    origin, horizon
+        Where the past ends, by default the middle of the log, and days ahead, by default all.
+    methods
+        By default everybody alike, and RFM segments by landmarks.
+    draws, seed
+        Of the sampler, per chain.
+    on_step
+        Told what is fitted, how many are done, and how many there are.
+
+    Raises
+    ------
+    InputError
+        When the log has no amounts, or the days lie outside of it.
+    """
+    if not transactions.has_amounts:
+        raise InputError("a backtest of money needs a log with amounts")
+    start, end = transactions.start, transactions.end
+    origin = origin or start + (end - start) / 2
+    split = Split(origin, (end - origin).days if horizon is None else horizon)
+    if not (start < split.origin and split.horizon >= 1 and split.end <= end):
+        raise InputError(f"origin and horizon must lie within {start} and {end}: {split}")
+    known, actual = spend_after(transactions, split)
+    rows, deciles = [], []
+    for done, method in enumerate(methods):
+        on_step(method.name, done, len(methods))
+        model = HierarchicalBetaGeo(method.segmenter, method.landmarks, dropout=method.dropout)
+        posterior = model.fit(transactions.until(split.origin), draws=draws, seed=seed)
+        made = forecast_money(posterior, known, actual, float(split.horizon), seed)
+        sound = {"method": method.name, "sound": posterior.diagnostics.sound}
+        rows.append(sound | scores_of(made))
+        deciles.append(by_decile(made).assign(method=method.name))
+    on_step("done", len(methods), len(methods))
+    return MoneyBacktest(split, pd.DataFrame(rows), pd.concat(deciles, ignore_index=True))
+
+
+def spend_after(transactions: Transactions, split: Split) -> tuple[pd.DataFrame, Floats]:
+    """Customers on the origin, and what each of them paid in the days after it."""
+    (now, then) = (
+        customers(transactions.until(day)).set_index("customer_id")
+        for day in (split.origin, split.end)
+    )
+    spent = (then.frequency * then.monetary_value).reindex(now.index)
+    actual = (spent - now.frequency * now.monetary_value).to_numpy(dtype=float)
+    return now.reset_index(), np.maximum(actual, 0.0)  # what is below 0 is rounding
+
+
+def forecast_money(
+    posterior: Posterior, known: pd.DataFrame, actual: Floats, horizon: float, seed: int = 0
+) -> MoneyForecasts:
+    """Predict what customers pay within the horizon, and hold it against what they did.
+
+    Parameters
+    ----------
+    posterior
+        With spend.
+    known
+        Customers at the beginning.
+    actual
+        ``(customer,)`` what was paid.
+    horizon
+        Days.
+    seed
+        Of the drawn lives.
+    """
+    terms = Terms(horizon, annual_discount_rate=0.0)
+    expectation = expected_value(terms, posterior.dropout)
+    life = sample_value(terms, posterior.dropout, seed)
+    states = States.from_frame(known)
+    index, distinct = distinct_states(posterior.codes(states), states)
+    order = np.argsort(index, kind="stable")
+    spend, paid, state = states.repeat_spend[order], actual[order], index[order]
+    columns = np.empty((3, len(order)))
+
+    def evaluate(stratum: Stratum) -> Floats:
+        of = posterior.parameters[stratum.code], posterior.spend_parameters[stratum.code]
+        expect, live = (money(*of, stratum) for money in (expectation, life))
+        total = np.zeros(len(of[0].r))
+        for block in stratum.blocks():
+            expected_of, life_of = expect(block), live(block)
+            first, last = np.searchsorted(state, [block.rows.start, block.rows.stop]).tolist()
+            for begin in range(first, last, MAX_BLOCK):
+                here = slice(begin, min(begin + MAX_BLOCK, last))
+                who = np.arange(here.start, here.stop, dtype=float)
+                asked = (state[here] - block.rows.start, spend[here], who)
+                drawn, came = life_of(*asked), paid[here, None]
+                columns[:, here] = (
+                    expected_of(*asked).mean(axis=1),
+                    (drawn < came).mean(axis=1),
+                    (drawn <= came).mean(axis=1),
+                )
+                total += drawn.sum(axis=0)
+        return total
+
+    total = sum(in_threads(evaluate, strata(distinct)), np.zeros(posterior.n_draws))
+    in_callers_order = np.empty_like(columns)
+    in_callers_order[:, order] = columns
+    expected, below, up_to = in_callers_order
+    return MoneyForecasts(actual, expected, below, up_to, total)
+
+
+def scores_of(made: MoneyForecasts) -> dict[str, Any]:
+    """Return the scores of one method."""
+    lower, upper = np.quantile(made.total, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)).tolist()
+    return {
+        "customers": len(made.actual),
+        "expected": float(made.expected.sum()),
+        "lower": lower,
+        "upper": upper,
+        "actual": float(made.actual.sum()),
+        "mae": float(np.abs(made.expected - made.actual).mean()),
+        "gini": gini(made.expected, made.actual) / gini(made.actual, made.actual),
+        "coverage_50": coverage(made.below, made.up_to, 0.5),
+        "coverage_90": coverage(made.below, made.up_to, 0.9),
+    }
+
+
+def by_decile(made: MoneyForecasts) -> pd.DataFrame:
+    """Mean expected and mean actual spend of customers in ten groups by what was expected."""
+    order = np.argsort(made.expected, kind="stable")
+    groups = np.array_split(order, GROUPS)
+    return pd.DataFrame(
+        {
+            "decile": np.arange(1, GROUPS + 1),
+            "customers": [len(group) for group in groups],
+            "expected": [made.expected[group].mean() for group in groups],
+            "actual": [made.actual[group].mean() for group in groups],
+        }
+    )
+
+
+def gini(score: Floats, paid: Floats) -> float:
+    """How much more of the money comes from those with a high score than from all alike.
+
+    Twice the area between the Lorenz curve of ``paid`` in the order of ``score`` and the diagonal;
+    customers with one score share what they paid.
+    """
+    _, tied = np.unique(score, return_inverse=True)
+    mean = np.bincount(tied, paid) / np.bincount(tied)
+    shared = mean[tied][np.argsort(score, kind="stable")]
+    curve = np.concatenate([[0.0], np.cumsum(shared) / shared.sum()])
+    return float(1 - 2 * np.trapezoid(curve, dx=1 / len(paid)))
