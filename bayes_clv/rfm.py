@@ -48,7 +48,7 @@ def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = 
         A landmark is no date, is given twice or is after the observation end, or there is none.
     """
     dates = _landmarks(transactions, landmarks)
-    customers = _side_by_side(_purchase_days(transactions), dates)
+    customers = _side_by_side(purchase_days(transactions), dates)
     return (
         ibis.union(*(_unfold(customers, k, date, transactions) for k, date in enumerate(dates)))
         if len(dates) > 1
@@ -143,8 +143,8 @@ def _landmarks(
     return dates
 
 
-def _purchase_days(transactions: Transactions) -> ir.Table:
-    """One row per customer and day, with the customer's first day beside it."""
+def purchase_days(transactions: Transactions) -> ir.Table:
+    """One row per customer and day: customer_id, date, first (day), and spend, segment if known."""
     log = transactions.table
     measures = {"spend": log.amount.sum()} if transactions.has_amounts else {}
     if "segment" in log.columns:
