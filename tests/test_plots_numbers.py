@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.special import logit
 
-from bayes_clv import customers, load_cdnow, plots
+from bayes_clv import customers, load_cdnow, plots, read_transactions
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.checks import Tracking
 from bayes_clv.comparison import SegmentComparison
@@ -244,6 +244,7 @@ def test_a_new_customer_without_a_future_is_refused(posterior, days, level):
 
 
 NAMES = (
+    "calendar", "cohorts", "customers",
     "comparison", "pairwise", "profile", "choice", "matrix", "history", "exposure",
     "heterogeneity", "shrinkage", "tracking", "newcomer", "counts", "by state",
 )  # fmt: skip
@@ -296,6 +297,9 @@ def every_plot(posterior, log) -> dict[str, tuple[object, int]]:
     numbered = counts(pd.Index(["0", "1", "2+"]))
     grouped = counts(pd.Index([0, 10, 30], name="idle_time"))
     return {
+        "calendar": (lambda ax: plots.plot_calendar(plots.calendar(log), ax), 2),
+        "cohorts": (lambda ax: plots.plot_cohorts(plots.cohorts(log), ax), 1),
+        "customers": (lambda ax: plots.plot_customers(customers(log), ax), 3),
         "comparison": (lambda ax: plots.plot_segment_comparison(comparison(), ax), 2),
         "pairwise": (lambda ax: plots.plot_pairwise_churn(comparison(), ax=ax), 1),
         "profile": (lambda ax: plots.plot_segment_profile(profile, ax), 2),
@@ -369,3 +373,57 @@ def test_pairs_never_claim_certainty():
     ax = plots.plot_pairwise_churn(certain)
     assert [text.get_text() for text in ax.texts] == ["<1%", ">99%"]
     assert [it.get_text() for it in ax.get_yticklabels()] == ["a", "b"]
+
+
+# The log
+
+
+def test_weeks_and_weekdays_count_a_day_once():
+    rows = [
+        ("a", "2024-01-01"), ("a", "2024-01-01"), ("a", "2024-01-08"), ("b", "2024-01-07"),
+        ("b", "2024-01-15"), ("b", "2024-01-20"),
+    ]  # fmt: skip
+    frame = pd.DataFrame(rows, columns=["customer", "date"])
+    counted = plots.calendar(read_transactions(frame, end="2024-01-20"))
+    # The third week has six days only.
+    assert counted.weeks["first"].tolist() == [2, 0]
+    assert counted.weeks["repeat"].tolist() == [0, 1]
+    assert counted.weeks.index[0] == pd.Timestamp("2024-01-07")
+    assert counted.weekdays["Mon"] == pytest.approx(2 / 3)
+    assert counted.weekdays["Sat"] == pytest.approx(1 / 3)
+    weekly, weekdays = plots.plot_calendar(counted)
+    assert weekly.lines[1].get_ydata().tolist() == [0, 1]
+    assert sum(bar.get_height() for bar in weekdays.patches) == pytest.approx(1)
+
+
+def test_cohorts_are_shares_of_those_who_began_and_end_with_the_last_whole_month():
+    rows = [
+        ("a", "2023-11-03"), ("a", "2023-12-09"), ("a", "2023-12-10"), ("b", "2023-11-20"),
+        ("c", "2023-12-01"), ("c", "2024-01-02"), ("a", "2024-02-03"), ("d", "2024-02-03"),
+    ]  # fmt: skip
+    log = read_transactions(pd.DataFrame(rows, columns=["customer", "date"]), end="2024-02-15")
+    table = plots.cohorts(log)
+    assert table.index.tolist() == ["2023-11", "2023-12", "2024-02"]
+    assert table["customers"].tolist() == [2, 1, 1]
+    assert table.columns.tolist() == ["customers", 1, 2]
+    assert table.loc["2023-11", [1, 2]].tolist() == [0.5, 0]
+    assert table.loc["2023-12", 1] == 1
+    assert np.isnan(table.loc["2023-12", 2])  # February is not over
+    assert [text.get_text() for text in plots.plot_cohorts(table).texts] == ["50", "0", "100"]
+
+
+def test_the_published_cohort_is_the_one_of_cdnow(log):
+    table = plots.cohorts(log)
+    assert table["customers"].sum() == 2357
+    assert table.shape == (3, 18)
+
+
+def test_distributions_add_up_to_everybody_and_need_no_spend(log):
+    everyone = customers(log)
+    idle, frequency, spend = plots.plot_customers(everyone)
+    for ax in (idle, frequency):
+        assert sum(bar.get_height() for bar in ax.patches) == pytest.approx(1)
+    assert frequency.patches[0].get_height() == pytest.approx((everyone["frequency"] == 0).mean())
+    assert sum(bar.get_height() for bar in spend.patches) > 0.99
+    without = plots.plot_customers(everyone.drop(columns="monetary_value"))
+    assert len(without[2].patches) == 0

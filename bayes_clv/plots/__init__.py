@@ -5,6 +5,7 @@ that belongs to no window, and returns them: show it with ``axes[0].figure`` in 
 with ``axes[0].figure.savefig(path)``.
 
 ===============  ===================================================================
+`exploration`    the log: weeks, weekdays, cohorts, customers
 `comparison`     segments: P(alive), who buys again, who churns more than whom
 `profile`        segments: recency, frequency, spend, sizes
 `choice`         how many segments
@@ -23,6 +24,13 @@ from bayes_clv.plots.backtests import plot_gains, plot_reliability
 from bayes_clv.plots.choice import plot_n_segments
 from bayes_clv.plots.comparison import plot_pairwise_churn, plot_segment_comparison
 from bayes_clv.plots.counts import plot_purchase_counts, plot_purchases_by_state
+from bayes_clv.plots.exploration import (
+    calendar,
+    cohorts,
+    plot_calendar,
+    plot_cohorts,
+    plot_customers,
+)
 from bayes_clv.plots.exposure import plot_exposure
 from bayes_clv.plots.heterogeneity import heterogeneity, plot_heterogeneity
 from bayes_clv.plots.history import alive_history, plot_alive_history
@@ -33,9 +41,14 @@ from bayes_clv.plots.tracking import new_customer, plot_new_customer, plot_track
 
 __all__ = [
     "alive_history",
+    "calendar",
+    "cohorts",
     "heterogeneity",
     "new_customer",
     "plot_alive_history",
+    "plot_calendar",
+    "plot_cohorts",
+    "plot_customers",
     "plot_exposure",
     "plot_gains",
     "plot_heterogeneity",
