@@ -9,7 +9,7 @@ ARGS   ?=
 BIN  := .venv/bin
 PEER := .venv-peer/.installed
 ENV  := .venv/.installed-
-NOTEBOOKS  := $(wildcard notebooks/*.py)
+NOTEBOOKS  := $(wildcard notebooks/[0-9]*.py)
 
 # Another environment that the caller has active must not leak into this one.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -63,8 +63,10 @@ sbc: $(ENV)test ## calibrate: simulate worlds, fit them all, write docs/calibrat
 	@$(BIN)/python -m benchmarks.calibration $(ARGS)
 
 notebooks: $(ENV)notebooks ## run the notebooks again, JOBS at a time, and keep what they print
-	@printf '%s\n' $(or $(NOTEBOOKS),$(error there is no notebooks/*.py)) | \
-	  xargs -n 1 -P $(JOBS) $(BIN)/jupytext --quiet --to ipynb --execute --set-kernel python3
+	@printf '%s\n' $(or $(NOTEBOOKS),$(error there is no notebooks/[0-9]*.py)) | \
+	  xargs -I {} -P $(JOBS) sh -c 'echo "{}: running" && began=$$(date +%s) && \
+	    $(BIN)/jupytext --quiet --to ipynb --execute --set-kernel python3 {} && \
+	    echo "{}: done in $$(($$(date +%s) - began)) s"'
 
 lock: ## pin the newest releases that work together in constraints.txt
 	@made=$$(mktemp -d) && trap 'rm -rf "$$made" constraints.txt.new' EXIT && \

@@ -38,6 +38,7 @@ def fit_table(
     *,
     priors: Priors | None = None,
     dropout: Dropout = Dropout.AFTER_REPEAT,
+    time_unit: float | None = None,
     progress: bool = False,
     on_stage: Callable[[str], None] = lambda words: None,
 ) -> Fitted:
@@ -52,16 +53,18 @@ def fit_table(
     settings
         How long to sample at first.
     priors
-        By default those of :class:`bayes_clv.priors.Priors`; their unit of time is the mean T.
+        By default those of :class:`bayes_clv.priors.Priors`.
     dropout
         When customers may leave.
+    time_unit
+        Days that the priors' unit of time stands for; by default the table's mean T.
     progress
         Show a bar on standard error.
     on_stage
         Told in words what is being done.
     """
     priors = priors or Priors()
-    layout = Layout.of(table, len(segment_names), table.mean_T, dropout)
+    layout = Layout.of(table, len(segment_names), time_unit or table.mean_T, dropout)
     model = build_model(layout, segment_names, priors)
     density = LogDensity(layout, priors, coordinates_for(layout, priors))
     return _fitted(model, density, settings, progress=progress, on_stage=on_stage)

@@ -50,7 +50,7 @@ def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = 
         A landmark is no date, is given twice or is after the observation end, or there is none.
     """
     dates = _landmarks(transactions, landmarks)
-    customers = _side_by_side(_purchase_days(transactions, dates), dates)
+    customers = _side_by_side(purchase_days(transactions, dates), dates)
     return (
         ibis.union(*(_unfold(customers, k, date, transactions) for k, date in enumerate(dates)))
         if len(dates) > 1
@@ -145,10 +145,10 @@ def _landmarks(
     return dates
 
 
-def _purchase_days(transactions: Transactions, dates: Sequence[dt.date]) -> ir.Table:
-    """One row per customer and day, with the customer's first day beside it.
+def purchase_days(transactions: Transactions, landmarks: Sequence[dt.date] = ()) -> ir.Table:
+    """One row per customer and day: customer_id, date, first (day), and spend, segment if known.
 
-    Where refunds are netted, refunded_k is what had gone back at landmark k.
+    Where refunds are netted, refunded_k is what had gone back at the k-th of the landmarks.
     """
     log = transactions.table
     measures = {"spend": log.amount.sum()} if transactions.has_amounts else {}
@@ -161,13 +161,13 @@ def _purchase_days(transactions: Transactions, dates: Sequence[dt.date]) -> ir.T
     # A join, where a window function would sort every customer's days: measured 10-25 % faster.
     firsts = days.group_by("customer_id").aggregate(first=days.date.min())
     days = days.inner_join(firsts, "customer_id")
-    if transactions.refunds is None:
+    if transactions.refunds is None or not landmarks:
         return days
     back = transactions.refunds
     by_day = back.group_by("customer_id", "date").aggregate(
         **{
             f"refunded_{k}": back.amount.sum(where=back.refunded <= ibis.literal(date))
-            for k, date in enumerate(dates)
+            for k, date in enumerate(landmarks)
         }
     )
     return days.left_join(by_day, ["customer_id", "date"]).drop("customer_id_right", "date_right")

@@ -87,7 +87,7 @@ def test_given_axes_are_drawn_on_and_returned(comparison):
 
 
 def test_one_axes_is_refused(comparison):
-    with pytest.raises(InputError, match="two"):
+    with pytest.raises(InputError, match="axes must be 2, one for each panel: 1"):
         plot_segment_comparison(comparison, [Figure().subplots()])
 
 

@@ -1,0 +1,257 @@
+"""Posterior predictive checks: the stretches of a log, lived again, beside what happened.
+
+For each of some posterior draws θ every stretch of :mod:`bayes_clv.stretches` is lived again from
+the state in which it began,
+
+    alive ~ Bernoulli(P(alive));  λ ~ Gamma(r+x, α+T);  p ~ Beta(a, b+n);  purchases until it ends
+
+with the θ of the segment that it was in. So a band holds both what is unknown of θ and what is
+chance; where what happened leaves it more often than its level says, the model is wrong there.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_clv.bgnbd import Dropout, Parameters, sample_purchases
+from bayes_clv.errors import InputError
+from bayes_clv.posterior import Posterior
+from bayes_clv.rfm import purchase_days
+from bayes_clv.simulate import Purchases, draw_latents, live_on
+from bayes_clv.stretches import Stretches, days_since, stretches
+from bayes_clv.transactions import Transactions
+
+type Floats = NDArray[np.float64]
+type StateColumn = Literal["frequency", "recency", "T", "idle_time"]
+
+DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Repeat purchases period by period.
+
+    Attributes
+    ----------
+    table
+        One row per period, by its last day: ``actual`` purchases of the customers known at the
+        observation end; ``mean``, ``lower`` and ``upper`` of what was said of them; the same with
+        ``cumulative_`` before it; ``held_out``. Cumulative figures that are held out start from
+        what had happened by the observation end.
+    end
+        Observation end of the fit.
+    period
+        Days.
+    level
+        Mass of the bands.
+    """
+
+    table: pd.DataFrame
+    end: dt.date
+    period: int
+    level: float
+
+
+def track(
+    posterior: Posterior,
+    transactions: Transactions,
+    *,
+    period: int = 7,
+    draws: int = DRAWS,
+    level: float = 0.9,
+    seed: int = 0,
+) -> Tracking:
+    """Follow repeat purchases through the fit's own time and what is held out.
+
+    Parameters
+    ----------
+    posterior
+        Fitted to what was known of the log at ``posterior.record.end``.
+    transactions
+        The log, beyond that.
+    period
+        Days; periods are counted from the observation end, and one that the log cuts short is left
+        out.
+    draws
+        How often everything is lived again.
+    level
+        Mass of the bands.
+    seed
+        Of what is chance.
+    """
+    if period < 1:
+        raise InputError(f"period must be at least 1 day: {period}")
+    record = posterior.record
+    parts = stretches(posterior, transactions)
+    n_before = -(-(record.end - transactions.start).days // period)
+    n_after = (transactions.end - record.end).days // period
+    origin = (record.end - transactions.start).days - n_before * period
+
+    def count(days: Floats) -> NDArray[np.int64]:
+        index = np.ceil((days - origin) / period).astype(np.int64) - 1
+        return np.bincount(index, minlength=n_before + n_after)[: n_before + n_after]
+
+    replicas = np.stack(
+        [
+            count(parts.begin[lives.customer] + lives.time)
+            for lives in live_again(parts, posterior.parameters, posterior.dropout, draws, seed)
+        ]
+    )
+    actual = count(_repeat_days(transactions, record.end))
+    ends = [
+        record.end + dt.timedelta(days=period * (k + 1 - n_before))
+        for k in range(n_before + n_after)
+    ]
+    held_out = np.arange(n_before + n_after) >= n_before
+    missed = actual[:n_before].sum() - replicas[:, :n_before].sum(axis=1, keepdims=True)
+    table = pd.DataFrame({"end": ends, "held_out": held_out, "actual": actual})
+    table = table.join(_summary(replicas, level))
+    table["cumulative_actual"] = actual.cumsum()
+    of_sums = _summary(replicas.cumsum(axis=1) + missed * held_out, level)
+    table = table.join(of_sums.add_prefix("cumulative_")).set_index("end")
+    return Tracking(table, record.end, period, level)
+
+
+def live_again(
+    parts: Stretches, parameters: Parameters, dropout: Dropout, draws: int, seed: int
+) -> Iterator[Purchases]:
+    """Yield the purchases of every stretch, lived again, for some draws of the parameters.
+
+    Parameters
+    ----------
+    parts
+        The stretches; ``Purchases.customer`` is the index into them, ``time`` counts from their
+        beginnings.
+    parameters
+        ``(segment + 1, draw)``, the population's last.
+    """
+    rng = np.random.default_rng(seed)
+    for draw in _some(parameters, draws):
+        theta = parameters[parts.code, draw]
+        latents = draw_latents(rng, theta, parts.frequency, parts.recency, parts.T, dropout)
+        purchases, _ = live_on(rng, *latents, parts.days)
+        yield purchases
+
+
+def count_again(
+    parts: Stretches,
+    parameters: Parameters,
+    dropout: Dropout,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> Iterator[NDArray[np.int64]]:
+    """Yield how many purchases every stretch has, lived again; as ``live_again``, but sooner."""
+    rng = np.random.default_rng(seed)
+    for draw in _some(parameters, draws):
+        theta = parameters[parts.code, draw]
+        yield sample_purchases(
+            rng, theta, parts.frequency, parts.recency, parts.T, parts.days, dropout
+        )
+
+
+def purchase_counts(
+    parts: Stretches,
+    replicas: Iterator[NDArray[np.int64]],
+    *,
+    most: int = 7,
+    level: float = 0.9,
+) -> pd.DataFrame:
+    """Say in how many stretches there were 0, 1, 2, … purchases, and in how many by the model.
+
+    Parameters
+    ----------
+    parts
+        What happened.
+    replicas
+        From ``count_again``, with draws of the posterior or of the prior.
+    most
+        From this many on they are counted together.
+    level
+        Mass of the intervals.
+
+    Returns
+    -------
+    One row per number of purchases (``"0"``, ``"1"``, …, ``"7+"``): actual, mean, lower, upper.
+    """
+
+    def histogram(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(np.minimum(counts, most), minlength=most + 1)
+
+    table = _summary(np.stack([histogram(counts) for counts in replicas]), level)
+    table.insert(0, "actual", histogram(parts.purchases))
+    table.index = pd.Index([*map(str, range(most)), f"{most}+"], name="purchases")
+    return table
+
+
+def purchases_by_state(
+    parts: Stretches,
+    replicas: Iterator[NDArray[np.int64]],
+    by: StateColumn = "frequency",
+    *,
+    edges: Sequence[float] | None = None,
+    level: float = 0.9,
+) -> pd.DataFrame:
+    """Compare mean purchases, by what was known of customers when the stretch began.
+
+    Parameters
+    ----------
+    parts
+        What happened.
+    replicas
+        From ``count_again``.
+    by
+        The part of the state that groups customers.
+    edges
+        Lower edges of the groups; by default 0, 1, …, 7 for frequency, and deciles otherwise.
+    level
+        Mass of the intervals.
+
+    Returns
+    -------
+    One row per group that has customers, by its lower edge: customers, and per customer actual,
+    mean, lower, upper.
+    """
+    values = getattr(parts, by)
+    if edges is None:
+        tenths = np.quantile(values, np.linspace(0, 0.9, 10))
+        edges = list(range(8)) if by == "frequency" else np.unique(tenths).tolist()
+    group = np.searchsorted(np.asarray(edges), values, side="right") - 1
+    if len(parts) and group.min() < 0:
+        raise InputError(f"edges must begin at or below the least {by}, {values.min():g}: {edges}")
+    customers = np.bincount(group, minlength=len(edges))
+    there = np.flatnonzero(customers)
+
+    def mean(counts: NDArray[np.int64]) -> Floats:
+        return np.bincount(group, counts, minlength=len(edges))[there] / customers[there]
+
+    table = _summary(np.stack([mean(counts) for counts in replicas]), level)
+    table.insert(0, "customers", customers[there])
+    table.insert(1, "actual", mean(parts.purchases))
+    table.index = pd.Index(np.asarray(edges)[there], name=by)
+    return table
+
+
+def _some(parameters: Parameters, draws: int) -> NDArray[np.int64]:
+    """Return that many draws, spread evenly."""
+    n = parameters.r.shape[1]
+    return np.linspace(0, n - 1, min(draws, n)).round().astype(np.int64)
+
+
+def _summary(replicas: Floats | NDArray[np.int64], level: float) -> pd.DataFrame:
+    if not 0 < level < 1:
+        raise InputError(f"level must lie between 0 and 1: {level}")
+    lower, upper = np.quantile(replicas, ((1 - level) / 2, (1 + level) / 2), axis=0)
+    return pd.DataFrame({"mean": replicas.mean(axis=0), "lower": lower, "upper": upper})
+
+
+def _repeat_days(transactions: Transactions, end: dt.date) -> Floats:
+    """Days of the log on which customers who were known at ``end`` bought again."""
+    days = purchase_days(transactions)
+    again = days.filter((days.date > days["first"]) & (days["first"] <= end))
+    dates = again.select("date").to_pandas()["date"]
+    return days_since(transactions.start, dates)

@@ -1,0 +1,189 @@
+"""What the data taught beyond the priors, and segments beyond themselves."""
+
+from typing import Any, cast
+
+import arviz_plots
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, StrMethodFormatter
+from numpy.typing import NDArray
+
+from bayes_clv.bgnbd import Parameters
+from bayes_clv.calibration.worlds import draw_prior
+from bayes_clv.plots.style import (
+    BLUE,
+    GREY,
+    TEXT,
+    VERMILION,
+    WIDTH,
+    ManyAxes,
+    dress,
+    given_axes,
+    in_percent,
+    label,
+    new_axes,
+)
+from bayes_clv.posterior import Posterior
+from bayes_clv.priors import COMPONENTS
+
+_YEAR = 365.0
+_MEANING = {
+    "rate": "rate, ln(r/α)",
+    "shape": "shape, ln r",
+    "dropout": "dropout, logit a/(a+b)",
+    "concentration": "concentration, ln(a+b)",
+}
+
+
+def plot_prior_posterior(posterior: Posterior, *, seed: int = 0, **how: Any) -> Any:
+    """Draw the priors of μ, and of τ where there are segments, beside what became of them.
+
+    Times are in units of the mean T, as in :mod:`bayes_clv.priors`.
+
+    Parameters
+    ----------
+    posterior
+        Its record holds the priors.
+    seed
+        Of the prior's draws.
+    **how
+        Passed on to ``arviz_plots.plot_prior_posterior``, a ``plot_collection`` to draw on too.
+
+    Returns
+    -------
+    The ``arviz_plots.PlotCollection``; its figure is ``.viz["figure"].item()``.
+
+    Examples
+    --------
+    >>> from bayes_clv import HierarchicalBetaGeo, load_cdnow
+    >>> model = HierarchicalBetaGeo(segmenter=None)
+    >>> posterior = model.fit(load_cdnow(sample=True), draws=50, tune=50)
+    >>> drawn = plot_prior_posterior(posterior)
+    >>> list(drawn.viz["dist"].data_vars)
+    ['μ']
+    """
+    stored = posterior.tree["posterior"].to_dataset()
+    names = {"mu": "μ"} | ({"tau": "τ"} if "tau" in stored else {})
+    n = stored.sizes["chain"] * stored.sizes["draw"]
+    prior = draw_prior(np.random.default_rng(seed), posterior.record.priors, len(names) - 1, 1.0, n)
+    meaning = [_MEANING[name] for name in COMPONENTS]
+    drawn = xr.Dataset(
+        {
+            greek: (("chain", "draw", "of"), cast(Any, getattr(prior, name)).T[None])
+            for name, greek in names.items()
+        },
+        coords={"of": meaning},
+    )
+    kept = stored[list(names)].rename(names | {"component": "of"}).assign_coords(of=meaning)
+    tree = xr.DataTree.from_dict({"prior": drawn, "posterior": kept})
+    options: dict[str, Any] = {
+        "figure_kwargs": {"figsize": (WIDTH, 2.9 * len(names)), "layout": "constrained"},
+        "visuals": {"dist": {"width": 2}, "title": {"size": TEXT - 1}},
+    }
+    collection = arviz_plots.plot_prior_posterior(tree, **options | how)
+    if "plot_collection" not in how:
+        plt.close(collection.viz["figure"].item())  # it belongs to no window, as all of ours
+    return collection
+
+
+def shrinkage(alone: Parameters, posterior: Posterior, *, level: float = 0.9) -> pd.DataFrame:
+    """Compare what segments say by themselves with what they say together.
+
+    Parameters
+    ----------
+    alone
+        ``(segment, draw)``, from :func:`bayes_clv.unpooled.fit_alone`.
+    posterior
+        The hierarchical fit of the same table.
+    level
+        Mass of the intervals.
+
+    Returns
+    -------
+    One row per segment, the population last, and for ``rate`` (r/α in purchases a year: the mean
+    while alive) and ``leaving`` (a/(a+b), the mean chance after a purchase) each the median and its
+    ``_lower`` and ``_upper``, the same with ``_alone``.
+    """
+    together, names = posterior.parameters, [*posterior.segment_names, "population"]
+    nothing = np.full((1, alone.r.shape[1]), np.nan)
+    columns = {}
+    for end, parameters in (("", together), ("_alone", alone)):
+        for name, values in (
+            ("rate", _YEAR * parameters.r / parameters.alpha),
+            ("leaving", parameters.a / (parameters.a + parameters.b)),
+        ):
+            rows = np.vstack([values, nothing]) if end else values
+            quantiles = np.quantile(rows, (0.5, (1 - level) / 2, (1 + level) / 2), axis=1)
+            for tail, quantile in zip(("", "_lower", "_upper"), quantiles, strict=True):
+                columns[f"{name}{end}{tail}"] = quantile
+    return pd.DataFrame(columns, index=pd.Index(names, name="segment"))
+
+
+def plot_shrinkage(table: pd.DataFrame, axes: ManyAxes | None = None) -> NDArray[np.object_]:
+    """Draw how partial pooling moves segments: from what each says alone to what all say.
+
+    Hollow: the segment alone; filled: partially pooled; the dashed line is the population. The less
+    the data say about a segment, the further it moves and the more its interval gains.
+
+    Parameters
+    ----------
+    table
+        From ``shrinkage``.
+    axes
+        Two to draw on; by default those of a new figure.
+
+    Returns
+    -------
+    The two axes, ``(2,)``: purchase rate while alive, chance of leaving after a purchase.
+
+    Examples
+    --------
+    >>> columns = [f"{name}{end}{tail}" for name in ("rate", "leaving") for end in ("", "_alone")
+    ...            for tail in ("", "_lower", "_upper")]
+    >>> values = [[9, 8, 10, 12, 7, 20, .2, .1, .3, .3, .1, .6], [5, 4, 6] * 2 + [.2, .1, .3] * 2]
+    >>> table = pd.DataFrame(values, ["regulars", "population"], columns)
+    >>> left, right = plot_shrinkage(table)
+    >>> [label.get_text() for label in left.get_yticklabels()]
+    ['regulars']
+    """
+    segments = table.iloc[:-1]
+    rows = len(segments)
+    pair = new_axes(1, 2, height=1.9 + 0.6 * rows) if axes is None else given_axes(axes, 2)
+    for ax, name, colour in ((pair[0], "rate", BLUE), (pair[1], "leaving", VERMILION)):
+        ax.axvline(table[name].iloc[-1], color=GREY, linewidth=1.5, linestyle="--", zorder=1)
+        place = np.arange(rows)
+        for end, shift, fill in (("_alone", -0.16, "white"), ("", 0.16, colour)):
+            ax.hlines(
+                place + shift, segments[f"{name}{end}_lower"], segments[f"{name}{end}_upper"],
+                color=colour, linewidth=2 if end else 5, alpha=0.45, zorder=2,
+            )  # fmt: skip
+            ax.plot(
+                segments[f"{name}{end}"], place + shift, "o", color=colour, markerfacecolor=fill,
+                markersize=8, markeredgewidth=2, zorder=3,
+            )  # fmt: skip
+        ax.set_ylim(rows - 0.5, -0.5)
+    _finish(pair[0], pair[1], [str(name) for name in segments.index])
+    if axes is None:
+        pair[0].figure.supxlabel(
+            "hollow: each segment alone · filled: partially pooled · dashed: population",
+            fontsize=TEXT - 2,
+            color=GREY,
+        )
+    return pair
+
+
+def _finish(left: Axes, right: Axes, names: list[str]) -> None:
+    left.set_xscale("log")
+    left.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    left.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    left.minorticks_off()
+    dress(left, "Mean purchase rate while alive", grid="x")
+    label(left, "purchases a year (log scale)")
+    dress(right, "Mean chance of leaving after a purchase", grid="x")
+    label(right, "chance")
+    in_percent(right.xaxis)
+    left.set_yticks(range(len(names)), names, fontsize=TEXT)
+    right.set_yticks(range(len(names)), [""] * len(names))

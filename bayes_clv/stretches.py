@@ -1,0 +1,145 @@
+"""What customers did between one landmark and the next: the factors of the likelihood, a row each.
+
+The model says nothing of a customer's whole past at once. It speaks of one stretch after another:
+of the time up to the first landmark, by the population's parameters; then, at every landmark, of
+the time up to the next, given the state and by the parameters of the segment that the state
+chooses; and in the end of what comes after the log. So the stretch is the unit in which what it
+says can be held against what happened, in the fit's own data as after them. Without segments
+there is one stretch up to the observation end, and the check is the literature's.
+"""
+
+import datetime as dt
+from dataclasses import dataclass, fields
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bayes_clv.errors import InputError
+from bayes_clv.posterior import Posterior
+from bayes_clv.rfm import durations, summarise
+from bayes_clv.segments.rules import POPULATION, Codes
+from bayes_clv.states import States
+from bayes_clv.transactions import Transactions
+
+type Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretches:
+    """Stretches of customers' lives, each ``(stretch,)``.
+
+    Attributes
+    ----------
+    begin
+        Day of the log on which it begins, 0 its first; in a customer's first stretch that of the
+        first purchase.
+    code
+        The segment whose parameters answer for it, or ``POPULATION``.
+    frequency, recency, T
+        The state in which it begins; all 0 in a customer's first stretch. Days.
+    days
+        How long it is.
+    purchases
+        Purchase days in it, that of the beginning left out.
+    held_out
+        Whether it comes after the observation end of the fit.
+    """
+
+    begin: Floats
+    code: Codes
+    frequency: Floats
+    recency: Floats
+    T: Floats
+    days: Floats
+    purchases: NDArray[np.int64]
+    held_out: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.days)
+
+    def __getitem__(self, index: Any) -> "Stretches":
+        """Index all columns alike."""
+        return Stretches(*(getattr(self, field.name)[index] for field in fields(self)))
+
+    @property
+    def fitted(self) -> "Stretches":
+        """Those that the fit has seen."""
+        return self[~self.held_out]
+
+    @property
+    def after(self) -> "Stretches":
+        """Those that it has not."""
+        return self[self.held_out]
+
+    @property
+    def idle_time(self) -> Floats:
+        """Days since the last purchase, at the beginning."""
+        return self.T - self.recency
+
+
+def stretches(
+    posterior: Posterior, transactions: Transactions, until: dt.date | None = None
+) -> Stretches:
+    """Cut a log at the landmarks of a fit, and once more where it ends.
+
+    Parameters
+    ----------
+    posterior
+        Fitted to this log, or to what was known of it earlier.
+    transactions
+        The log, to the end of what is held out.
+    until
+        Where that end is; by default the log's. Customers who first bought after the fit's
+        observation end are left out.
+
+    Raises
+    ------
+    InputError
+        The log is another, or ends before the fit does.
+    """
+    record, until = posterior.record, until or transactions.end
+    if transactions.start != record.start or not record.end <= until <= transactions.end:
+        raise InputError(
+            f"the log must begin on {record.start} and reach from {record.end}, as far as the fit "
+            f"does, or beyond: it covers {transactions.start} … {transactions.end}"
+        )
+    dates = sorted({*record.landmarks, until})
+    table = durations(summarise(transactions, dates))
+    states = table.order_by("customer_id", "landmark").to_pandas()
+    codes = posterior.rule.assign(States.from_frame(states))
+    return _cut(states, codes, record.end, transactions.start)
+
+
+def _cut(states: pd.DataFrame, codes: Codes, end: dt.date, start: dt.date) -> Stretches:
+    """Turn states, ordered by customer and landmark, into the stretches that end in them."""
+    customer = states["customer_id"].to_numpy()
+    held_out = (states["landmark"] > pd.Timestamp(end)).to_numpy()
+    first, T = days_since(start, states["first"]), states["T"].to_numpy(dtype=float)
+    follows = np.append(False, customer[1:] == customer[:-1])
+    before = np.maximum(np.arange(len(states)) - 1, 0)
+    # A landmark on the day of the first purchase has seen nothing: the first stretch goes on.
+    opens = follows & ((T[before] > 0) | held_out)
+
+    def at_opening(name: str) -> Floats:
+        return np.where(opens, states[name].to_numpy(dtype=float)[before], 0.0)
+
+    frequency, opening_T = at_opening("frequency"), at_opening("T")
+    kept = (T > 0) & (follows | ~held_out)
+    return Stretches(
+        begin=first + opening_T,
+        code=np.where(opens, codes[before], POPULATION),
+        frequency=frequency,
+        recency=at_opening("recency"),
+        T=opening_T,
+        days=T - opening_T,
+        purchases=(states["frequency"].to_numpy() - frequency).astype(np.int64),
+        held_out=held_out,
+    )[kept]
+
+
+def days_since(start: dt.date, dates: pd.Series) -> Floats:
+    """Turn dates into days since ``start``."""
+    days = (pd.to_datetime(dates) - pd.Timestamp(start)).dt.days
+    return cast(Floats, days.to_numpy(dtype=float))

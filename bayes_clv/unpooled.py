@@ -1,0 +1,70 @@
+"""What each segment would say by itself: no pooling, beside which partial pooling shows its work.
+
+A segment's part of the landmark likelihood, with the population's prior as its own, and nothing
+borrowed from the other segments. It is fitted to be looked at (the shrinkage plot), not to predict.
+"""
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_clv.bgnbd import Dropout, Parameters
+from bayes_clv.fitting import fit_table
+from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.posterior import by_code
+from bayes_clv.priors import Priors
+from bayes_clv.sampling import SamplerSettings
+
+
+def fit_alone(
+    table: LandmarkTable,
+    segment_names: tuple[str, ...],
+    settings: SamplerSettings,
+    *,
+    priors: Priors | None = None,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+    on_stage: Callable[[str], None] = lambda words: None,
+) -> Parameters:
+    """Fit each segment to its own rows of the table.
+
+    Parameters
+    ----------
+    table
+        The landmark table of all segments, in days; its mean T is the priors' unit of time.
+    segment_names
+        In the order of their codes.
+    settings
+        How long to sample each.
+    priors
+        Those of the population stand for each segment.
+    dropout
+        When customers may leave.
+    on_stage
+        Told which segment is being fitted.
+
+    Returns
+    -------
+    ``(segment, draw)`` each, α in days; not a number where nobody was followed from a segment.
+    """
+    n = settings.draws * settings.chains
+    alone = np.full((4, len(segment_names), n), np.nan)
+    for code, name in enumerate(segment_names):
+        own = _rows(table, table.segment == code)
+        if not len(own):
+            continue
+        on_stage(f"fitting {name} alone")
+        fitted = fit_table(
+            own, (name,), settings, priors=priors, dropout=dropout, time_unit=table.mean_T
+        )
+        of_population = by_code(fitted.tree)[-1]
+        draws = np.stack([of_population.r, of_population.alpha, of_population.a, of_population.b])
+        alone[:, code] = draws[:, :n]
+    return Parameters(*alone)
+
+
+def _rows(table: LandmarkTable, chosen: NDArray[np.bool_]) -> LandmarkTable:
+    return LandmarkTable(
+        **{field.name: getattr(table, field.name)[chosen] for field in fields(LandmarkTable)}
+    )
