@@ -133,33 +133,59 @@ show(plots.plot_alive_history(plots.alive_history(posterior, transactions, examp
 # %% [markdown]
 # ## What is it worth?
 #
-# How many purchases each segment will make within 90 days if nothing is done, and how many it would
-# make if all its customers were still alive and bought as they do while alive: the difference has
-# been lost with those who left. Counted in purchases; a value per purchase would multiply it.
+# What each segment's customers are expected to spend within a year, discounted at 10% a year, and
+# what is *at risk*: what they would be worth if all of them were still alive, less that. Spend has a
+# model of its own, and its draws stay with those of the purchases, so the intervals hold both.
 
 # %%
-if_alive = everyone.assign(
-    segment=posterior.probability_alive(everyone)["segment"],
-    expected=posterior.expected_purchases(everyone, 90)["mean"],
-    alive=posterior.probability_alive(everyone)["mean"],
-)
-if_alive["unbroken"] = if_alive["expected"] / if_alive["alive"].clip(lower=1e-12)
-repeaters = if_alive[if_alive["frequency"] > 0]
+show(plots.plot_value_at_risk(comparison))
+
+# %% [markdown]
+# The average is not the customer: how much of a segment's value does its best tenth bring?
+
+# %%
+value = posterior.customer_lifetime_value(everyone, 365)
+by_segment = value.groupby("segment")["mean"]
 worth = pd.DataFrame(
     {
-        "customers": table["customers"],
-        "purchases in 90 days": table["expected_purchases"] * table["customers"],
-        "lower": table["expected_purchases_lower"] * table["customers"],
-        "upper": table["expected_purchases_upper"] * table["customers"],
-        "have left, of those who came back": (1 - repeaters["alive"])
-        .groupby(repeaters["segment"])
-        .sum(),
-        "purchases lost with them": (repeaters["unbroken"] - repeaters["expected"])
-        .groupby(repeaters["segment"])
-        .sum(),
+        "customers": by_segment.size(),
+        "median customer": by_segment.median(),
+        "one in ten is worth at least": by_segment.quantile(0.9),
+        "share of value from the best tenth": by_segment.apply(
+            lambda it: it.nlargest(max(1, len(it) // 10)).sum() / it.sum()
+        ),
     }
-).reindex(table.index)
-worth.style.format("{:,.0f}", na_rep="–")
+).reindex(comparison.table.sort_values("value_at_risk", ascending=False).index)
+worth.style.format(
+    {
+        "customers": "{:,.0f}",
+        "median customer": "{:,.0f}",
+        "one in ten is worth at least": "{:,.0f}",
+        "share of value from the best tenth": "{:.0%}",
+    }
+)
+
+# %% [markdown]
+# An expectation is not what will come. Three customers, by what is expected of them, with the
+# interval of the expectation and that of what they will spend:
+
+# %%
+ranks = [0, len(value) // 20, len(value) // 4]
+chosen = value["mean"].sort_values(ascending=False).index[ranks]
+asked = everyone.loc[chosen]
+outcome = posterior.sample_value(asked, 365)
+pd.DataFrame(
+    {
+        "segment": value.loc[chosen, "segment"],
+        "expected": value.loc[chosen, "mean"].map("{:,.0f}".format),
+        "interval of the expectation": [
+            f"{row.lower:,.0f} to {row.upper:,.0f}" for row in value.loc[chosen].itertuples()
+        ],
+        "interval of what will come": [
+            f"{row.lower:,.0f} to {row.upper:,.0f}" for row in outcome.itertuples()
+        ],
+    }
+)
 
 # %% [markdown]
 # ## What to do
@@ -173,10 +199,10 @@ def advice(row: pd.Series) -> str:
     if row["buys_again_lower"] > 0.4:
         return "thank, do not discount: most come by themselves"
     if row["buys_again_upper"] < 0.1:
-        return "do not pay per head: fewer than one in ten will come"
+        return "do not pay per head: hardly anybody comes"
     if row["buys_again_lower"] > 0.2:
         return "win back now: alive, and undecided"
-    return "only what costs next to nothing, such as an e-mail"
+    return "only what costs next to nothing: an e-mail"
 
 
 pd.DataFrame(
@@ -195,14 +221,14 @@ pd.DataFrame(
 # - **The order by who buys again is certain nearly everywhere.** Of the 2,634 champions 55% will buy
 #   within 90 days (90% interval: 55% to 56%), of the 2,261 loyal 32%, of the potential loyal 27%. All
 #   pairs are decided with more than 99%, except for "cannot lose them": 13% (10% to 17%), which may
-#   stand above or below hibernating (67% to 33%).
+#   stand above or below hibernating (66% to 34%).
 # - **Those who are leaving are "at risk" and "cannot lose them".** Only 27% and 25% of them are
-#   still alive. Some 2,100 of the 2,901 at risk have left already, and with them about 1,000 purchases
-#   in 90 days: more than twice what the segment will still make. Which of the two leaves faster, the
-#   data do not tell (66% to 34%).
+#   still alive. Which of the two leaves faster, the data do not tell (66% to 34%). The 2,901 at risk
+#   will still bring 50,000 dollars in a year (44,000 to 57,000) and would bring 136,000 more
+#   (106,000 to 168,000) if all of them were alive: most of what is at risk in the shop.
 # - **P(alive) of the 13,160 "lost" customers is 94%, the highest of all, and means nothing**: most of
 #   them bought once, and a BG/NBD cannot let them leave. MBG/NBD says 11% instead of 100% of those who
-#   bought once, while their probability of buying hardly moves (2.3% for 2.9%). 3% of the lost will
+#   bought once, while their probability of buying hardly moves (2.3% for 3.0%). 3% of the lost will
 #   buy: rank by that.
 #
 # What to do:

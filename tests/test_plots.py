@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from bayes_clv.comparison import SegmentComparison
 from bayes_clv.errors import InputError
-from bayes_clv.plots import plot_segment_comparison
+from bayes_clv.plots import plot_segment_comparison, plot_value_at_risk
 
 NAMES = ["lapsed", "regulars", "new"]
 BY_SHARE = ["regulars", "new", "lapsed"]
@@ -99,3 +99,22 @@ def test_the_figure_is_drawn_without_a_window_or_global_state(comparison):
     assert dict(mpl.rcParams) == before
     pyplot = pytest.importorskip("matplotlib.pyplot")
     assert pyplot.get_fignums() == []
+
+
+def test_value_and_what_is_at_risk_are_those_of_the_table(posterior_by_hand, make_customers):
+    customers = make_customers(200).assign(monetary_value=20.0)
+    found = posterior_by_hand(spend=True, fitted_to=customers).compare_segments()
+    pair = plot_value_at_risk(found)
+    table = found.table.sort_values("value_at_risk", ascending=False)
+    for ax, measure in zip(pair, ("value", "value_at_risk"), strict=True):
+        np.testing.assert_allclose(ax.lines[0].get_xdata(), table[measure])
+        ends = np.array([segment[:, 0] for segment in ax.collections[0].get_segments()])
+        np.testing.assert_allclose(ends, table[[f"{measure}_lower", f"{measure}_upper"]])
+    names = [label.get_text().splitlines()[0] for label in pair[0].get_yticklabels()]
+    assert names == list(table.index)
+    assert pair[0].get_title(loc="left") == "Worth within 365 days"
+
+
+def test_a_comparison_without_value_has_none_to_draw(comparison):
+    with pytest.raises(InputError, match="holds no value: fit a log with amounts"):
+        plot_value_at_risk(comparison)

@@ -6,7 +6,7 @@ with ``axes[0].figure.savefig(path)``.
 
 ===============  ===================================================================
 `exploration`    the log: weeks, weekdays, cohorts, customers
-`comparison`     segments: P(alive), who buys again, who churns more than whom
+`comparison`     segments: P(alive), who buys again, who churns more than whom; value at risk
 `profile`        segments: recency, frequency, spend, sizes
 `choice`         how many segments
 `matrix`         P(alive), P(purchase), expected purchases over frequency and recency
@@ -22,7 +22,11 @@ with ``axes[0].figure.savefig(path)``.
 
 from bayes_clv.plots.backtests import plot_gains, plot_reliability
 from bayes_clv.plots.choice import plot_n_segments
-from bayes_clv.plots.comparison import plot_pairwise_churn, plot_segment_comparison
+from bayes_clv.plots.comparison import (
+    plot_pairwise_churn,
+    plot_segment_comparison,
+    plot_value_at_risk,
+)
 from bayes_clv.plots.counts import plot_purchase_counts, plot_purchases_by_state
 from bayes_clv.plots.exploration import (
     calendar,
@@ -64,6 +68,7 @@ __all__ = [
     "plot_shrinkage",
     "plot_state_matrix",
     "plot_tracking",
+    "plot_value_at_risk",
     "segment_profile",
     "shrinkage",
     "state_matrix",

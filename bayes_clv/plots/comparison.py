@@ -6,9 +6,11 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from bayes_clv.comparison import SegmentComparison
+from bayes_clv.errors import InputError
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
@@ -157,6 +159,62 @@ def plot_pairwise_churn(
     return ax
 
 
+def plot_value_at_risk(
+    comparison: SegmentComparison, axes: ManyAxes | None = None
+) -> NDArray[np.object_]:
+    """Draw what each segment's customers are worth, and what is at risk, with their intervals.
+
+    At risk is what they would be worth if all of them were alive, less what they are expected to
+    be; the segment with most at risk is on top.
+
+    Parameters
+    ----------
+    comparison
+        From ``Posterior.compare_segments`` of a model that knows of spend.
+    axes
+        Two to draw on; by default those of a new figure.
+
+    Returns
+    -------
+    The two axes, ``(2,)``: worth, at risk.
+
+    Raises
+    ------
+    InputError
+        When the model knows nothing of spend, or ``axes`` are not two.
+    """
+    terms = comparison.value_terms
+    if terms is None:
+        raise InputError("this comparison holds no value: fit a log with amounts")
+    table = comparison.table.sort_values("value_at_risk", ascending=False, kind="stable")
+    pair = (
+        given_axes(axes, 2) if axes is not None else new_axes(1, 2, height=1.5 + 0.72 * len(table))
+    )
+    panels = (
+        _Panel("value", f"Worth within {terms.horizon:g} days", BLUE),
+        _Panel("value_at_risk", "At risk", VERMILION),
+    )
+    for ax, panel in zip(pair, panels, strict=True):
+        _dots(ax, table, panel, "{:,.0f}")
+        dress(ax, panel.label, grid="x")
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        ax.xaxis.set_major_locator(MaxNLocator(4, prune="lower"))
+        most = table[["value_upper", "value_at_risk_upper"]].to_numpy().max()
+        ax.set_xlim(-0.12 * most, 1.12 * most)  # room for the figures
+        ax.set_ylim(len(table) - 0.5, -0.75)
+    names = [f"{name}\n{people(n)}" for name, n in table["customers"].items()]
+    pair[0].set_yticks(range(len(table)), names, fontsize=TEXT)
+    pair[1].set_yticks(range(len(table)), [""] * len(table))
+    if axes is None:
+        pair[0].figure.supxlabel(
+            f"All of a segment's customers, in the currency of the log; posterior mean and "
+            f"{comparison.level:.0%} interval",
+            fontsize=TEXT - 2,
+            color=GREY,
+        )
+    return pair
+
+
 def _by_share(comparison: SegmentComparison) -> pd.DataFrame:
     return comparison.table.sort_values("buys_again", ascending=False, kind="stable")
 
@@ -168,7 +226,8 @@ def _almost(probability: float) -> str:
     return ">99%" if probability >= 0.995 else f"{probability:.0%}"
 
 
-def _draw(ax: Axes, table: pd.DataFrame, panel: _Panel) -> None:
+def _dots(ax: Axes, table: pd.DataFrame, panel: _Panel, form: str) -> None:
+    """Means with their intervals, and what they are in figures."""
     mean, lower, upper = (
         table[panel.measure + end].to_numpy(dtype=float) for end in ("", "_lower", "_upper")
     )
@@ -177,13 +236,17 @@ def _draw(ax: Axes, table: pd.DataFrame, panel: _Panel) -> None:
     ax.plot(mean, rows, "o", color=panel.colour, markersize=7, zorder=3)
     for row, value in zip(rows, mean, strict=True):
         ax.annotate(
-            f"{value:.0%}",
+            form.format(value),
             (value, row),
             xytext=(0, 9),
             textcoords="offset points",
             ha="center",
             fontsize=TEXT - 1,
         )
+
+
+def _draw(ax: Axes, table: pd.DataFrame, panel: _Panel) -> None:
+    _dots(ax, table, panel, "{:.0%}")
     dress(ax, panel.label, grid="x")
     ax.set_xlim(-0.04, 1.04)  # the same on both: the gap between the panels is the message
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1])

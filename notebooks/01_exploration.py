@@ -1,0 +1,150 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What is in this log, and can it carry an answer about churn?
+#
+# Before any model: what became of the rows, when people buy, who comes back, what they spend, and
+# whether that is enough to learn from.
+#
+# Everything runs on your own log if you change the next cell.
+
+# %%
+DATA = "cdnow"  # or a file of your own: "orders.csv", "orders.parquet", "orders.xlsx"
+
+# %%
+# %matplotlib inline
+import pandas as pd
+from common import read, retailer, show
+
+from bayes_clv import HierarchicalBetaGeo, customers, plots
+from bayes_clv.adequacy import gather, shortcomings
+
+transactions = read(DATA)
+everyone = customers(transactions)
+print(
+    f"{transactions.source}: {len(everyone):,} customers, {transactions.start} to {transactions.end}"
+)
+
+# %% [markdown]
+# ## What became of the rows
+#
+# Rows in are rows kept and rows rejected, by reason; nothing is lost on the way.
+
+
+# %%
+def ledger_of(log):
+    ledger = log.ledger
+    rows = {"read": ledger.rows_in}
+    rows |= {f"rejected: {reason}": -count for reason, count in ledger.rejected}
+    return pd.DataFrame({"rows": rows | {"kept": ledger.rows_kept}}).map("{:,}".format)
+
+
+ledger_of(transactions)
+
+# %% [markdown]
+# ## When people buy
+#
+# First and repeat purchases by week, and the weekday of repeat purchases. The model knows neither
+# season nor weekday: a strong one is what its intervals cannot hold.
+
+# %%
+show(plots.plot_calendar(plots.calendar(transactions)))
+
+# %% [markdown]
+# ## Who comes back
+#
+# By month of first purchase (row): the share of customers that bought in each month after.
+
+# %%
+show(plots.plot_cohorts(plots.cohorts(transactions)))
+
+# %% [markdown]
+# Some customers, as lines from the first purchase to today: solid up to the last purchase. A long
+# silence after many purchases means something else than after one.
+
+# %%
+show(plots.plot_exposure(everyone))
+
+# %% [markdown]
+# ## Recency, frequency, spend
+
+# %%
+show(plots.plot_customers(everyone))
+
+# %%
+came_back = everyone[everyone["frequency"] > 0]
+pd.DataFrame(
+    {
+        "came back": f"{len(came_back) / len(everyone):.0%}",
+        "repeat purchases of those": f"{came_back['frequency'].mean():.1f}",
+        "median days since the last purchase": f"{(everyone['T'] - everyone['recency']).median():,.0f}",
+        "mean spend per repeat purchase": f"{came_back['monetary_value'].mean():,.2f}",
+    },
+    index=[transactions.source],
+)
+
+# %% [markdown]
+# ## Is that enough?
+#
+# The figures that a fit rests on, and where they fall short.
+
+
+# %%
+def enough(log):
+    data = HierarchicalBetaGeo().prepare(log)
+    found = gather(data.states, data.landmarks, data.rule.names)
+    for line in shortcomings(found) or ["Nothing is short."]:
+        print(line)
+    return pd.DataFrame(
+        {
+            "customers": f"{found.customers:,}",
+            "came back": f"{found.repeaters:,}",
+            "days covered": f"{found.days:,.0f}",
+            "days between purchases": f"{found.gap:,.0f}",
+            "spend against frequency": f"{found.pearson or 0:+.2f} ({found.spearman or 0:+.2f} of ranks)",
+        },
+        index=[log.source],
+    )
+
+
+enough(transactions)
+
+# %% [markdown]
+# ## The same for a retailer
+#
+# Online Retail II, a year of a British shop for gifts, many of whose customers are themselves shops.
+# It has cancellations, bookkeeping lines and customers who are not named.
+
+# %%
+shop = retailer()
+ledger_of(shop) if shop else None
+
+# %%
+show(plots.plot_calendar(plots.calendar(shop))) if shop else None
+
+# %%
+show(plots.plot_cohorts(plots.cohorts(shop))) if shop else None
+
+# %%
+enough(shop) if shop else None
+
+# %% [markdown]
+# ## What was found
+#
+# - **CDNOW**: 23,570 people who first bought in the first quarter of 1997; half never came back, and the
+#   cohorts' shares fall within months and then stay low. Enough to learn from. What a customer spends
+#   hardly goes with how often they buy.
+# - **The retailer**: one row in four or five names no customer or is a cancellation; the ledger counts them.
+#   Purchases rise steeply towards Christmas, which no model without a calendar foresees. A fifth to a
+#   third of a cohort buys in any month, a year on as well: far less churn than among CDNOW's customers.

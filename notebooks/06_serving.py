@@ -1,0 +1,178 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How does an application ask?
+#
+# From a log to a model file, from the file to a service, and from Python to its answers: what another
+# program would do, in the same order.
+
+# %%
+DATA = "cdnow"  # or a file of your own: "orders.csv", "orders.parquet", "orders.xlsx"
+
+# %%
+# %matplotlib inline
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pandas as pd
+from common import fit, read, show
+
+from bayes_clv import customers, load_posterior
+from bayes_clv.plots.style import BLUE, band, dress, in_percent, label, new_axes
+
+# %% [markdown]
+# ## Fit, and keep the model in a file
+#
+# One file holds draws, segment rule and the record of the fit; no customer, and nothing that could run.
+
+# %%
+transactions = read(DATA)
+folder = Path(tempfile.mkdtemp())
+path = folder / "model.clv"
+fit(transactions).save(path)
+model = load_posterior(path)  # checks all of it
+print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, version {model.version}")
+
+# %% [markdown]
+# ## Serve it
+#
+# As `bayes-clv serve model.clv` would in a terminal; here on a free port, in a process of its own.
+
+# %%
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+service = subprocess.Popen(
+    [Path(sys.executable).with_name("bayes-clv"), "serve", path, "--port", str(port)],
+    stderr=subprocess.DEVNULL,
+)
+
+
+def ask(route, body=None):
+    """GET, or POST what is given as JSON; the status, and the answer."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}{route}", data, {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as refused:
+        return refused.code, json.load(refused)
+
+
+for _ in range(240):
+    try:
+        status, ready = ask("/health/ready")
+        break
+    except OSError:
+        time.sleep(0.5)
+ready
+
+# %% [markdown]
+# ## One customer
+#
+# Thirty repeat purchases in a hundred days, then 115 days of silence.
+
+# %%
+ask("/predict", {"frequency": 30, "recency": 100, "T": 215})
+
+# %% [markdown]
+# ## Many customers
+#
+# Up to a thousand at once, in numbers; with the terms of value, also what each is worth.
+
+# %%
+few = customers(transactions).sample(5, random_state=1)
+columns = ["customer_id", "frequency", "recency", "T", "monetary_value"]
+batch = {"customers": few[columns].to_dict("records"), "horizon_days": 90, "value": {"margin": 0.3}}
+status, answer = ask("/v1/predictions", batch)
+predictions = answer["data"]["predictions"]
+pd.DataFrame(
+    [
+        {
+            "customer": row["customer_id"],
+            "segment": row["segment"],
+            **{
+                name: "{mean:.2f} ({lower:.2f} to {upper:.2f})".format(**row[name])
+                for name in ("prob_alive", "prob_purchase", "expected_purchases")
+            },
+            "expected value, a year": "{mean:,.0f} ({lower:,.0f} to {upper:,.0f})".format(
+                **row["expected_value"]
+            ),
+        }
+        for row in predictions
+    ]
+).set_index("customer")
+
+# %% [markdown]
+# The service answers what the file does: the same customers, without it.
+
+# %%
+here = model.probability_alive(few)["mean"]
+there = [row["prob_alive"]["mean"] for row in predictions]
+print(f"largest difference: {max(abs(here.to_numpy() - there)):.1e}")
+
+# %% [markdown]
+# ## What silence does
+#
+# One batch asks the same customer for every day to come without a purchase.
+
+# %%
+days = list(range(0, 181, 5))
+silent = [{"frequency": 12, "recency": 200, "T": 200 + day} for day in days]
+status, answer = ask("/v1/predictions", {"customers": silent, "horizon_days": 90})
+rows = [row["prob_alive"] for row in answer["data"]["predictions"]]
+(ax,) = new_axes(height=4.5)
+mean, lower, upper = ([row[name] for row in rows] for name in ("mean", "lower", "upper"))
+band(ax, days, lower, upper, BLUE, "90% interval")
+ax.plot(days, mean, color=BLUE)
+dress(ax, "P(alive) of a customer who came back 12 times in 200 days", grid="y")
+label(ax, "Days of silence since then")
+in_percent(ax.yaxis)
+ax.set_ylim(0, 1.02)
+show(ax)
+
+# %% [markdown]
+# ## When a request is wrong
+#
+# Every field that is wrong is named, with the rule and the value.
+
+# %%
+for wrong in (
+    {"customers": [{"frequency": 2.5, "recency": 10, "T": 5}]},
+    {"customers": [{"frequency": 1, "recency": 1, "T": 5, "spent": 3}]},
+):
+    status, answer = ask("/v1/predictions", wrong)
+    print(status, answer["reason"])
+
+# %%
+service.terminate()
+print("left with", service.wait(timeout=30))
+
+# %% [markdown]
+# ## What was found
+#
+# - A model is one file, checked to the last bit before it answers; a service is one command.
+# - The service's answers are the file's own, to the last digits.
+# - A batch takes any number of questions about one customer as well, such as what silence does: steps in
+#   the curve are where the customer moves to another segment.
+# - Mistakes come back in words. `GET /docs` of the running service has all routes, with commands to paste.
