@@ -184,11 +184,16 @@ def _side_by_side(days: ir.Table, dates: Sequence[dt.date]) -> ir.Table:
         if "spend" in days.columns:
             # Never the total less the first day: the difference of large sums loses digits.
             spend = _net(days, k)
-            measures[f"spend_{k}"] = spend.sum(where=repeat)
-            measures[f"total_{k}"] = spend.sum(where=known)
+            measures[f"spend_{k}"] = spend.sum(where=repeat).round(_DECIMALS)
+            measures[f"total_{k}"] = spend.sum(where=known).round(_DECIMALS)
         if "segment" in days.columns:
             measures[f"segment_{k}"] = days.segment.argmax(days.date, where=known)
     return days.group_by("customer_id").aggregate(first=days["first"].min(), **measures)
+
+
+# Engines add amounts up in whatever order, and a draw depends on the last digit of what it was
+# drawn from: rounded, the sums of whole cents are the same every time.
+_DECIMALS = 9
 
 
 def _net(days: ir.Table, k: int) -> ir.FloatingValue:

@@ -168,3 +168,13 @@ def test_the_posterior_finds_what_customers_were_simulated_with() -> None:
         values = draws[f"{name}_population"].to_numpy().ravel()
         assert abs(values.mean() - getattr(truth, name)) < 4 * values.std()
         assert values.std() < 0.15 * getattr(truth, name)
+
+
+def test_the_order_of_rows_changes_no_digit() -> None:
+    log = load_cdnow(sample=True).table.to_pandas()
+    tables = [
+        arranged(HierarchicalBetaGeo(None).prepare(read_transactions(rows, keep_zero_amounts=True)))
+        for rows in (log, log.sample(frac=1, random_state=1))
+    ]
+    for first, second in zip(tables[0].arrays, tables[1].arrays, strict=True):
+        np.testing.assert_array_equal(first, second)
