@@ -107,7 +107,8 @@ def _fields(schema: dict[str, Any], schemas: dict[str, Any], within: str = "") -
         yield Field(path, _type(given, schemas), description, need)
         if field.get("type") == "array":
             yield from _fields(_resolved(field["items"], schemas), schemas, f"{path}[].")
-        yield from _fields(field, schemas, f"{path}.")
+        for each in (field, *given.get("anyOf", ())):  # also of an object that may be null
+            yield from _fields(_resolved(each, schemas), schemas, f"{path}.")
 
 
 def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:

@@ -208,7 +208,7 @@ class Batch(Request):
     value: ValueTerms | None = Field(
         default=None,
         description="an object: the terms of expected_value, which is left out without it and "
-        "takes some three times as long as all else",
+        "takes some four times as long as all else",
     )
 
 

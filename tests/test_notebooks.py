@@ -1,7 +1,10 @@
 """The committed notebooks are what their scripts say, and the scripts still run."""
 
+import base64
+from io import BytesIO
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 
 jupytext = pytest.importorskip("jupytext", reason="the notebooks' extra is not installed")
@@ -75,4 +78,10 @@ def test_the_script_runs_from_its_folder_on_the_sample(script, monkeypatch):
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(FOLDER)}}
     )
     client.execute()
-    assert "image/png" in {kind for it in outputs(notebook) for kind in it.get("data", {})}
+    figures = [
+        it.data["image/png"] for it in outputs(notebook) if "image/png" in it.get("data", {})
+    ]
+    assert figures
+    for figure in figures:
+        pixels = plt.imread(BytesIO(base64.b64decode(figure)))[..., :3]
+        assert (pixels.min(axis=2) < 0.9).mean() > 0.005, "a figure with nothing on it"

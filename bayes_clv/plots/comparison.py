@@ -182,6 +182,32 @@ def plot_value_at_risk(
     ------
     InputError
         When the model knows nothing of spend, or ``axes`` are not two.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> by_draw = ("segment", "sample")
+    >>> shares, worth = [[0.80, 0.84], [0.29, 0.33]], [[900.0, 940.0], [300.0, 320.0]]
+    >>> draws = xr.Dataset(
+    ...     {
+    ...         "customers": ("segment", [700, 1300]),
+    ...         "prob_alive": (by_draw, shares),
+    ...         "buys_again": (by_draw, shares),
+    ...         "expected_purchases": (by_draw, shares),
+    ...         "value": (by_draw, worth),
+    ...         "value_if_alive": (by_draw, [[1100.0, 1150.0], [990.0, 1000.0]]),
+    ...     },
+    ...     coords={"segment": ["regulars", "lapsed"]},
+    ...     attrs={
+    ...         "horizon": 90.0,
+    ...         "value_horizon": 365.0,
+    ...         "annual_discount_rate": 0.1,
+    ...         "margin": 1.0,
+    ...     },
+    ... )
+    >>> left, right = plot_value_at_risk(SegmentComparison(draws, level=0.9))
+    >>> [label.get_text().splitlines()[0] for label in left.get_yticklabels()]
+    ['lapsed', 'regulars']
     """
     terms = comparison.value_terms
     if terms is None:
