@@ -24,5 +24,10 @@ def ready() -> Response:
     facts = loaded.facts(posterior)
     return success(
         {name: facts[name] for name in ("version", "dropout", "data_end", "sound")}
-        | {"newer_file_refused": metrics.of(current_app).total("newer_file_refused") > 0}
+        | {"newer_file_refused": newer_file_refused()}
     )
+
+
+def newer_file_refused() -> bool:
+    """Whether the model's file was replaced by one that was refused."""
+    return metrics.of(current_app).total("newer_file_refused") > 0

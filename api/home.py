@@ -1,16 +1,28 @@
-"""``GET /``: what there is here."""
+"""``GET /``: the dashboard for a person with a browser, the list of routes for a program."""
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, make_response
 
-from api import loaded
+from api import dashboard, loaded, tokens
 from api.envelope import success
+from api.wire import wants_page
 
 blueprint = Blueprint("home", __name__)
 
 
 @blueprint.get("/")
 def index() -> Response:
-    """List the routes, and say which model answers."""
+    """Show the dashboard, or list the routes and say which model answers."""
+    if tokens.is_asked_for():
+        response = make_response(dashboard.locked())
+    elif wants_page():
+        response = make_response(dashboard.page(loaded.find()))
+    else:
+        response = success(_facts())
+    response.vary.add("Accept")
+    return response
+
+
+def _facts() -> dict[str, object]:
     posterior = loaded.find()
     routes = [
         f"{method} {rule.rule}"
@@ -18,4 +30,4 @@ def index() -> Response:
         if rule.endpoint != "static"
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
     ]
-    return success({"routes": routes, "model": posterior and loaded.facts(posterior)})
+    return {"routes": routes, "model": posterior and loaded.facts(posterior)}

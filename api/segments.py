@@ -1,7 +1,5 @@
 """``GET /v1/segments``: which segments are leaving, and how sure is that?"""
 
-from typing import Any
-
 from flask import Blueprint, Response, abort, request
 
 from api import loaded
@@ -27,9 +25,10 @@ def segments() -> Response:
         abort(422, description=str(error))
     if not posterior.has_comparison:
         abort(404, description="this model holds no comparison of its segments")
-    return success(_comparison(posterior, query.level))
+    return success(comparison(posterior, query.level).model_dump())
 
 
-def _comparison(posterior: Posterior, level: float) -> dict[str, Any]:
-    comparison = posterior.compare_segments(level=level).to_dict()
-    return Comparison(model=ModelName.of(posterior), **comparison).model_dump()
+def comparison(posterior: Posterior, level: float) -> Comparison:
+    """Return the comparison that the posterior holds, with intervals of mass ``level``."""
+    compared = posterior.compare_segments(level=level).to_dict()
+    return Comparison(model=ModelName.of(posterior), **compared)

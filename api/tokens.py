@@ -3,9 +3,10 @@
 import hmac
 import os
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 
 from api.envelope import refusal
+from api.wire import wants_page
 from bayes_clv.errors import InputError
 
 ENVIRONMENT_VARIABLE = "BAYES_CLV_TOKEN"
@@ -13,6 +14,7 @@ MIN_LENGTH = 16
 _KEY = "bayes_clv_token"
 # What a probe, a person with the documentation, or a browser asks for holds no data.
 OPEN = frozenset({"health.live", "health.ready", "openapi.openapi", "docs.docs", "static"})
+_ASKS = "home.index"
 
 
 def register(app: Flask, token: str | None) -> None:
@@ -34,7 +36,7 @@ def register(app: Flask, token: str | None) -> None:
     expected = token.encode()
 
     def check() -> Response | None:
-        if request.endpoint in OPEN:
+        if request.endpoint in OPEN or is_asked_for():
             return None
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
         same = hmac.compare_digest(given.strip().encode(errors="replace"), expected)
@@ -46,6 +48,12 @@ def register(app: Flask, token: str | None) -> None:
 
     app.before_request(check)
     app.extensions[_KEY] = True
+
+
+def is_asked_for() -> bool:
+    """Whether a person has opened the dashboard without the token: its page asks them for it."""
+    bare = "Authorization" not in request.headers
+    return required(current_app) and bare and request.endpoint == _ASKS and wants_page()
 
 
 def required(app: Flask) -> bool:

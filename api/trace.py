@@ -20,6 +20,7 @@ _POLICY = (
 )
 _OF_DATA = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _OF_PAGES = _OF_DATA | {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+_OF_FILES = _OF_PAGES | {"Cache-Control": "no-cache"}  # kept, but for a question by ETag each time
 
 log = logging.getLogger("api.requests")
 
@@ -47,8 +48,7 @@ def _end(response: Response) -> Response:
     response.headers[REQUEST_ID] = g.request_id
     if g.model_version is not None:
         response.headers[MODEL_VERSION] = g.model_version
-    is_data = response.mimetype == "application/json"
-    for name, value in (_OF_DATA if is_data else _OF_PAGES).items():
+    for name, value in _headers(response).items():
         response.headers[name] = value
 
     seconds = time.perf_counter() - g.began
@@ -70,3 +70,9 @@ def _end(response: Response) -> Response:
         }
         log.info("answered", extra={"fields": fields})
     return response
+
+
+def _headers(response: Response) -> dict[str, str]:
+    if request.endpoint == "static" and response.status_code in (200, 304):
+        return _OF_FILES
+    return _OF_DATA if response.mimetype == "application/json" else _OF_PAGES

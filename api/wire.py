@@ -22,6 +22,12 @@ type Fields = dict[str, Any]
 MAX_DEPTH = 16
 
 
+def wants_page() -> bool:
+    """Whether HTML is wanted rather than JSON, as browsers say of themselves."""
+    wanted = request.accept_mimetypes.best_match(("application/json", "text/html"))
+    return wanted == "text/html"
+
+
 def read_body(limit: int) -> bytes:
     """Return the body of the request, whatever type it claims to have.
 

@@ -1,8 +1,4 @@
-"""The verdict on a posterior: can its draws be trusted?
-
-The thresholds are those of Vehtari et al. (2021), Bayesian Analysis 16(2), for R-hat and ESS, and
-of Betancourt (2016), arXiv:1604.00695, for E-BFMI.
-"""
+"""The verdict on a posterior: can its draws be trusted?"""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,11 +7,7 @@ import numpy as np
 import xarray as xr
 from arviz_stats import bfmi, ess, rhat
 
-from bayes_clv.record import Diagnostics
-
-MAX_R_HAT = 1.01
-MIN_ESS = 400
-MIN_E_BFMI = 0.3
+from bayes_clv.record import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, Diagnostics
 
 
 def diagnose(tree: xr.DataTree) -> Diagnostics:

@@ -1,4 +1,8 @@
-"""What is kept about a fit beside its draws: where they came from, and the sampler's verdict."""
+"""What is kept about a fit beside its draws: where they came from, and the sampler's verdict.
+
+The thresholds of the verdict are those of Vehtari et al. (2021), Bayesian Analysis 16(2), for R-hat
+and ESS, and of Betancourt (2016), arXiv:1604.00695, for E-BFMI.
+"""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -10,6 +14,10 @@ import numpy as np
 from bayes_clv.errors import UnsoundPosterior
 from bayes_clv.ledger import Ledger
 from bayes_clv.priors import Priors, SpendPriors
+
+MAX_R_HAT = 1.01
+MIN_ESS = 400
+MIN_E_BFMI = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +165,16 @@ class Diagnostics:
     def sound(self) -> bool:
         """Whether the posterior can be trusted."""
         return not self.complaints
+
+    def lines(self) -> tuple[tuple[str, str, str], ...]:
+        """Each figure for a reader: its name, its value, and what it must be."""
+        return (
+            ("R-hat", f"{self.r_hat:.4f}", f"< {MAX_R_HAT}"),
+            ("bulk ESS", f"{self.ess_bulk:,.0f}", f"> {MIN_ESS}"),
+            ("tail ESS", f"{self.ess_tail:,.0f}", f"> {MIN_ESS}"),
+            ("divergences", f"{self.divergences}", "0"),
+            ("E-BFMI", f"{self.e_bfmi:.2f}", f"> {MIN_E_BFMI}"),
+        )
 
     def joined(self, other: "Diagnostics", label: str) -> "Diagnostics":
         """The worse of two verdicts in each figure; the complaints of the other are labelled."""

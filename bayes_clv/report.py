@@ -37,11 +37,8 @@ def verdict(posterior: Posterior) -> RenderableType:
     table = Table(title="Diagnostics", title_justify="left")
     for column in ("", "worst", "must be"):
         table.add_column(column, justify="left" if not column else "right")
-    table.add_row("R-hat", f"{found.r_hat:.4f}", "< 1.01")
-    table.add_row("bulk ESS", f"{found.ess_bulk:,.0f}", "> 400")
-    table.add_row("tail ESS", f"{found.ess_tail:,.0f}", "> 400")
-    table.add_row("divergences", f"{found.divergences}", "0")
-    table.add_row("E-BFMI", f"{found.e_bfmi:.2f}", "> 0.3")
+    for line in found.lines():
+        table.add_row(*line)
     words, style = "Verdict: sound.", "bold green"
     if not found.sound:
         words = "Verdict: NOT SOUND, do not use: " + "; ".join(found.complaints) + "."

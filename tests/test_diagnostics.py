@@ -9,8 +9,8 @@ import pytest
 import xarray as xr
 from scipy.signal import lfilter
 
-from bayes_clv.diagnostics import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, diagnose
-from bayes_clv.record import Diagnostics
+from bayes_clv.diagnostics import diagnose
+from bayes_clv.record import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, Diagnostics
 
 CHAINS, DRAWS = 4, 1000
 SHAPE = (CHAINS, DRAWS)

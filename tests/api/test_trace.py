@@ -96,7 +96,7 @@ def test_every_answer_names_the_model_and_has_the_headers_that_browsers_obey(
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["/docs", "/static/docs.css", "/metrics"])
+@pytest.mark.parametrize("path", ["/docs", "/static/style.css", "/metrics"])
 def test_what_a_browser_shows_has_a_strict_policy(client, path):
     headers = client.get(path).headers
     policy = dict(

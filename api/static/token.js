@@ -1,0 +1,12 @@
+// The bearer token: kept in this tab alone, and sent with every request of the page.
+
+const KEY = "bayes_clv_token";
+
+export function remember(token) {
+  sessionStorage.setItem(KEY, token);
+}
+
+export function headers() {
+  const token = sessionStorage.getItem(KEY);
+  return token ? { Authorization: `Bearer ${token}` } : {};
+}
