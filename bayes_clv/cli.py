@@ -10,7 +10,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from bayes_clv.artifact import load_posterior, save_posterior
 from bayes_clv.bgnbd import Dropout
@@ -50,7 +56,8 @@ Log = Annotated[
     str,
     typer.Argument(
         metavar="TRANSACTIONS",
-        help="CSV, TSV, TXT, Parquet or XLSX file, an Ibis connection URL with --table, or "
+        help="CSV, TSV, TXT, Parquet or XLSX file; the URL of an engine (duckdb://…, "
+        "postgresql://…, spark://…) with --table; or "
         f'"{CDNOW}" for the embedded data.',
     ),
 ]
@@ -61,7 +68,14 @@ Amount = Annotated[str | None, typer.Option(help="Column of what was paid.")]
 Quantity = Annotated[str | None, typer.Option(help="Column of the quantity, with --price.")]
 Price = Annotated[str | None, typer.Option(help="Column of the unit price.")]
 Invoice = Annotated[str | None, typer.Option(help="Column of the invoice, which tells returns.")]
-TableName = Annotated[str | None, typer.Option("--table", help="Table or sheet to read.")]
+TableName = Annotated[
+    str | None,
+    typer.Option("--table", help="Table, Parquet file of the engine, or sheet to read."),
+]
+TimeZone = Annotated[
+    str | None,
+    typer.Option(help="Zone that tells the day, where an engine keeps instants: Europe/Paris."),
+]
 DateFormat = Annotated[str | None, typer.Option(help="Such as %d/%m/%Y, for dates in text.")]
 End = Annotated[str | None, typer.Option(help="Observation end; default: the last purchase.")]
 KeepZero = Annotated[bool, typer.Option("--keep-zero", help="Keep purchases that cost nothing.")]
@@ -88,6 +102,7 @@ def fit(
     price: Price = None,
     invoice: Invoice = None,
     table: TableName = None,
+    time_zone: TimeZone = None,
     date_format: DateFormat = None,
     end: End = None,
     keep_zero: KeepZero = False,
@@ -128,6 +143,7 @@ def fit(
             invoice=invoice,
             segment=own_column,
             table=table,
+            time_zone=time_zone,
             date_format=date_format,
             end=end,
             keep_zero_amounts=keep_zero,
@@ -166,13 +182,20 @@ def fit(
 def predict(
     model: Model,
     transactions: Log,
-    to: Annotated[Path, typer.Option("--out", help="A .parquet or .csv file to write.")] = Path(
-        "scores.parquet"
-    ),
+    to: Annotated[
+        str, typer.Option("--out", help="A .parquet or .csv file to write; Spark makes a folder.")
+    ] = "scores.parquet",
+    to_table: Annotated[
+        str | None,
+        typer.Option("--out-table", help="A table to make instead, in the engine of the log."),
+    ] = None,
     horizon: Annotated[float, typer.Option(help="Days ahead.")] = 90.0,
     value_horizon: ValueHorizon = VALUE_HORIZON,
     annual_discount_rate: DiscountRate = ANNUAL_DISCOUNT_RATE,
     margin: Margin = 1.0,
+    value: Annotated[
+        bool, typer.Option(help="Tell what customers are worth, too: the longest of the answers.")
+    ] = True,
     level: Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the drawn outcomes.")] = 0,
     customer: Customer = None,
@@ -182,6 +205,7 @@ def predict(
     price: Price = None,
     invoice: Invoice = None,
     table: TableName = None,
+    time_zone: TimeZone = None,
     date_format: DateFormat = None,
     end: End = None,
     keep_zero: KeepZero = False,
@@ -189,15 +213,16 @@ def predict(
     segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
 ) -> None:
     """Score every customer of a transaction log: one row each, means with intervals."""
-    from bayes_clv.rfm import customers
-    from bayes_clv.scores import check_target, score_customers, write_scores
+    from bayes_clv.scores import check_target, create_table, score_log, write_scores
 
+    where = f"the table {to_table}" if to_table else to
     with _errors():
-        check_target(to)
+        if not to_table:
+            check_target(to)
         terms = Terms(value_horizon, annual_discount_rate, margin)
         posterior = load_posterior(model)
         log = _read(
-            transactions,
+            _writable(transactions) if to_table else transactions,
             customer=customer,
             date=date,
             amount=amount,
@@ -206,17 +231,28 @@ def predict(
             invoice=invoice,
             segment=segment,
             table=table,
+            time_zone=time_zone,
             date_format=date_format,
             end=end,
             keep_zero_amounts=keep_zero,
             refunds="net" if net_refunds else "ignore",
         )
         err.print(ledger_table(log.ledger))
-        frame = customers(log)
-        with err.status(f"scoring {len(frame):,} customers …"):
-            scores = score_customers(posterior, frame, horizon, terms, level=level, seed=seed)
-        write_scores(scores, to)
-        out.print(f"{len(scores):,} customers written to {to}", highlight=False, soft_wrap=True)
+        with _Steps("distinct states") as steps:
+            scores = score_log(
+                posterior,
+                log,
+                horizon,
+                terms,
+                value=value,
+                level=level,
+                seed=seed,
+                on_states=lambda done, total: steps.update("scoring", done, total),
+            )
+        with err.status(f"writing {where} …"):
+            n_customers = int(scores.count().execute())
+            create_table(scores, to_table) if to_table else write_scores(scores, to)
+        out.print(f"{n_customers:,} customers written to {where}", highlight=False, soft_wrap=True)
         _require_sound(posterior, "the scores were written all the same")
 
 
@@ -266,6 +302,7 @@ def backtest(
     price: Price = None,
     invoice: Invoice = None,
     table: TableName = None,
+    time_zone: TimeZone = None,
     date_format: DateFormat = None,
     end: End = None,
     keep_zero: KeepZero = False,
@@ -324,6 +361,7 @@ def backtest(
             price=price,
             invoice=invoice,
             table=table,
+            time_zone=time_zone,
             date_format=date_format,
             end=end,
             keep_zero_amounts=keep_zero,
@@ -338,7 +376,7 @@ def backtest(
             halfway = log.start + (log.end - log.start) / 2
             days = [as_date(day, "an origin") for day in origin or [halfway]]
             splits = check_splits(log, days, horizon or [])
-        with _Steps() as steps:
+        with _Steps("fits") as steps:
             result = run(
                 log,
                 methods=default_methods(n_segments or (3, 5, 8), landmarks or (4,)),
@@ -421,16 +459,35 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except BayesClvError as error:
-        err.print(f"Error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        _complain(str(error))
         code = UNSOUND if isinstance(error, UnsoundPosterior) else BAD_INPUT
         raise typer.Exit(code) from None
+    except Exception as error:
+        from bayes_clv.engines import failures, one_line
+
+        if not isinstance(error, failures()):
+            raise
+        _complain(f"the engine that holds the log failed: {one_line(error)}")
+        raise typer.Exit(BAD_INPUT) from None
+
+
+def _complain(words: str) -> None:
+    err.print(f"Error: {words}", style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 def _require_sound(posterior: Posterior, advice: str) -> None:
     posterior.diagnostics.require_sound(advice)
 
 
-def _read(source: str, **options: Any) -> Any:
+def _writable(url: str) -> Any:
+    from bayes_clv.engines import connect, is_url
+
+    if not is_url(url):
+        raise InputError("--out-table needs a log in an engine, by its URL and --table")
+    return connect(url, writable=True)
+
+
+def _read(source: Any, **options: Any) -> Any:
     from bayes_clv.datasets import load_cdnow
     from bayes_clv.transactions import read_transactions
 
@@ -468,7 +525,7 @@ def _backtest_money(
 
     if len(origins) > 1 or len(horizons) > 1:
         raise InputError("--money takes one --origin and one --horizon")
-    with _Steps() as steps:
+    with _Steps("fits") as steps:
         result = backtest_money(
             log,
             as_date(origins[0], "an origin") if origins else None,
@@ -484,10 +541,10 @@ def _backtest_money(
 
 
 class _Steps:
-    """A bar over the fits of a backtest."""
+    """A bar over steps of which there are many, such as the fits of a backtest."""
 
-    def __init__(self) -> None:
-        columns = ("{task.description}", BarColumn(), "{task.completed}/{task.total} fits")
+    def __init__(self, what: str) -> None:
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), what)
         self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err)
         self._task = self._bar.add_task("reading", total=None)
 

@@ -248,12 +248,15 @@ class HierarchicalBetaGeo:
         if self.segmenter == "column":
             if "segment" not in states.columns:
                 raise InputError("no column of segments was read: name it with segment=COLUMN")
-            names = states.select("segment").distinct().order_by("segment").to_pandas()["segment"]
-            if names.dropna().empty:
+            found = states.select("segment").distinct().to_pyarrow()["segment"].to_pylist()
+            names = sorted(
+                name for name in found if name is not None
+            )  # engines sort each their way
+            if not names:
                 raise InputError("the column of segments holds no name")
-            if (names == POPULATION_NAME).any():
+            if POPULATION_NAME in names:
                 raise InputError(f'"{POPULATION_NAME}" is not free as the name of a segment')
-            return ColumnRule(tuple(map(str, names.dropna())))
+            return ColumnRule(tuple(names))
         some = sample_customers(states, MAX_LEARNING_STATES, seed)
         frame = some.order_by("customer_id", "landmark").select(*COLUMNS).to_pandas()
         learnt: SegmentRule = clone(self.segmenter).fit(frame).rule_

@@ -103,7 +103,7 @@ def own_past_table(states: ir.Table) -> LandmarkTable:
         customer_id, frequency, recency, T (days) and code, at the observation end.
     """
     history = states.filter(states["T"] > 0)
-    return _grouped(history.select(segment=history.code.cast("int64"), **_weighted(history, 1.0)))
+    return _grouped(history.select(segment=history.code.cast("int64"), **_weighted(history, 1)))
 
 
 def chooser(history: ir.Table) -> ir.IntegerValue:
@@ -121,7 +121,8 @@ def chooser(history: ir.Table) -> ir.IntegerValue:
 def _grouped(rows: ir.Table) -> LandmarkTable:
     """Add up equal rows, and leave out those that cancel."""
     keys = ("segment", *_STATE)
-    table = rows.group_by(keys).aggregate(weight=rows.weight.sum())
+    # Engines widen sums of integers, each to a type of its own.
+    table = rows.group_by(keys).aggregate(weight=rows.weight.sum().cast("float64"))
     columns = table.filter(table.weight != 0).order_by(keys).to_pyarrow()
     if not len(columns):
         raise InputError("no customer was observed for a day or more: every T is 0")
@@ -133,16 +134,15 @@ _STATE = ("frequency", "recency", "T")
 
 def _reached(history: ir.Table) -> ir.Table:
     """Every state, in the segment that was chosen at the landmark before."""
-    return history.select(segment=chooser(history), **_weighted(history, 1.0))
+    return history.select(segment=chooser(history), **_weighted(history, 1))
 
 
 def _left(history: ir.Table) -> ir.Table:
     """Every state but the last, in the segment that it chooses."""
     earlier = history.filter(history.landmark < history.landmark.max())
-    return earlier.select(segment=earlier.code.cast("int64"), **_weighted(earlier, -1.0))
+    return earlier.select(segment=earlier.code.cast("int64"), **_weighted(earlier, -1))
 
 
-def _weighted(table: ir.Table, weight: float) -> dict[str, ir.Value]:
-    # Sums of float64 are exact here, and arrive as they are: engines widen sums of integers.
+def _weighted(table: ir.Table, weight: int) -> dict[str, ir.Value]:
     columns = {name: table[name].cast("float64") for name in _STATE}
-    return {**columns, "weight": ibis.literal(weight, "float64")}
+    return {**columns, "weight": ibis.literal(weight, "int64")}

@@ -16,7 +16,6 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
 import pandas as pd
 
 from bayes_clv.errors import InputError
@@ -97,10 +96,9 @@ def customers(transactions: Transactions) -> pd.DataFrame:
 def sample_customers(states: ir.Table, n_states: int, seed: int) -> ir.Table:
     """Keep every state of some customers, about `n_states` in all; everybody if there are fewer.
 
-    Customers are numbered in the order of their ids, and those are kept whose multiple of the
-    golden ratio has a fractional part in an interval that the seed shifts. Such a sample (Weyl
-    1916) is spread evenly over the ids, falls into step with no period in them, and is the same
-    on every engine that orders ids alike, which a hash or an engine's own sampling would not be.
+    Kept are those whose id and seed together have a small MD5 digest. That is random, the same on
+    every engine (a digest compares alike in every collation, which an id does not), and asks for
+    no order among customers, which a cluster would have to make on one machine.
 
     Parameters
     ----------
@@ -114,18 +112,13 @@ def sample_customers(states: ir.Table, n_states: int, seed: int) -> ir.Table:
     total = int(states.count().execute())
     if total <= n_states:
         return states
-    shift = int(np.random.default_rng(seed).integers(_CIRCLE))
-    everybody = states.filter(states.landmark == states.landmark.max())
-    numbered = everybody.select(
-        "customer_id", number=ibis.row_number().over(order_by=everybody.customer_id)
-    )
-    angle = (numbered.number * _GOLDEN + shift) % _CIRCLE
-    chosen = numbered.filter(angle < round(_CIRCLE * n_states / total))
-    return states.semi_join(chosen, "customer_id")
+    digest = _md5(states.customer_id.cast("string").concat(f" {seed}"))
+    return states.filter(digest < f"{int(n_states / total * 16**8):08x}")
 
 
-# The golden ratio 0.618… in integers, whose arithmetic is exact on every engine.
-_CIRCLE, _GOLDEN = 2**30, 663_608_941
+@ibis.udf.scalar.builtin(name="md5")  # type: ignore[untyped-decorator]
+def _md5(text: str) -> str:  # type: ignore[empty-body]
+    """The hexadecimal digest, in small letters: DuckDB, PostgreSQL and Spark call it the same."""
 
 
 def _landmarks(

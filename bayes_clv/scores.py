@@ -1,14 +1,34 @@
-"""Every answer about every customer in one table, and that table in a file."""
+"""Every answer about every customer in one table, and that table where it is wanted.
 
+Answers depend on a customer's state alone, so :func:`score_log` computes them once per distinct
+state: the engine that holds the customers puts each in its segment and groups them, the states come
+here by the batch, their answers go back as a table, and the engine joins that to its customers. No
+customer passes through this process, and its memory grows with no customer.
+"""
+
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
+import ibis
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+from ibis import ir
 
+from bayes_clv.engines import failures, is_url, one_line, upload
 from bayes_clv.errors import InputError
-from bayes_clv.files import write_whole
+from bayes_clv.files import replaced
 from bayes_clv.posterior import Posterior
+from bayes_clv.rfm import durations, summarise
+from bayes_clv.segments.expressions import segment_code
+from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, ColumnRule
 from bayes_clv.terms import Terms
+from bayes_clv.transactions import Transactions
+
+BATCH = 200_000  # states: some 50 MB of answers
 
 
 def score_customers(
@@ -17,6 +37,7 @@ def score_customers(
     horizon: float,
     terms: Terms | None = None,
     *,
+    value: bool = True,
     level: float = 0.9,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -30,6 +51,8 @@ def score_customers(
         Days ahead, of purchases.
     terms
         Those of value; by default a year ahead.
+    value
+        Whether to answer for spend and value, too, where spend was fitted.
 
     Returns
     -------
@@ -55,20 +78,117 @@ def score_customers(
     add("expected_purchases", posterior.expected_purchases(customers, horizon, level=level))
     outcome = posterior.sample_purchases(customers, horizon, level=level, seed=seed)
     add("purchases", outcome, mean=False)
-    if posterior.has_spend:
+    if value and posterior.has_spend:
         on = asdict(terms or Terms())
         add("expected_spend", posterior.expected_spend(customers, level=level))
-        value = posterior.customer_lifetime_value(customers, **on, level=level)
-        add("expected_value", value)
-        worth = posterior.sample_value(customers, **on, level=level, seed=seed)
-        add("value", worth, mean=False)
-        if "past" in value:
-            scores["past_value"], scores["total_value"] = value["past"], value["total"]
+        worth = posterior.customer_lifetime_value(customers, **on, level=level)
+        add("expected_value", worth)
+        drawn = posterior.sample_value(customers, **on, level=level, seed=seed)
+        add("value", drawn, mean=False)
+        if "past" in worth:
+            scores["past_value"], scores["total_value"] = worth["past"], worth["total"]
     scores["dropout"] = posterior.dropout.value
     return scores
 
 
-def check_target(path: Path) -> None:
+def score_log(
+    posterior: Posterior,
+    transactions: Transactions,
+    horizon: float,
+    terms: Terms | None = None,
+    *,
+    value: bool = True,
+    level: float = 0.9,
+    seed: int = 0,
+    on_states: Callable[[int, int], None] = lambda done, total: None,
+) -> ir.Table:
+    """Score every customer of a log, in the engine that holds it.
+
+    Parameters
+    ----------
+    posterior, horizon, terms, level, seed
+        As for `score_customers`.
+    transactions
+        From ``read_transactions``. Where its column of segments was read, that says which segment
+        of the model a customer is in.
+    value
+        Whether to answer for spend and value, too, where the posterior and the log know of it.
+        Customers who spent differently are then different states, and there are many more.
+    on_states
+        Told how many states are done, of how many.
+
+    Returns
+    -------
+    customer_id, frequency, recency, T (days), monetary_value and total_spend, then the columns of
+    `score_customers`. The answers are there already; what is left to the engine is a join.
+
+    Raises
+    ------
+    InputError
+        The log's segments are not those of the model.
+    """
+    states = durations(summarise(transactions))
+    states = states.mutate(code=_code(posterior, states)).cache()
+    keys = ["code", "frequency", "recency", "T"]
+    if value and posterior.has_spend and transactions.has_amounts:
+        keys.append("monetary_value")
+    distinct = states.select(*keys).distinct().cache()
+    total = int(distinct.count().execute())
+    names = (*posterior.segment_names, POPULATION_NAME)  # the last is that of code −1
+
+    def answers() -> Iterator[pa.Table]:
+        done = 0
+        on_states(done, total)
+        ordered = distinct.order_by(["code", "frequency", "T", "recency"])
+        for batch in ordered.to_pyarrow().to_batches(max_chunksize=BATCH):
+            frame = batch.to_pandas()
+            named = frame.assign(segment=[names[code] for code in frame["code"]])
+            scores = score_customers(
+                posterior, named, horizon, terms, value=value, level=level, seed=seed
+            )
+            yield pa.Table.from_pandas(scores, preserve_index=False)
+            done += len(frame)
+            on_states(done, total)
+
+    return _joined(states, upload(states.get_backend(), answers()), keys, terms or Terms())
+
+
+def _code(posterior: Posterior, states: ir.Table) -> ir.IntegerValue:
+    """Each customer's segment: the log's own where it was read, else the rule's."""
+    rule = posterior.rule
+    if "segment" not in states.columns:
+        if isinstance(rule, ColumnRule):
+            return ibis.literal(POPULATION, "int64")
+        return segment_code(rule, states)
+    if isinstance(rule, ColumnRule):
+        return segment_code(rule, states)
+    known = {*posterior.segment_names, POPULATION_NAME}
+    found = states.select("segment").distinct().to_pyarrow()["segment"].to_pylist()
+    for name in sorted(name for name in found if name not in known):
+        raise InputError(
+            f"segment must be one of {', '.join(posterior.segment_names)} or {POPULATION_NAME}: "
+            f"{name[:100]!r}"
+        )
+    return segment_code(ColumnRule(posterior.segment_names), states)
+
+
+def _joined(states: ir.Table, scores: ir.Table, keys: list[str], terms: Terms) -> ir.Table:
+    """Every customer with the answers about their state."""
+    customers = states.drop("landmark", "first", "last", *({"segment"} & {*states.columns}))
+    joined = customers.left_join(scores, keys, rname="{name}_of_scores")
+    joined = joined.drop("code", *(f"{key}_of_scores" for key in keys))
+    if "expected_value" in scores.columns:
+        past = joined.total_spend * terms.margin
+        joined = joined.mutate(past_value=past, total_value=past + joined.expected_value)
+    first = [name for name in _FIRST if name in joined.columns]
+    last = [name for name in ("past_value", "total_value", "dropout") if name in joined.columns]
+    return joined.select(*first, *(n for n in joined.columns if n not in (*first, *last)), *last)
+
+
+_FIRST = ("customer_id", "frequency", "recency", "T", "monetary_value", "total_spend")
+
+
+def check_target(target: str) -> None:
     """Refuse a file that cannot be written to, before any work is done.
 
     Raises
@@ -76,23 +196,71 @@ def check_target(path: Path) -> None:
     InputError
         When the ending is neither .parquet nor .csv, or there is no such folder.
     """
+    path = Path(target)
     if path.suffix not in (".parquet", ".csv"):
         raise InputError(f"--out must end in .parquet or .csv: {path.name}")
-    if not path.parent.is_dir():
+    if not is_url(target) and not path.parent.is_dir():
         raise InputError(f"--out {path} cannot be written: there is no folder {path.parent}")
 
 
-def write_scores(scores: pd.DataFrame, path: Path) -> None:
-    """Write a .parquet or .csv file, whole or not at all.
+def write_scores(scores: ir.Table, target: str) -> None:
+    """Write a .parquet or .csv file, ordered by customer, whole or not at all.
+
+    Spark, whose workers write each their part, makes a folder of this name, which must not exist.
 
     Raises
     ------
     InputError
         When the target or the disk does not allow it.
     """
-    check_target(path)
-    write = scores.to_parquet if path.suffix == ".parquet" else scores.to_csv
+    check_target(target)
+    if scores.get_backend().name == "pyspark":
+        _write_folder(scores, target)
+        return
     try:
-        write_whole(path, lambda file: write(file, index=False))
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from None
+        with replaced(Path(target)) as temporary:
+            _write_file(scores.order_by("customer_id"), target, temporary)
+    except (OSError, *failures()) as error:
+        reason = getattr(error, "strerror", None) or one_line(error)
+        raise InputError(f"{target} cannot be written: {reason}") from None
+
+
+def create_table(scores: ir.Table, name: str) -> None:
+    """Write a table in the engine that holds the scores; it must not exist.
+
+    Raises
+    ------
+    InputError
+        When the engine does not allow it.
+    """
+    schema, _, bare = name.rpartition(".")
+    try:
+        scores.get_backend().create_table(bare, scores, database=schema or None)
+    except failures() as error:
+        raise InputError(f"the table {name!r} cannot be made: {one_line(error)}") from None
+
+
+def _write_file(scores: ir.Table, target: str, path: Path) -> None:
+    """DuckDB writes files by itself; others send their customers here, some at a time."""
+    parquet = target.endswith(".parquet")
+    if scores.get_backend().name == "duckdb":
+        scores.to_parquet(path) if parquet else scores.to_csv(path)
+        return
+    batches = scores.to_pyarrow_batches(chunk_size=BATCH)
+    writer = (pq.ParquetWriter if parquet else csv.CSVWriter)(path, batches.schema)
+    with writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def _write_folder(scores: ir.Table, target: str) -> None:
+    if not is_url(target) and os.path.exists(target):
+        raise InputError(f"--out {target} exists already: Spark would have to remove it first")
+    backend = scores.get_backend()
+    try:
+        if target.endswith(".parquet"):
+            backend.to_parquet(scores, target)
+        else:
+            backend.to_csv(scores, target, header=True)
+    except failures() as error:
+        raise InputError(f"{target} cannot be written: {one_line(error)}") from None

@@ -77,7 +77,7 @@ def _(rule: KMeansRule, states: ir.Table) -> ir.IntegerValue:
     ]
     # Each against those after it only: the whole table of comparisons would make a long query.
     branches = [
-        (distance <= ibis.least(*distances[code + 1 :]), code)
+        (distance <= _least(distances[code + 1 :]), code)
         for code, distance in enumerate(distances[:-1])
     ]
     if not branches:
@@ -94,6 +94,10 @@ def _repeat_spend(states: ir.Table) -> ir.FloatingValue:
 
 def _above(value: ir.NumericValue, cuts: tuple[float, ...]) -> ir.IntegerValue:
     return _sum(ibis.ifelse(value > cut, 1, 0) for cut in cuts)
+
+
+def _least(values: list[ir.NumericValue]) -> ir.NumericValue:
+    return ibis.least(*values) if len(values) > 1 else values[0]  # Spark's takes two or more
 
 
 def _sum(terms: Iterable[ir.NumericValue]) -> ir.NumericValue:

@@ -163,10 +163,11 @@ def _stretches(states: ir.Table) -> ir.Table:
 
 def _of_counts(spent: ir.Table) -> dict[str, Any]:
     """How often each number of purchases occurs."""
-    reached = spent.select("group", count=spent["count"] + spent.more, weight=1.0)
-    left = spent.select("group", "count", weight=-1.0)
+    one = ibis.literal(1, "int64")
+    reached = spent.select("group", count=spent["count"] + spent.more, weight=one)
+    left = spent.select("group", "count", weight=-one)
     counts = _weighed(ibis.union(reached, left))
-    more = _weighed(spent.select("group", count=spent.more, weight=1.0))
+    more = _weighed(spent.select("group", count=spent.more, weight=one))
     return {
         "count_group": counts["group"].to_numpy(dtype=np.int64),
         "count": counts["count"].to_numpy(dtype=float),
@@ -178,7 +179,7 @@ def _of_counts(spent: ir.Table) -> dict[str, Any]:
 
 
 def _weighed(rows: ir.Table) -> pd.DataFrame:
-    table = rows.group_by("group", "count").aggregate(weight=rows.weight.sum())
+    table = rows.group_by("group", "count").aggregate(weight=rows.weight.sum().cast("float64"))
     frame: pd.DataFrame = table.filter(table.weight != 0).order_by("group", "count").to_pandas()
     return frame
 

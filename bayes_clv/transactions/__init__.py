@@ -19,11 +19,11 @@ import datetime as dt
 import os
 from typing import Literal
 
-import duckdb
 import ibis.expr.types as ir
 import pandas as pd
-from ibis.common.exceptions import OperationNotDefinedError
+from ibis.backends import BaseBackend
 
+from bayes_clv.engines import failures, one_line
 from bayes_clv.errors import InputError
 from bayes_clv.ledger import Ledger
 from bayes_clv.transactions.cleaning import Rules, has_amounts, judge, purchases, settle
@@ -31,13 +31,13 @@ from bayes_clv.transactions.cleaning import refunds as find_refunds
 from bayes_clv.transactions.columns import find_columns
 from bayes_clv.transactions.dates import as_date
 from bayes_clv.transactions.log import Transactions
-from bayes_clv.transactions.sources import Loaded, one_line, open_source, store
+from bayes_clv.transactions.sources import Loaded, open_source, store
 
 __all__ = ["Ledger", "Transactions", "read_transactions"]
 
 
 def read_transactions(
-    source: str | os.PathLike[str] | pd.DataFrame | ir.Table,
+    source: str | os.PathLike[str] | pd.DataFrame | ir.Table | BaseBackend,
     *,
     customer: str | None = None,
     date: str | None = None,
@@ -47,6 +47,7 @@ def read_transactions(
     invoice: str | None = None,
     segment: str | None = None,
     table: str | None = None,
+    time_zone: str | None = None,
     end: dt.date | str | None = None,
     date_format: str | None = None,
     keep_zero_amounts: bool = False,
@@ -60,9 +61,10 @@ def read_transactions(
     Parameters
     ----------
     source
-        A .csv, .tsv, .txt, .parquet or .xlsx file, a pandas DataFrame, an Ibis table, or an Ibis
-        connection URL (``duckdb://shop.db``, ``postgres://…``) together with `table`. Parquet,
-        Ibis tables and databases are read by their engine, query by query; the others are copied.
+        A .csv, .tsv, .txt, .parquet or .xlsx file, a pandas DataFrame, an Ibis table, or, together
+        with `table`, an Ibis connection or a URL (``duckdb://shop.db``, ``postgresql://…``,
+        ``spark://…``; see :func:`bayes_clv.engines.connect`). Parquet, Ibis tables and engines are
+        read where they are, query by query; the others are copied.
     customer, date, amount, quantity, price, invoice
         Columns; those that are not named are found by their usual names, in any case and
         punctuation. The amount is what was paid for the row: its own column, or quantity × price.
@@ -70,7 +72,11 @@ def read_transactions(
     segment
         A column of the user's own, carried along as text.
     table
-        The table behind a connection URL, or the sheet of a workbook (default: its first).
+        The table behind a connection, or a Parquet file that its engine reads; or the sheet of a
+        workbook (default: its first).
+    time_zone
+        Of a connection whose dates are instants: the zone that tells their day. Default: the
+        session's; UTC in a Spark that is started here.
     end
         Observation end; later rows are rejected. Default: the last purchase.
     date_format
@@ -99,7 +105,7 @@ def read_transactions(
     if refunds not in ("ignore", "net"):
         raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
     rules = Rules(None if end is None else as_date(end, "end"), date_format, keep_zero_amounts)
-    log = open_source(source, table)
+    log = open_source(source, table, time_zone)
     named = {
         "customer": customer,
         "date": date,
@@ -112,7 +118,7 @@ def read_transactions(
     roles = find_columns(log.columns, named, log.name)
     try:
         return _clean(log.load(roles), rules, log.name, net=refunds == "net")
-    except (duckdb.Error, OperationNotDefinedError) as error:
+    except failures() as error:
         raise InputError(f"{log.name} cannot be read: {one_line(error)}") from error
 
 

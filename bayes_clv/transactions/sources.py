@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import duckdb
 import ibis
@@ -23,8 +22,11 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from ibis.backends import BaseBackend
 from ibis.common.exceptions import IbisError
 
+from bayes_clv.engines import connect as connect_to
+from bayes_clv.engines import find_table, is_url, one_line, place, use_zone
 from bayes_clv.errors import InputError
 from bayes_clv.transactions.text import TEXT_SUFFIXES, TextFile
 
@@ -61,7 +63,7 @@ class Source(ABC):
         """Read the columns that play a role, given as role -> position."""
 
 
-def open_source(source: object, table: str | None) -> Source:
+def open_source(source: object, table: str | None, time_zone: str | None = None) -> Source:
     """Find out what `source` is and open it.
 
     Raises
@@ -69,12 +71,21 @@ def open_source(source: object, table: str | None) -> Source:
     InputError
         It is of no known kind, cannot be read, or `table` does not fit it.
     """
-    if isinstance(source, str) and "://" in source:
-        return _open_url(source, table)
+    if isinstance(source, str) and is_url(source):
+        return _open_url(source, table, time_zone)
+    if isinstance(source, BaseBackend):
+        if table is None:
+            raise InputError("an Ibis connection needs the name of a table: table=")
+        return _open_table(source, table, source.name, time_zone)
+    if time_zone is not None:
+        raise InputError(
+            "time_zone (--time-zone) is for engines that keep instants; the dates of this source "
+            f"are those in its own zone; got {time_zone!r}"
+        )
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     if table is not None and (path is None or path.suffix.lower() != ".xlsx"):
         raise InputError(
-            f"table (--table) names a sheet of an .xlsx file or a table behind a connection URL; "
+            f"table (--table) names a sheet of an .xlsx file or a table behind a connection; "
             f"got {table!r} for another kind of source"
         )
     if path is not None:
@@ -88,7 +99,7 @@ def open_source(source: object, table: str | None) -> Source:
             raise InputError(f"the Ibis table has no data behind it: {one_line(error)}") from error
         return TableSource(source, _table_name(source))
     raise InputError(
-        "transactions must be a path, a pandas DataFrame, an Ibis table or a connection URL; "
+        "transactions must be a path, a pandas DataFrame, an Ibis table or connection, or a URL; "
         f"got {type(source).__name__}"
     )
 
@@ -218,12 +229,6 @@ class TableSource(Source):
         return Loaded(_select(self._table, roles))
 
 
-def one_line(error: BaseException, longest: int = 200) -> str:
-    """Return the first line of another library's message."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:longest] if lines else type(error).__name__
-
-
 def _open_file(path: Path, table: str | None) -> Source:
     suffix = path.suffix.lower()
     if path.is_dir():
@@ -266,37 +271,21 @@ def _read_sheet(path: Path, table: str | None) -> pd.DataFrame:
     return frame.dropna(how="all")
 
 
-def _open_url(url: str, table: str | None) -> Source:
-    parts = urlsplit(url)
+def _open_url(url: str, table: str | None, time_zone: str | None) -> Source:
     if table is None:
+        scheme = url.partition("://")[0]
         raise InputError(
-            f"a connection URL ({parts.scheme}://…) needs the name of a table: table= (--table)"
+            f"a connection URL ({scheme}://…) needs the name of a table: table= (--table)"
         )
-    options: dict[str, Any] = {}
-    if parts.scheme in ("duckdb", "sqlite"):
-        database = f"{parts.netloc}{parts.path}"
-        if not Path(database).is_file():  # either engine would quietly create it
-            raise InputError(f"{url} names no database file: {database} does not exist")
-        options = {"read_only": True} if parts.scheme == "duckdb" else {}
-    # Never the whole address in a name or a message: it may hold a password.
-    where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    schema, _, bare = table.rpartition(".")
-    # Every engine raises errors of its own, and they cannot be named without importing them all.
-    # They are not chained either: they may quote the address.
-    try:
-        connection = ibis.connect(url, **options)
-    except Exception as error:
-        reason = one_line(error).replace(url, where)
-        if parts.password:
-            reason = reason.replace(parts.password, "***")
-        raise InputError(f"cannot connect to {where}: {reason}") from None
-    try:
-        found = connection.table(bare, database=schema) if schema else connection.table(table)
-    except Exception as error:
-        raise InputError(
-            f"{where} has no table {table!r} (--table): {one_line(error.__cause__ or error)}"
-        ) from None
-    return TableSource(found, f"{where} {table}")
+    return _open_table(connect_to(url), table, place(url), time_zone)
+
+
+def _open_table(
+    connection: BaseBackend, table: str, where: str, time_zone: str | None
+) -> TableSource:
+    if time_zone is not None:
+        use_zone(connection, time_zone)
+    return TableSource(find_table(connection, table, where), f"{where} {table}")
 
 
 def _table_name(table: ir.Table) -> str:

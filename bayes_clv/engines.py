@@ -1,0 +1,211 @@
+"""The engines that a log may live in: how to reach one, and how to hand it a table of scores.
+
+Everything that touches customers is an Ibis expression, so an engine is any that Ibis reaches:
+DuckDB, PostgreSQL, Spark (in this process, as a cluster, by Spark Connect) and others. Here is all
+that is not the same for each of them.
+"""
+
+import os
+import re
+import shutil
+import sys
+import uuid
+from collections.abc import Iterator
+from functools import reduce
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+from ibis.backends import BaseBackend
+from ibis.common.exceptions import IbisError
+
+from bayes_clv.errors import InputError
+
+SPARK, SPARK_CONNECT = "spark", "sc"
+_EXTRAS = {"pyspark": "spark", "psycopg": "postgres"}
+_SPARK_URL = re.compile(r"spark://(?P<master>[^/?]+)/?(\?(?P<settings>.*))?")
+# Engines keep instants, and the day of an instant must not depend on the machine.
+ZONE = "UTC"
+
+
+def is_url(source: object) -> bool:
+    """Whether a source is the address of an engine."""
+    return isinstance(source, str) and "://" in source
+
+
+def place(url: str) -> str:
+    """Return the address for people: never all of it, for it may hold a password."""
+    if url.startswith(f"{SPARK}://"):
+        return url.partition("?")[0]
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def connect(url: str, *, writable: bool = False) -> BaseBackend:
+    """Connect to the engine behind a URL.
+
+    Parameters
+    ----------
+    url
+        ``duckdb://shop.db``, ``postgresql://user@host/database``, ``spark://host:7077`` (a
+        standalone cluster), ``spark://local[4]`` (Spark in this process), either with settings such
+        as ``?spark.executor.memory=4g``, ``sc://host:15002`` (Spark Connect), or any other that
+        Ibis knows.
+    writable
+        Whether tables are to be written there, too.
+
+    Raises
+    ------
+    InputError
+        The engine cannot be reached, or what it takes to do so is not installed.
+    """
+    where = place(url)
+    # Every engine raises errors of its own, and they cannot be named without importing them all.
+    # They are not chained either: they may quote the address.
+    try:
+        if url.startswith((f"{SPARK}://", f"{SPARK_CONNECT}://")):
+            return _spark(url)
+        return ibis.connect(url, **_options(url, writable=writable))
+    except InputError:
+        raise
+    except ImportError as error:
+        raise InputError(f"cannot connect to {where}: {_missing(error)}") from None
+    except Exception as error:
+        reason = one_line(error).replace(url, where)
+        password = urlsplit(url).password if not url.startswith(f"{SPARK}://") else None
+        if password:
+            reason = reason.replace(password, "***")
+        raise InputError(f"cannot connect to {where}: {reason}") from None
+
+
+def find_table(connection: BaseBackend, name: str, where: str) -> ir.Table:
+    """Return a table of the engine's, ``schema.table`` or bare, or a Parquet file that it reads.
+
+    Raises
+    ------
+    InputError
+        There is none of this name.
+    """
+    schema, _, bare = name.rpartition(".")
+    try:
+        if "/" in name or name.endswith(".parquet"):
+            return connection.read_parquet(name)
+        return connection.table(bare, database=schema) if schema else connection.table(name)
+    except NotImplementedError:
+        raise InputError(f"{where} reads no Parquet files, only tables; got {name!r}") from None
+    except Exception as error:
+        raise InputError(
+            f"{where} has no table {name!r} (--table): {one_line(error.__cause__ or error)}"
+        ) from None
+
+
+def use_zone(connection: BaseBackend, zone: str) -> None:
+    """Let the connection tell the day of an instant in a time zone.
+
+    Raises
+    ------
+    InputError
+        The engine does not know the zone, or none at all.
+    """
+    quoted = zone.replace("'", "")
+    statements = {
+        "duckdb": f"SET TimeZone = '{quoted}'",
+        "postgres": f"SET TIME ZONE '{quoted}'",
+        "pyspark": f"SET TIME ZONE '{quoted}'",
+    }
+    if connection.name not in statements:
+        raise InputError(f"time_zone (--time-zone) cannot be set for {connection.name}")
+    try:
+        connection.raw_sql(statements[connection.name])
+    except Exception as error:
+        raise InputError(
+            f"time_zone (--time-zone) must be one that {connection.name} knows, such as "
+            f"Europe/Paris; got {zone!r}: {one_line(error)}"
+        ) from None
+
+
+def upload(connection: BaseBackend, parts: Iterator[pa.Table]) -> ir.Table:
+    """Hand tables with one schema to the engine, one after the other, as a single one.
+
+    It is temporary: it ends with the connection. No more than one part is held here at a time, but
+    in Spark, whose driver holds what it is handed.
+    """
+    name = f"bayes_clv_{uuid.uuid4().hex}"
+    if connection.name == "pyspark":
+        session: Any = connection._session  # Ibis has no other way
+        frames = [session.createDataFrame(part) for part in parts]
+        reduce(lambda one, other: one.unionAll(other), frames).createOrReplaceTempView(name)
+        return connection.table(name)
+    first = next(parts)
+    connection.create_table(name, first, temp=True)
+    for part in parts:
+        connection.insert(name, part)
+    return connection.table(name)
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Return the errors of the engines that are in use."""
+    known = {
+        "duckdb": "Error",
+        "psycopg": "Error",
+        "pyspark.errors": "PySparkException",
+        "py4j.protocol": "Py4JError",
+    }
+    loaded = (
+        getattr(sys.modules[module], name)
+        for module, name in known.items()
+        if module in sys.modules
+    )
+    return (*loaded, IbisError)
+
+
+def one_line(error: BaseException, longest: int = 200) -> str:
+    """Return the first line of another library's message."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:longest] if lines else type(error).__name__
+
+
+def _options(url: str, *, writable: bool) -> dict[str, Any]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("duckdb", "sqlite"):
+        return {}
+    database = f"{parts.netloc}{parts.path}"
+    if not Path(database).is_file():  # either engine would quietly create it
+        raise InputError(f"{url} names no database file: {database} does not exist")
+    return {"read_only": not writable} if parts.scheme == "duckdb" else {}
+
+
+def _spark(url: str) -> BaseBackend:
+    from pyspark.sql import SparkSession
+
+    if url.startswith(f"{SPARK_CONNECT}://"):
+        session = SparkSession.builder.remote(url).getOrCreate()
+        session.conf.set("spark.sql.session.timeZone", ZONE)
+        return ibis.pyspark.connect(session)
+    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+        raise InputError(f"cannot connect to {place(url)}: Spark needs Java 17, and there is none")
+    found = _SPARK_URL.fullmatch(url)
+    if found is None:
+        raise InputError(f"{place(url)} must be spark://HOST:PORT or spark://local[CORES]")
+    master = found["master"]
+    builder = (
+        SparkSession.builder.appName("bayes_clv")
+        .master(f"spark://{master}" if ":" in master else master)
+        .config("spark.sql.session.timeZone", ZONE)
+        .config("spark.ui.showConsoleProgress", "false")
+    )
+    for name, value in parse_qsl(found["settings"] or ""):
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return ibis.pyspark.connect(session)
+
+
+def _missing(error: ImportError) -> str:
+    module = (error.name or "").partition(".")[0]
+    if module in _EXTRAS:
+        return f"it needs {module}; install it with pip install 'bayes-clv[{_EXTRAS[module]}]'"
+    return one_line(error)
