@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import ibis
 import pandas as pd
@@ -220,9 +221,10 @@ def write_scores(scores: ir.Table, target: str) -> None:
     try:
         with replaced(Path(target)) as temporary:
             _write_file(scores.order_by("customer_id"), target, temporary)
-    except (OSError, *failures()) as error:
-        reason = getattr(error, "strerror", None) or one_line(error)
-        raise InputError(f"{target} cannot be written: {reason}") from None
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror or error}") from None
+    except failures() as error:
+        raise InputError(f"{target} cannot be written: {one_line(error)}") from None
 
 
 def create_table(scores: ir.Table, name: str) -> None:
@@ -256,11 +258,12 @@ def _write_file(scores: ir.Table, target: str, path: Path) -> None:
 def _write_folder(scores: ir.Table, target: str) -> None:
     if not is_url(target) and os.path.exists(target):
         raise InputError(f"--out {target} exists already: Spark would have to remove it first")
-    backend = scores.get_backend()
+    backend: Any = scores.get_backend()
+    writer = backend._session.sql(backend.compile(scores)).write  # Ibis would write CSV from here
     try:
         if target.endswith(".parquet"):
-            backend.to_parquet(scores, target)
+            writer.parquet(target)
         else:
-            backend.to_csv(scores, target, header=True)
+            writer.csv(target, header=True)
     except failures() as error:
         raise InputError(f"{target} cannot be written: {one_line(error)}") from None

@@ -197,19 +197,21 @@ def _of_groups(spent: ir.Table, n_groups: int) -> dict[str, Any]:
 
 def _of_nodes(spent: ir.Table, n_groups: int) -> dict[str, Any]:
     """A and B at the Chebyshev points, as polynomials."""
-    points = pd.DataFrame({"node": np.arange(_NODES), "v": np.exp(_U)})
-    rows = spent.cross_join(ibis.memtable(points))
+    # An array in the query itself: a table would have to be sent to where the customers are.
+    points = ibis.array(np.exp(_U).tolist()).unnest().name("v").as_table()
+    rows = spent.cross_join(points)
     before, after = (rows.v + rows.spent).ln(), (rows.v + rows.spent + rows.more_spend).ln()
-    sums = rows.group_by("group", "node").aggregate(
+    sums = rows.group_by("group", "v").aggregate(
         by_count=_sum(rows["count"] * before - (rows["count"] + rows.more) * after),
         by_one=_sum(before - after),
     )
-    every = pd.MultiIndex.from_product([range(n_groups), range(_NODES)], names=["group", "node"])
-    frame = sums.to_pandas().set_index(["group", "node"]).reindex(every, fill_value=0.0)
-    return {
-        name: _coefficients(frame[name].to_numpy(dtype=float).reshape(n_groups, _NODES))
-        for name in ("by_count", "by_one")
-    }
+    frame = sums.order_by("group", "v").to_pandas()  # v ascends as _U does
+    columns = {}
+    for name in ("by_count", "by_one"):
+        values = np.zeros((n_groups, _NODES))
+        values[frame["group"].unique()] = frame[name].to_numpy(dtype=float).reshape(-1, _NODES)
+        columns[name] = _coefficients(values)
+    return columns
 
 
 def _coefficients(values: Floats) -> Floats:

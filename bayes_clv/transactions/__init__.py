@@ -75,8 +75,8 @@ def read_transactions(
         The table behind a connection, or a Parquet file that its engine reads; or the sheet of a
         workbook (default: its first).
     time_zone
-        Of a connection whose dates are instants: the zone that tells their day. Default: the
-        session's; UTC in a Spark that is started here.
+        Of a connection whose dates are instants: the zone that tells their day, from now on and
+        for all of its tables. Default: the session's; UTC in a Spark that is started here.
     end
         Observation end; later rows are rejected. Default: the last purchase.
     date_format

@@ -1,0 +1,159 @@
+"""Engines that are real: a Spark cluster with a master and two workers, and a PostgreSQL server.
+
+Both live on this machine's loopback for as long as the tests do. Where Java or PostgreSQL is
+missing, the tests that need it are skipped, and say so.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import ibis
+import pytest
+from ibis.backends import BaseBackend
+
+from bayes_clv.engines import connect
+
+SMALL = "spark.executor.memory=512m&spark.sql.shuffle.partitions=2&spark.ui.enabled=false"
+SMALL += "&spark.driver.host=127.0.0.1&spark.driver.bindAddress=127.0.0.1"
+
+
+class Cluster:
+    """A master and two workers with a core each, every one a process group of its own."""
+
+    def __init__(self, home: Path) -> None:
+        import pyspark
+
+        if shutil.which("java") is None:
+            pytest.skip("there is no Java here: Spark needs Java 17")
+        self._spark = Path(pyspark.__file__).parent
+        self._home = home
+        self._processes: list[subprocess.Popen[bytes]] = []
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"spark://127.0.0.1:{self.port}?{SMALL}"
+        self._start("master.Master", "--port", str(self.port))
+        self._wait("I have been elected leader", 1)
+        self.workers = [self.add_worker(), self.add_worker()]
+        self._wait("Registering worker", 2)
+
+    def add_worker(self) -> "subprocess.Popen[bytes]":
+        master = f"spark://127.0.0.1:{self.port}"
+        folder = str(self._home / f"work-{len(self._processes)}")
+        return self._start("worker.Worker", master, "-c", "1", "-m", "600m", "-d", folder)
+
+    def _start(self, role: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        log = (self._home / f"{role}.log").open("ab")
+        process = subprocess.Popen(
+            [
+                self._spark / "bin" / "spark-class",
+                f"org.apache.spark.deploy.{role}",
+                *("--host", "127.0.0.1", "--webui-port", "0"),
+                *arguments,
+            ],
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"SPARK_HOME": str(self._spark), "SPARK_LOCAL_IP": "127.0.0.1"},
+            start_new_session=True,
+        )
+        self._processes.append(process)
+        return process
+
+    def _wait(self, words: str, count: int) -> None:
+        log = self._home / "master.Master.log"
+        deadline = time.monotonic() + 60
+        while len(re.findall(words, log.read_text())) < count:
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+
+    def kill(self, process: "subprocess.Popen[bytes]") -> None:
+        """Kill a worker and its executor, without a word to anybody."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        for process in reversed(self._processes):
+            if process.poll() is None:
+                self.kill(process)
+
+
+@contextmanager
+def cluster_in(home: Path) -> Iterator[Cluster]:
+    started = Cluster(home)
+    try:
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster_in(tmp_path_factory.mktemp("spark")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def spark(cluster: Cluster) -> Iterator[BaseBackend]:
+    connection = connect(cluster.url)
+    yield connection
+    connection._session.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that sorts as people do, which is not how DuckDB and Spark sort."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if not found:
+        pytest.skip("there is no PostgreSQL here: install postgresql")
+    binaries = found[-1].parent
+    folder = tmp_path_factory.mktemp("postgres")
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o755)
+    user: list[str] = []
+    if os.getuid() == 0:  # as whom it refuses to run
+        user = ["runuser", "-u", "postgres", "--"]
+        shutil.chown(folder, "postgres")
+    data, port = folder / "data", 0
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    initial = ["-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
+    subprocess.run(
+        [*user, binaries / "initdb", "-D", data, *initial], check=True, capture_output=True
+    )
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c fsync=off -k {folder}"
+    control = [*user, binaries / "pg_ctl", "-D", data, "-w"]
+    log = folder / "log"
+    subprocess.run(
+        [*control, "-o", options, "-l", log, "start"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(postgres_url: str) -> BaseBackend:
+    return connect(postgres_url)
+
+
+@pytest.fixture(scope="session")
+def duckdb() -> BaseBackend:
+    return ibis.duckdb.connect()
+
+
+@pytest.fixture(scope="session", params=["spark", "postgres"])
+def engine(request: pytest.FixtureRequest) -> BaseBackend:
+    found: BaseBackend = request.getfixturevalue(request.param)
+    return found

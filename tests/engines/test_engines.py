@@ -1,0 +1,359 @@
+"""The same answers wherever the log lives: DuckDB's are the reference for Spark and PostgreSQL."""
+
+import dataclasses
+import datetime as dt
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from bayes_clv import engines, hierarchical
+from bayes_clv.adequacy import gather
+from bayes_clv.cli import app
+from bayes_clv.engines import connect
+from bayes_clv.errors import InputError
+from bayes_clv.hierarchical import HierarchicalBetaGeo
+from bayes_clv.rfm import customers, durations, summarise
+from bayes_clv.scores import create_table, score_log, write_scores
+from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
+from bayes_clv.segments.rules import ColumnRule
+from bayes_clv.spend.table import spend_table
+from bayes_clv.terms import Terms
+from bayes_clv.transactions import read_transactions
+from tests.engines.conftest import cluster_in
+
+ZONE = "America/New_York"
+END = dt.date(2021, 6, 30)
+SEGMENTERS = {
+    "rfm": RFMSegmenter(),
+    "kmeans": KMeansSegmenter(3),
+    "kmeans of two": KMeansSegmenter(2, features=("idle_time", "frequency")),
+    "column": "column",
+}
+
+
+def made_up(n: int, seed: int = 8) -> pd.DataFrame:
+    """A log of instants, in no order, with ids in several scripts and every kind of bad row."""
+    rng = np.random.default_rng(seed)
+    letters = np.array(["ä", "Zoë ", "zo-", "Ω", "客", "b ", "B", "é", "0"])
+    customer = rng.integers(0, n // 7, size=n)
+    when = pd.Timestamp("2020-01-01", tz="UTC") + pd.to_timedelta(
+        rng.integers(0, 560 * 24 * 60, size=n), unit="min"
+    )
+    log = pd.DataFrame(
+        {
+            "customer": [f"{letters[c % 9]}{c}" for c in customer],
+            "date": when,
+            "amount": np.round(rng.gamma(2.0, 15.0, size=n), 2),
+            "invoice": [str(i) for i in range(n)],
+            "segment": letters[(customer + (rng.random(n) < 0.1)) % 4],
+        }
+    )
+    for reason, rows in enumerate(np.array_split(rng.permutation(n)[: n // 10], 5)):
+        match reason:
+            case 0:
+                log.loc[rows, "customer"] = rng.choice(["", " ", "NaN"], size=len(rows))
+            case 1:
+                log.loc[rows, "invoice"] = [f"C{i}" for i in rows]
+                log.loc[rows, "amount"] *= -1
+            case 2:
+                log.loc[rows, "amount"] = 0.0
+            case 3:
+                log.loc[rows, "amount"] = np.nan
+            case 4:
+                log.loc[rows, "customer"] = None
+    return log
+
+
+@pytest.fixture(scope="session")
+def log(duckdb, postgres, spark, tmp_path_factory) -> Path:
+    """The log as a Parquet file, and as the table `log` of every engine."""
+    frame = made_up(4_000)
+    path = tmp_path_factory.mktemp("logs") / "log.parquet"
+    frame.to_parquet(path, coerce_timestamps="us")
+    duckdb.create_table("log", frame)
+    postgres.create_table("log", frame)
+    spark.read_parquet(path, table_name="log")
+    return path
+
+
+def read(connection, **options) -> Any:
+    return read_transactions(
+        connection,
+        table="log",
+        end=END,
+        time_zone=ZONE,
+        refunds="net",
+        segment="segment",
+        **options,
+    )
+
+
+def states_of(transactions) -> pd.DataFrame:
+    return customers(transactions).sort_values("customer_id").reset_index(drop=True)
+
+
+def test_the_ledger_and_the_states_are_the_same(log, duckdb, engine):
+    expected, found = read(duckdb), read(engine)
+    assert found.ledger == expected.ledger
+    assert (found.start, found.end) == (expected.start, expected.end)
+    assert len(expected.ledger.rejected) == 5
+    pd.testing.assert_frame_equal(states_of(found), states_of(expected), check_exact=True)
+    assert len(states_of(expected)) > 500
+
+
+def test_the_zone_tells_the_day(log, duckdb, engine):
+    options = {"table": "log", "end": END}
+    days = {}
+    for zone in ("UTC", ZONE):
+        expected, days[zone] = (
+            states_of(read_transactions(connection, time_zone=zone, **options))
+            for connection in (duckdb, engine)
+        )
+        pd.testing.assert_frame_equal(days[zone], expected, check_exact=True)
+    assert not days[ZONE].equals(days["UTC"])
+    with pytest.raises(InputError, match=r"time_zone \(--time-zone\) must be one that"):
+        read_transactions(engine, time_zone="Europe/Atlantis", **options)
+
+
+@pytest.mark.parametrize("kind", SEGMENTERS)
+def test_what_the_model_is_fitted_to_is_the_same(log, duckdb, engine, kind, monkeypatch):
+    monkeypatch.setattr(hierarchical, "MAX_LEARNING_STATES", 700)  # of some 2,000: a sample
+    model = HierarchicalBetaGeo(segmenter=SEGMENTERS[kind], landmarks=3)
+    expected, found = model.prepare(read(duckdb)), model.prepare(read(engine))
+    assert found.rule == expected.rule
+    assert len(expected.table) > 100
+    for field in dataclasses.fields(expected.table):
+        name = field.name
+        np.testing.assert_array_equal(getattr(found.table, name), getattr(expected.table, name))
+    if kind != "rfm":
+        return
+    n = len(expected.rule.names)
+    figures, others = (
+        gather(data.states, data.landmarks, data.rule.names) for data in (found, expected)
+    )
+    assert figures.segments == others.segments
+    assert figures.gap == pytest.approx(others.gap, rel=1e-12)
+    spend, reference = spend_table(found.states, n), spend_table(expected.states, n)
+    for field in dataclasses.fields(reference):
+        one, other = getattr(spend, field.name), getattr(reference, field.name)
+        np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-9, err_msg=field.name)
+
+
+@pytest.fixture(scope="session")
+def models(log, duckdb, posterior_by_hand) -> dict[str, Any]:
+    rule = HierarchicalBetaGeo(landmarks=3).prepare(read(duckdb)).rule
+    own = ColumnRule(("b", "ä", "Ω"))
+    return {
+        "value": posterior_by_hand(rule, spend=True),
+        "no value": posterior_by_hand(rule, spend=True),
+        "no spend": posterior_by_hand(rule),
+        "own segments": posterior_by_hand(own),
+    }
+
+
+def scored(models, connection, kind):
+    transactions = read(connection)
+    if kind != "own segments":  # the rule's, not the log's
+        table = transactions.table.drop("segment")
+        transactions = dataclasses.replace(transactions, table=table)
+    return score_log(
+        models[kind],
+        transactions,
+        60.0,
+        Terms(200.0, 0.05, 0.4),
+        value=kind != "no value",
+        seed=3,
+    )
+
+
+@pytest.mark.parametrize("kind", ["value", "no value", "no spend", "own segments"])
+def test_scores_are_the_same_for_everybody(log, duckdb, engine, models, kind, monkeypatch):
+    monkeypatch.setattr("bayes_clv.scores.BATCH", 300)  # several, as of many states
+    expected, found = (
+        scored(models, connection, kind).to_pandas().sort_values("customer_id", ignore_index=True)
+        for connection in (duckdb, engine)
+    )
+    assert len(expected) > 500
+    assert ("expected_value" in expected) == (kind == "value")
+    assert not expected.drop(columns="segment").isna().any().any()
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-12, atol=1e-14)
+    for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "segment"):
+        assert found[name].equals(expected[name])
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_scores_are_written_where_they_are_wanted(log, duckdb, engine, models, tmp_path, ending):
+    target = str(tmp_path / f"scores.{ending}")
+    scores = scored(models, engine, "no spend")
+    write_scores(scores, target)
+    if Path(target).is_dir():
+        parts = sorted(Path(target).glob(f"part-*.{ending}"))
+        reader = pd.read_parquet if ending == "parquet" else pd.read_csv
+        written = pd.concat(reader(part) for part in parts)
+        with pytest.raises(InputError, match="exists already"):
+            write_scores(scores, target)
+    else:
+        written = pd.read_parquet(target) if ending == "parquet" else pd.read_csv(target)
+        assert [path.name for path in tmp_path.iterdir()] == [f"scores.{ending}"]
+    expected = scored(models, duckdb, "no spend").to_pandas()
+    pd.testing.assert_frame_equal(
+        written.sort_values("customer_id", ignore_index=True),
+        expected.sort_values("customer_id", ignore_index=True),
+        rtol=1e-12,
+        check_dtype=False,
+    )
+
+
+def test_scores_become_a_table_which_is_not_replaced(log, postgres, models):
+    scores = scored(models, postgres, "no spend")
+    create_table(scores, "scored")
+    assert postgres.table("scored").count().execute() == scores.count().execute()
+    with pytest.raises(InputError, match="the table 'scored' cannot be made"):
+        create_table(scores, "scored")
+
+
+def test_one_command_fits_and_one_scores_in_the_database(log, postgres_url, postgres, tmp_path):
+    model = tmp_path / "model.clv"
+    source = [postgres_url, "--table", "log", "--time-zone", ZONE]
+    fit = ["fit", *source, "--out", str(model), "--segments", "none", "--no-spend", "--json"]
+    result = CliRunner().invoke(app, [*fit, "--end", "2021-06-30"])
+    assert result.exit_code == 0, result.stderr
+    ledger = json.loads(result.stdout)["record"]["ledger"]
+    assert ledger["rows_in"] == 4_000
+    predict = ["predict", str(model), *source, "--out-table", "by_command"]
+    result = CliRunner().invoke(app, predict)
+    assert result.exit_code == 0, result.stderr
+    n = postgres.table("by_command").count().execute()
+    assert f"{n:,} customers written to the table by_command" in result.stdout
+    result = CliRunner().invoke(app, ["predict", str(model), "cdnow", "--out-table", "x"])
+    assert (result.exit_code, "needs a log in an engine" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "module", "extra"),
+    [
+        ("spark://127.0.0.1:1", "pyspark", "spark"),
+        ("postgresql://x@127.0.0.1/x", "psycopg", "postgres"),
+    ],
+)
+def test_a_driver_that_is_missing_is_named_with_its_extra(url, module, extra, monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == module]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.delitem(sys.modules, "ibis.backends.postgres", raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(InputError, match=rf"it needs {module}; .*bayes-clv\[{extra}\]"):
+        connect(url)
+
+
+def test_java_that_is_missing_is_named(monkeypatch):
+    monkeypatch.setattr(engines.shutil, "which", lambda name: None)
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    with pytest.raises(InputError, match="Spark needs Java 17"):
+        connect("spark://local")
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        (
+            "postgresql://tester:secret@127.0.0.1:1/x",
+            "cannot connect to postgresql://127.0.0.1:1/x",
+        ),
+        ("spark://", "must be spark://HOST:PORT"),
+        ("nonsense://x", "cannot connect to nonsense://x"),
+    ],
+)
+def test_an_engine_that_cannot_be_reached_is_told_of_without_the_password(url, reason):
+    with pytest.raises(InputError) as refused:
+        connect(url)
+    assert reason in str(refused.value)
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_table_that_is_missing_is_named(engine):
+    with pytest.raises(InputError, match="has no table 'nowhere'"):
+        read_transactions(engine, table="nowhere")
+
+
+DRIVER = """
+import sys, threading, time
+from pathlib import Path
+
+import pandas as pd
+
+from bayes_clv.artifact import load_posterior
+from bayes_clv.engines import connect
+from bayes_clv.rfm import durations, summarise
+from bayes_clv.scores import score_log, write_scores
+from bayes_clv.transactions import read_transactions
+
+url, log, model, out, stage = sys.argv[1:]
+connection = connect(url)
+context = connection._session.sparkContext
+transactions = read_transactions(connection, table=log, end="2021-06-30")
+posterior = load_posterior(model)
+
+def work():
+    if stage == "summary":
+        return durations(summarise(transactions)).to_pandas().to_parquet(out)
+    write_scores(scores, out)
+
+if stage == "join":
+    scores = score_log(posterior, transactions, 60.0)
+worker = threading.Thread(target=work)
+worker.start()
+tracker = context.statusTracker()
+def running():
+    stages = [tracker.getStageInfo(s) for s in tracker.getActiveStageIds()]
+    return any(stage and stage.numActiveTasks for stage in stages)
+while not running():
+    assert worker.is_alive(), "the job ended before anything could happen to it"
+    time.sleep(0.01)
+print("running", flush=True)
+assert input() == "killed"
+assert worker.is_alive(), "the job ended before the worker did"
+worker.join()
+print("done", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["summary", "join"])
+def test_a_worker_that_is_killed_in_the_middle_changes_no_answer(
+    stage, models, tmp_path, duckdb, log
+):
+    path, model, out = tmp_path / "log.parquet", tmp_path / "model.clv", tmp_path / "out.parquet"
+    made_up(400_000).to_parquet(path, coerce_timestamps="us", row_group_size=50_000)
+    models["no spend"].save(model)
+    with cluster_in(tmp_path) as cluster:
+        driver = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", DRIVER, cluster.url, path, model, out, stage],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        assert driver.stdout.readline() == "running\n"
+        cluster.kill(cluster.workers[0])
+        said, _ = driver.communicate("killed\n", timeout=120)
+        assert (driver.returncode, said) == (0, "done\n")
+    transactions = read_transactions(duckdb, table=str(path), time_zone="UTC", end=END)
+    if stage == "summary":
+        expected = durations(summarise(transactions)).to_pandas()
+    else:
+        expected = score_log(models["no spend"], transactions, 60.0).to_pandas()
+    found = pd.read_parquet(out)
+    pd.testing.assert_frame_equal(
+        found.sort_values("customer_id", ignore_index=True),
+        expected.sort_values("customer_id", ignore_index=True),
+        rtol=1e-12,
+        check_dtype=False,
+    )
