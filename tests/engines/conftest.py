@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlencode
 
 import ibis
 import pytest
@@ -21,8 +22,21 @@ from ibis.backends import BaseBackend
 
 from bayes_clv.engines import connect
 
-SMALL = "spark.executor.memory=512m&spark.sql.shuffle.partitions=2&spark.ui.enabled=false"
-SMALL += "&spark.driver.host=127.0.0.1&spark.driver.bindAddress=127.0.0.1"
+# Small, and compiled little: these jobs are over before thorough compilation would pay.
+JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+SMALL = urlencode(
+    {
+        "spark.executor.memory": "512m",
+        "spark.sql.shuffle.partitions": "2",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        "spark.driver.extraJavaOptions": JAVA,
+        "spark.executor.extraJavaOptions": JAVA,
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.ui.enabled": "false",
+    }
+)
 
 
 class Cluster:
@@ -61,7 +75,12 @@ class Cluster:
             ],
             stdout=log,
             stderr=log,
-            env=os.environ | {"SPARK_HOME": str(self._spark), "SPARK_LOCAL_IP": "127.0.0.1"},
+            env=os.environ
+            | {
+                "SPARK_HOME": str(self._spark),
+                "SPARK_LOCAL_IP": "127.0.0.1",
+                "SPARK_DAEMON_JAVA_OPTS": JAVA,
+            },
             start_new_session=True,
         )
         self._processes.append(process)
@@ -109,7 +128,7 @@ def spark(cluster: Cluster) -> Iterator[BaseBackend]:
 
 @pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that sorts as people do, which is not how DuckDB and Spark sort."""
+    """A server of the tests' own, on a free port, without a password."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
     if not found:
         pytest.skip("there is no PostgreSQL here: install postgresql")

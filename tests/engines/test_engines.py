@@ -285,9 +285,6 @@ def test_a_table_that_is_missing_is_named(engine):
 
 DRIVER = """
 import sys, threading, time
-from pathlib import Path
-
-import pandas as pd
 
 from bayes_clv.artifact import load_posterior
 from bayes_clv.engines import connect
@@ -295,65 +292,66 @@ from bayes_clv.rfm import durations, summarise
 from bayes_clv.scores import score_log, write_scores
 from bayes_clv.transactions import read_transactions
 
-url, log, model, out, stage = sys.argv[1:]
+url, log, model, summary, written = sys.argv[1:]
 connection = connect(url)
-context = connection._session.sparkContext
+tracker = connection._session.sparkContext.statusTracker()
 transactions = read_transactions(connection, table=log, end="2021-06-30")
-posterior = load_posterior(model)
 
-def work():
-    if stage == "summary":
-        return durations(summarise(transactions)).to_pandas().to_parquet(out)
-    write_scores(scores, out)
-
-if stage == "join":
-    scores = score_log(posterior, transactions, 60.0)
-worker = threading.Thread(target=work)
-worker.start()
-tracker = context.statusTracker()
-def running():
-    stages = [tracker.getStageInfo(s) for s in tracker.getActiveStageIds()]
+def is_running():
+    stages = [tracker.getStageInfo(stage) for stage in tracker.getActiveStageIds()]
     return any(stage and stage.numActiveTasks for stage in stages)
-while not running():
-    assert worker.is_alive(), "the job ended before anything could happen to it"
-    time.sleep(0.01)
-print("running", flush=True)
-assert input() == "killed"
-assert worker.is_alive(), "the job ended before the worker did"
-worker.join()
+
+def hurt(work):
+    "Run the work, and have a worker killed while its tasks run."
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not is_running():
+        assert thread.is_alive(), "the job ended before anything could happen to it"
+        time.sleep(0.01)
+    print("running", flush=True)
+    assert input() == "killed"
+    assert thread.is_alive(), "the job ended before the worker did"
+    thread.join()
+
+hurt(lambda: durations(summarise(transactions)).to_pandas().to_parquet(summary))
+scores = score_log(load_posterior(model), transactions, 60.0)
+hurt(lambda: write_scores(scores, written))
 print("done", flush=True)
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["summary", "join"])
-def test_a_worker_that_is_killed_in_the_middle_changes_no_answer(
-    stage, models, tmp_path, duckdb, log
-):
-    path, model, out = tmp_path / "log.parquet", tmp_path / "model.clv", tmp_path / "out.parquet"
-    made_up(400_000).to_parquet(path, coerce_timestamps="us", row_group_size=50_000)
+def test_a_worker_that_is_killed_in_the_middle_changes_no_answer(models, tmp_path, duckdb, log):
+    path, model = tmp_path / "log.parquet", tmp_path / "model.clv"
+    summary, written = tmp_path / "summary.parquet", tmp_path / "scores.parquet"
+    made_up(200_000).to_parquet(path, coerce_timestamps="us", row_group_size=25_000)
     models["no spend"].save(model)
     with cluster_in(tmp_path) as cluster:
+        command = [sys.executable, "-W", "ignore", "-c", DRIVER, cluster.url]
         driver = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", DRIVER, cluster.url, path, model, out, stage],
+            [*command, path, model, summary, written],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).parents[2],
         )
-        assert driver.stdout.readline() == "running\n"
-        cluster.kill(cluster.workers[0])
-        said, _ = driver.communicate("killed\n", timeout=120)
+        for worker in cluster.workers:
+            assert driver.stdout.readline() == "running\n"
+            cluster.kill(worker)
+            cluster.add_worker()
+            driver.stdin.write("killed\n")
+            driver.stdin.flush()
+        said, _ = driver.communicate(timeout=120)
         assert (driver.returncode, said) == (0, "done\n")
     transactions = read_transactions(duckdb, table=str(path), time_zone="UTC", end=END)
-    if stage == "summary":
-        expected = durations(summarise(transactions)).to_pandas()
-    else:
-        expected = score_log(models["no spend"], transactions, 60.0).to_pandas()
-    found = pd.read_parquet(out)
-    pd.testing.assert_frame_equal(
-        found.sort_values("customer_id", ignore_index=True),
-        expected.sort_values("customer_id", ignore_index=True),
-        rtol=1e-12,
-        check_dtype=False,
-    )
+    expected = {
+        summary: durations(summarise(transactions)),
+        written: score_log(models["no spend"], transactions, 60.0),
+    }
+    for found, reference in expected.items():
+        pd.testing.assert_frame_equal(
+            pd.read_parquet(found).sort_values("customer_id", ignore_index=True),
+            reference.to_pandas().sort_values("customer_id", ignore_index=True),
+            rtol=1e-12,
+            check_dtype=False,
+        )
