@@ -259,14 +259,57 @@ def predict(
 @app.command()
 def segments(
     model: Model,
+    transactions: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TRANSACTIONS",
+            help="A log whose customers to compare, as for `predict`. Default: those of the fit.",
+        ),
+    ] = None,
+    horizon: Annotated[float, typer.Option(help="Days ahead, of another log.")] = 90.0,
+    customer: Customer = None,
+    date: Date = None,
+    amount: Amount = None,
+    quantity: Quantity = None,
+    price: Price = None,
+    invoice: Invoice = None,
+    table: TableName = None,
+    time_zone: TimeZone = None,
+    date_format: DateFormat = None,
+    end: End = None,
+    keep_zero: KeepZero = False,
+    net_refunds: NetRefunds = False,
+    segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
     level: Level = 0.9,
     plot: Annotated[Path | None, typer.Option(help="Write the figure to this file too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare churn between segments."""
     with _errors():
-        posterior = load_posterior(model)
-        comparison = posterior.compare_segments(level=level)
+        posterior, on = load_posterior(model), None
+        if transactions is None:
+            comparison = posterior.compare_segments(horizon=horizon, level=level)
+        else:
+            from bayes_clv.census import compare_log
+
+            log = _read(
+                transactions,
+                customer=customer,
+                date=date,
+                amount=amount,
+                quantity=quantity,
+                price=price,
+                invoice=invoice,
+                segment=segment,
+                table=table,
+                time_zone=time_zone,
+                date_format=date_format,
+                end=end,
+                keep_zero_amounts=keep_zero,
+                refunds="net" if net_refunds else "ignore",
+            )
+            err.print(ledger_table(log.ledger))
+            comparison, on = compare_log(posterior, log, horizon=horizon, level=level), log.end
         if plot is not None:
             from bayes_clv.plots import plot_segment_comparison
 
@@ -274,7 +317,7 @@ def segments(
     if as_json:
         _print_json(comparison.to_dict() | {"dropout": posterior.dropout.value})
     else:
-        out.print(segments_table(comparison, posterior))
+        out.print(segments_table(comparison, posterior, on))
     with _errors():
         _require_sound(posterior, "do not act on these figures")
 

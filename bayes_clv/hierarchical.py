@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
 import ibis
-import numpy as np
 import pandas as pd
 import xarray as xr
 from ibis import ir
@@ -16,6 +15,7 @@ from sklearn.base import clone
 
 from bayes_clv.adequacy import Evidence, gather, shortcomings
 from bayes_clv.bgnbd import Dropout
+from bayes_clv.census import segment_draws
 from bayes_clv.errors import InputError
 from bayes_clv.fitting import Fitted, fit_spend, fit_table
 from bayes_clv.landmarks import (
@@ -38,10 +38,8 @@ from bayes_clv.segments.estimators import COLUMNS, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
 from bayes_clv.spend.table import SpendTable, spend_table
-from bayes_clv.states import States
 from bayes_clv.terms import Terms
 from bayes_clv.transactions import Transactions
-from bayes_clv.value import Tally
 
 MAX_LEARNING_STATES = 100_000
 _VERSIONS = ("arviz", "numpy", "nutpie", "pymc", "scikit-learn", "xarray")
@@ -190,7 +188,9 @@ class HierarchicalBetaGeo:
                 record, spend=_spend_record(table, fitted_spend, evidence, self.spend_priors)
             )
         posterior = Posterior(tree, data.rule, Dropout(self.dropout), record, diagnostics)
-        posterior.tree["segments"] = xr.DataTree(_comparison(posterior, data.at_end))
+        terms = Terms(VALUE_HORIZON, ANNUAL_DISCOUNT_RATE) if posterior.has_spend else None
+        compared = segment_draws(posterior, data.at_end, COMPARISON_HORIZON, terms)
+        posterior.tree["segments"] = xr.DataTree(compared)
         return posterior
 
     def prepare(
@@ -282,28 +282,6 @@ def _spend_record(
         spearman=evidence.spearman,
         priors=priors,
         tune=fitted.settings.tune,
-    )
-
-
-def _comparison(posterior: Posterior, now: ir.Table) -> xr.Dataset:
-    """Segments today, from the distinct states."""
-    keys = ("code", "frequency", "recency", "T")
-    known = (now.frequency > 0) & (now.monetary_value.cast("float64") > 0)
-    shared = now.group_by(keys).aggregate(
-        customers=now.count(),
-        spenders=now.count(where=known),
-        spend=now.monetary_value.cast("float64").sum(where=known).fill_null(0.0),
-    )
-    frame = shared.order_by(keys).to_pandas()
-    columns = {name: frame[name].to_numpy(dtype=float) for name in keys[1:]}
-    tally = (frame[name].to_numpy(dtype=float) for name in ("customers", "spenders", "spend"))
-    unknown = np.full(len(frame), np.nan)  # the codes are known, and the tally holds the spend
-    return posterior.segment_draws(
-        States(**columns, monetary_value=unknown),
-        Tally(*tally),
-        COMPARISON_HORIZON,
-        Terms(VALUE_HORIZON, ANNUAL_DISCOUNT_RATE) if posterior.has_spend else None,
-        codes=frame["code"].to_numpy(dtype=np.int64),
     )
 
 

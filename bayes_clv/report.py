@@ -1,5 +1,6 @@
 """Results as tables for people, and JSON for programs; the command line prints them."""
 
+import datetime as dt
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +63,16 @@ def _spend_lines(posterior: Posterior) -> list[Text]:
     ]
 
 
-def segments_table(comparison: SegmentComparison, posterior: Posterior) -> RenderableType:
-    """Which segments are leaving, for a reader who knows customers and not statistics."""
+def segments_table(
+    comparison: SegmentComparison, posterior: Posterior, on: dt.date | None = None
+) -> RenderableType:
+    """Which segments are leaving, for a reader who knows customers and not statistics.
+
+    ``on`` is the day of the comparison; by default the observation end of the fit.
+    """
     days, model = f"{comparison.horizon:g} days", posterior.dropout
     table = _narrow_table(
-        f"Segments on {posterior.record.end} ({model.model_name}, dropout {model.value})",
+        f"Segments on {on or posterior.record.end} ({model.model_name}, dropout {model.value})",
         f"In brackets: {comparison.level:.0%} credible intervals of the segment's mean.",
     )
     table.add_column("segment", no_wrap=True)

@@ -12,20 +12,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import ibis
 import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 from ibis import ir
 
+from bayes_clv.census import KEYS, coded_customers
 from bayes_clv.engines import failures, is_url, one_line, upload
 from bayes_clv.errors import InputError
 from bayes_clv.files import replaced
 from bayes_clv.posterior import Posterior
-from bayes_clv.rfm import durations, summarise
-from bayes_clv.segments.expressions import segment_code
-from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, ColumnRule
+from bayes_clv.segments.rules import POPULATION_NAME
 from bayes_clv.terms import Terms
 from bayes_clv.transactions import Transactions
 
@@ -128,9 +126,8 @@ def score_log(
     InputError
         The log's segments are not those of the model.
     """
-    states = durations(summarise(transactions))
-    states = states.mutate(code=_code(posterior, states)).cache()
-    keys = ["code", "frequency", "recency", "T"]
+    states = coded_customers(posterior, transactions)
+    keys = list(KEYS)
     if value and posterior.has_spend and transactions.has_amounts:
         keys.append("monetary_value")
     distinct = states.select(*keys).distinct().cache()
@@ -152,25 +149,6 @@ def score_log(
             on_states(done, total)
 
     return _joined(states, upload(states.get_backend(), answers()), keys, terms or Terms())
-
-
-def _code(posterior: Posterior, states: ir.Table) -> ir.IntegerValue:
-    """Each customer's segment: the log's own where it was read, else the rule's."""
-    rule = posterior.rule
-    if "segment" not in states.columns:
-        if isinstance(rule, ColumnRule):
-            return ibis.literal(POPULATION, "int64")
-        return segment_code(rule, states)
-    if isinstance(rule, ColumnRule):
-        return segment_code(rule, states)
-    known = {*posterior.segment_names, POPULATION_NAME}
-    found = states.select("segment").distinct().to_pyarrow()["segment"].to_pylist()
-    for name in sorted(name for name in found if name not in known):
-        raise InputError(
-            f"segment must be one of {', '.join(posterior.segment_names)} or {POPULATION_NAME}: "
-            f"{name[:100]!r}"
-        )
-    return segment_code(ColumnRule(posterior.segment_names), states)
 
 
 def _joined(states: ir.Table, scores: ir.Table, keys: list[str], terms: Terms) -> ir.Table:

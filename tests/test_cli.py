@@ -97,6 +97,20 @@ def test_segments_prints_a_table_json_and_a_figure(model: Path, tmp_path: Path) 
     assert stored["segments"][0]["customers"] == 2349
 
 
+def test_segments_compares_the_customers_of_another_log(model: Path, log: Path) -> None:
+    earlier = ["segments", str(model), str(log), "--end", "1997-12-31", "--horizon", "30"]
+    compared = run_json(*earlier)
+    assert compared["horizon_days"] == 30
+    stored = run_json("segments", model)
+    (now,), (then,) = stored["segments"], compared["segments"]
+    assert then["customers"] == now["customers"] == 2349
+    assert then["prob_alive"] > now["prob_alive"], "half a year of silence later"
+    printed = CliRunner().invoke(app, earlier).stdout
+    assert "Segments on 1997-12-31" in printed
+    refused = CliRunner().invoke(app, ["segments", str(model), "--horizon", "30"])
+    assert (refused.exit_code, "give the customers" in refused.stderr) == (2, True)
+
+
 def test_diagnose_prints_the_verdict_and_its_json(model: Path) -> None:
     assert "Verdict: sound" in CliRunner().invoke(app, ["diagnose", str(model)]).output
     facts = json.loads(CliRunner().invoke(app, ["diagnose", str(model), "--json"]).stdout)

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from bayes_clv import engines, hierarchical
 from bayes_clv.adequacy import gather
+from bayes_clv.census import compare_log
 from bayes_clv.cli import app
 from bayes_clv.engines import connect
 from bayes_clv.errors import InputError
@@ -186,6 +187,15 @@ def test_scores_are_the_same_for_everybody(log, duckdb, engine, models, kind, mo
     pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-12, atol=1e-14)
     for name in ("customer_id", "frequency", "recency", "T", "monetary_value", "segment"):
         assert found[name].equals(expected[name])
+
+
+def test_segments_compare_alike(log, duckdb, engine, models):
+    transactions = [dataclasses.replace(read(each), refunds=None) for each in (engine, duckdb)]
+    plain = [dataclasses.replace(t, table=t.table.drop("segment")) for t in transactions]
+    found, expected = (compare_log(models["value"], each, horizon=60.0).table for each in plain)
+    assert len(expected) > 5
+    pd.testing.assert_frame_equal(found, expected, check_exact=False, rtol=1e-12)
+    assert expected["customers"].sum() == len(states_of(plain[1]))
 
 
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
