@@ -22,6 +22,7 @@ from bayes_clv.artifact import load_posterior, save_posterior
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
 from bayes_clv.posterior import ANNUAL_DISCOUNT_RATE, VALUE_HORIZON, Posterior
+from bayes_clv.reading import Log, Reader, reading
 from bayes_clv.report import (
     backtest_json,
     backtest_tables,
@@ -33,7 +34,6 @@ from bayes_clv.report import (
 from bayes_clv.terms import Terms
 
 BAD_INPUT, UNSOUND = 2, 3
-CDNOW = "cdnow"
 FEATURES = "idle_time,frequency,monetary_value"
 
 app = typer.Typer(
@@ -52,36 +52,7 @@ class Format(StrEnum):
     NONE = "none"
 
 
-Log = Annotated[
-    str,
-    typer.Argument(
-        metavar="TRANSACTIONS",
-        help="CSV, TSV, TXT, Parquet or XLSX file; the URL of an engine (duckdb://…, "
-        "postgresql://…, spark://…) with --table; or "
-        f'"{CDNOW}" for the embedded data.',
-    ),
-]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file from `fit`.")]
-Customer = Annotated[str | None, typer.Option(help="Column of the customer's id.")]
-Date = Annotated[str | None, typer.Option(help="Column of the date.")]
-Amount = Annotated[str | None, typer.Option(help="Column of what was paid.")]
-Quantity = Annotated[str | None, typer.Option(help="Column of the quantity, with --price.")]
-Price = Annotated[str | None, typer.Option(help="Column of the unit price.")]
-Invoice = Annotated[str | None, typer.Option(help="Column of the invoice, which tells returns.")]
-TableName = Annotated[
-    str | None,
-    typer.Option("--table", help="Table, Parquet file of the engine, or sheet to read."),
-]
-TimeZone = Annotated[
-    str | None,
-    typer.Option(help="Zone that tells the day, where an engine keeps instants: Europe/Paris."),
-]
-DateFormat = Annotated[str | None, typer.Option(help="Such as %d/%m/%Y, for dates in text.")]
-End = Annotated[str | None, typer.Option(help="Observation end; default: the last purchase.")]
-KeepZero = Annotated[bool, typer.Option("--keep-zero", help="Keep purchases that cost nothing.")]
-NetRefunds = Annotated[
-    bool, typer.Option("--net-refunds", help="Take what was paid back off what was spent.")
-]
 Level = Annotated[float, typer.Option(help="Mass of the credible intervals.")]
 ValueHorizon = Annotated[float, typer.Option(help="Days ahead of customer lifetime value.")]
 DiscountRate = Annotated[
@@ -92,21 +63,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.command()
+@reading
 def fit(
+    read: Reader,
     transactions: Log,
     to: Annotated[Path, typer.Option("--out", help="Model file to write.")] = Path("model.clv"),
-    customer: Customer = None,
-    date: Date = None,
-    amount: Amount = None,
-    quantity: Quantity = None,
-    price: Price = None,
-    invoice: Invoice = None,
-    table: TableName = None,
-    time_zone: TimeZone = None,
-    date_format: DateFormat = None,
-    end: End = None,
-    keep_zero: KeepZero = False,
-    net_refunds: NetRefunds = False,
     segments: Annotated[
         str, typer.Option(help="rfm, kmeans, none, or a column of your own segments.")
     ] = Format.RFM.value,
@@ -133,22 +94,7 @@ def fit(
 
     own_column = None if segments in set(Format) else segments
     with _errors():
-        log = _read(
-            transactions,
-            customer=customer,
-            date=date,
-            amount=amount,
-            quantity=quantity,
-            price=price,
-            invoice=invoice,
-            segment=own_column,
-            table=table,
-            time_zone=time_zone,
-            date_format=date_format,
-            end=end,
-            keep_zero_amounts=keep_zero,
-            refunds="net" if net_refunds else "ignore",
-        )
+        log = read(transactions, segment=own_column)
         if not as_json:
             out.print(ledger_table(log.ledger))
         estimator = HierarchicalBetaGeo(
@@ -179,7 +125,9 @@ def fit(
 
 
 @app.command()
+@reading
 def predict(
+    read: Reader,
     model: Model,
     transactions: Log,
     to: Annotated[
@@ -198,18 +146,6 @@ def predict(
     ] = True,
     level: Level = 0.9,
     seed: Annotated[int, typer.Option(help="Seed of the drawn outcomes.")] = 0,
-    customer: Customer = None,
-    date: Date = None,
-    amount: Amount = None,
-    quantity: Quantity = None,
-    price: Price = None,
-    invoice: Invoice = None,
-    table: TableName = None,
-    time_zone: TimeZone = None,
-    date_format: DateFormat = None,
-    end: End = None,
-    keep_zero: KeepZero = False,
-    net_refunds: NetRefunds = False,
     segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
 ) -> None:
     """Score every customer of a transaction log: one row each, means with intervals."""
@@ -221,22 +157,7 @@ def predict(
             check_target(to)
         terms = Terms(value_horizon, annual_discount_rate, margin)
         posterior = load_posterior(model)
-        log = _read(
-            _writable(transactions) if to_table else transactions,
-            customer=customer,
-            date=date,
-            amount=amount,
-            quantity=quantity,
-            price=price,
-            invoice=invoice,
-            segment=segment,
-            table=table,
-            time_zone=time_zone,
-            date_format=date_format,
-            end=end,
-            keep_zero_amounts=keep_zero,
-            refunds="net" if net_refunds else "ignore",
-        )
+        log = read(transactions, segment=segment, writable=to_table is not None)
         err.print(ledger_table(log.ledger))
         with _Steps("distinct states") as steps:
             scores = score_log(
@@ -257,7 +178,9 @@ def predict(
 
 
 @app.command()
+@reading
 def segments(
+    read: Reader,
     model: Model,
     transactions: Annotated[
         str | None,
@@ -267,18 +190,6 @@ def segments(
         ),
     ] = None,
     horizon: Annotated[float, typer.Option(help="Days ahead, of another log.")] = 90.0,
-    customer: Customer = None,
-    date: Date = None,
-    amount: Amount = None,
-    quantity: Quantity = None,
-    price: Price = None,
-    invoice: Invoice = None,
-    table: TableName = None,
-    time_zone: TimeZone = None,
-    date_format: DateFormat = None,
-    end: End = None,
-    keep_zero: KeepZero = False,
-    net_refunds: NetRefunds = False,
     segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
     level: Level = 0.9,
     plot: Annotated[Path | None, typer.Option(help="Write the figure to this file too.")] = None,
@@ -292,22 +203,7 @@ def segments(
         else:
             from bayes_clv.census import compare_log
 
-            log = _read(
-                transactions,
-                customer=customer,
-                date=date,
-                amount=amount,
-                quantity=quantity,
-                price=price,
-                invoice=invoice,
-                segment=segment,
-                table=table,
-                time_zone=time_zone,
-                date_format=date_format,
-                end=end,
-                keep_zero_amounts=keep_zero,
-                refunds="net" if net_refunds else "ignore",
-            )
+            log = read(transactions, segment=segment)
             err.print(ledger_table(log.ledger))
             comparison, on = compare_log(posterior, log, horizon=horizon, level=level), log.end
         if plot is not None:
@@ -336,20 +232,10 @@ def diagnose(model: Model, as_json: Json = False) -> None:
 
 
 @app.command()
+@reading
 def backtest(
+    read: Reader,
     transactions: Log,
-    customer: Customer = None,
-    date: Date = None,
-    amount: Amount = None,
-    quantity: Quantity = None,
-    price: Price = None,
-    invoice: Invoice = None,
-    table: TableName = None,
-    time_zone: TimeZone = None,
-    date_format: DateFormat = None,
-    end: End = None,
-    keep_zero: KeepZero = False,
-    net_refunds: NetRefunds = False,
     origin: Annotated[
         list[str] | None,
         typer.Option(help="Fit to what was known on this day; may be given several times."),
@@ -395,21 +281,7 @@ def backtest(
     with _errors():
         if plot is not None:
             _check_figure(plot)
-        log = _read(
-            transactions,
-            customer=customer,
-            date=date,
-            amount=amount,
-            quantity=quantity,
-            price=price,
-            invoice=invoice,
-            table=table,
-            time_zone=time_zone,
-            date_format=date_format,
-            end=end,
-            keep_zero_amounts=keep_zero,
-            refunds="net" if net_refunds else "ignore",
-        )
+        log = read(transactions)
         err.print(ledger_table(log.ledger))
         if money:
             _backtest_money(log, origin or [], horizon or [], draws, seed, as_json=as_json)
@@ -417,7 +289,7 @@ def backtest(
         splits = None
         if origin or horizon:
             halfway = log.start + (log.end - log.start) / 2
-            days = [as_date(day, "an origin") for day in origin or [halfway]]
+            days = [as_date(day, "an origin") for day in origin or []] or [halfway]
             splits = check_splits(log, days, horizon or [])
         with _Steps("fits") as steps:
             result = run(
@@ -520,26 +392,6 @@ def _complain(words: str) -> None:
 
 def _require_sound(posterior: Posterior, advice: str) -> None:
     posterior.diagnostics.require_sound(advice)
-
-
-def _writable(url: str) -> Any:
-    from bayes_clv.engines import connect, is_url
-
-    if not is_url(url):
-        raise InputError("--out-table needs a log in an engine, by its URL and --table")
-    return connect(url, writable=True)
-
-
-def _read(source: Any, **options: Any) -> Any:
-    from bayes_clv.datasets import load_cdnow
-    from bayes_clv.transactions import read_transactions
-
-    if source != CDNOW:
-        return read_transactions(source, **options)
-    given = [name for name, value in options.items() if value and value != "ignore"]
-    if given:
-        raise InputError(f"the embedded data take no options: {', '.join(given)}")
-    return load_cdnow()
 
 
 def _segmenter(segments: str, n_segments: int, features: str, seed: int) -> Any:

@@ -1,0 +1,127 @@
+"""The options that say how a log is read, for every command that reads one."""
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+import typer
+
+from bayes_clv.errors import InputError
+
+if TYPE_CHECKING:  # DuckDB and pandas, which a command that is only asked for help does without
+    from bayes_clv.transactions import Transactions
+
+CDNOW = "cdnow"
+_PANEL = "How the log is read"
+
+Log = Annotated[
+    str,
+    typer.Argument(
+        metavar="TRANSACTIONS",
+        help="CSV, TSV, TXT, Parquet or XLSX file; the URL of an engine (duckdb://…, "
+        "postgresql://…, spark://…) with --table; or "
+        f'"{CDNOW}" for the embedded data.',
+    ),
+]
+
+
+class Reader(Protocol):
+    """Reads a log as the options say."""
+
+    def __call__(
+        self, source: str, *, segment: str | None = None, writable: bool = False
+    ) -> "Transactions":
+        """Read the log; ``writable`` where a table is to be made in its engine."""
+        ...
+
+
+def _option(help: str, *names: str) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=_PANEL)
+
+
+def _read(
+    source: str,
+    segment: str | None,
+    writable: bool,
+    *,
+    customer: Annotated[str | None, _option("Column of the customer's id.")] = None,
+    date: Annotated[str | None, _option("Column of the date.")] = None,
+    amount: Annotated[str | None, _option("Column of what was paid.")] = None,
+    quantity: Annotated[str | None, _option("Column of the quantity, with --price.")] = None,
+    price: Annotated[str | None, _option("Column of the unit price.")] = None,
+    invoice: Annotated[str | None, _option("Column of the invoice, which tells returns.")] = None,
+    table: Annotated[
+        str | None, _option("Table, Parquet file of the engine, or sheet to read.")
+    ] = None,
+    time_zone: Annotated[
+        str | None, _option("Zone of an engine's instants, such as Europe/Paris.")
+    ] = None,
+    date_format: Annotated[str | None, _option("Such as %d/%m/%Y, for dates in text.")] = None,
+    end: Annotated[str | None, _option("Observation end; default: the last purchase.")] = None,
+    keep_zero: Annotated[bool, _option("Keep purchases that cost nothing.", "--keep-zero")] = False,
+    net_refunds: Annotated[
+        bool, _option("Take what was paid back off what was spent.", "--net-refunds")
+    ] = False,
+) -> "Transactions":
+    from bayes_clv.datasets import load_cdnow
+    from bayes_clv.engines import connect, is_url
+    from bayes_clv.transactions import read_transactions
+
+    columns = {
+        "customer": customer,
+        "date": date,
+        "amount": amount,
+        "quantity": quantity,
+        "price": price,
+        "invoice": invoice,
+        "segment": segment,
+    }
+    where = {"table": table, "time_zone": time_zone, "date_format": date_format, "end": end}
+    if writable and not is_url(source):
+        raise InputError("--out-table needs a log in an engine, by its URL and --table")
+    if source == CDNOW:
+        flags = {"keep_zero": keep_zero, "net_refunds": net_refunds}
+        given = [name for name, value in (columns | where | flags).items() if value]
+        if given:
+            raise InputError(f"the embedded data take no options: {', '.join(given)}")
+        return load_cdnow()
+    return read_transactions(
+        connect(source, writable=True) if writable else source,
+        **columns,
+        **where,
+        keep_zero_amounts=keep_zero,
+        refunds="net" if net_refunds else "ignore",
+    )
+
+
+_OPTIONS = [
+    parameter
+    for parameter in inspect.signature(_read).parameters.values()
+    if parameter.kind is parameter.KEYWORD_ONLY
+]
+
+
+def reading(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command these options; it gets them as one argument, ``read``, a `Reader`."""
+    own = [
+        parameter
+        for parameter in inspect.signature(command).parameters.values()
+        if parameter.name != "read"
+    ]
+
+    @wraps(command)
+    def wrapped(**given: Any) -> None:
+        how = {option.name: given.pop(option.name) for option in _OPTIONS}
+
+        def read(source: str, *, segment: str | None = None, writable: bool = False) -> Any:
+            return _read(source, segment, writable, **how)
+
+        command(**given, read=read)
+
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *_OPTIONS)
+    ]
+    wrapped.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
+    return wrapped
