@@ -89,6 +89,7 @@ def sample(
             progress_callback=bar.update,
         )
     statistics = tree["sample_stats"].to_dataset()
+    statistics.attrs.pop("created_at")  # equal draws make equal files, and one version
     return xr.DataTree.from_dict(
         {
             "posterior": _posterior(model, density, tree["posterior"]["x"].to_numpy()),

@@ -1,9 +1,12 @@
 """The whole path on real data: published estimates, verdict, reproducibility."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_clv.artifact import load_posterior
 from bayes_clv.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.datasets import load_cdnow
 from bayes_clv.errors import InputError
@@ -57,7 +60,9 @@ def test_the_example_customer_is_expected_to_buy_about_as_often_as_published(
     assert expected_purchases(parameters, 2, 30.43, 38.86, 39) == pytest.approx(1.226, abs=5e-4)
 
 
-def test_segments_pool_partially_and_the_same_seed_gives_the_same_posterior() -> None:
+def test_segments_pool_partially_and_the_same_seed_gives_the_same_posterior(
+    tmp_path: Path,
+) -> None:
     def fit() -> Posterior:
         estimator = HierarchicalBetaGeo(KMeansSegmenter(3), landmarks=3, dropout=Dropout.AFTER_ANY)
         return estimator.fit(load_cdnow(sample=True), draws=250, tune=250, chains=2, seed=7)
@@ -68,6 +73,11 @@ def test_segments_pool_partially_and_the_same_seed_gives_the_same_posterior() ->
         np.testing.assert_array_equal(
             first.tree["posterior"][name].to_numpy(), second.tree["posterior"][name].to_numpy()
         )
+    versions = set()
+    for posterior in (first, second):
+        posterior.save(tmp_path / "model.clv")
+        versions.add(load_posterior(tmp_path / "model.clv").version)
+    assert len(versions) == 1
     comparison = first.compare_segments()
     assert comparison.table["customers"].sum() == 2357
     # Under MBG/NBD nobody is alive for certain, and segments differ.
