@@ -158,6 +158,8 @@ def predict(
         terms = Terms(value_horizon, annual_discount_rate, margin)
         posterior = load_posterior(model)
         log = read(transactions, segment=segment, writable=to_table is not None)
+        if not to_table:
+            check_target(to, log)
         err.print(ledger_table(log.ledger))
         with _Steps("distinct states") as steps:
             scores = score_log(

@@ -6,7 +6,6 @@ here by the batch, their answers go back as a table, and the engine joins that t
 customer passes through this process, and its memory grows with no customer.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -28,6 +27,7 @@ from bayes_clv.terms import Terms
 from bayes_clv.transactions import Transactions
 
 BATCH = 200_000  # states: some 50 MB of answers
+_SPARK = "pyspark"
 
 
 def score_customers(
@@ -167,19 +167,24 @@ def _joined(states: ir.Table, scores: ir.Table, keys: list[str], terms: Terms) -
 _FIRST = ("customer_id", "frequency", "recency", "T", "monetary_value", "total_spend")
 
 
-def check_target(target: str) -> None:
+def check_target(target: str, transactions: Transactions | None = None) -> None:
     """Refuse a file that cannot be written to, before any work is done.
 
     Raises
     ------
     InputError
-        When the ending is neither .parquet nor .csv, or there is no such folder.
+        When the ending is neither .parquet nor .csv, or there is no such folder; or when the log
+        lives in Spark, which writes folders, and there is something of this name.
     """
     path = Path(target)
     if path.suffix not in (".parquet", ".csv"):
         raise InputError(f"--out must end in .parquet or .csv: {path.name}")
-    if not is_url(target) and not path.parent.is_dir():
+    if is_url(target):
+        return  # whatever is there, the engine will say
+    if not path.parent.is_dir():
         raise InputError(f"--out {path} cannot be written: there is no folder {path.parent}")
+    if transactions and transactions.table.get_backend().name == _SPARK and path.exists():
+        raise InputError(f"--out {path} exists already: Spark would have to remove it first")
 
 
 def write_scores(scores: ir.Table, target: str) -> None:
@@ -193,7 +198,7 @@ def write_scores(scores: ir.Table, target: str) -> None:
         When the target or the disk does not allow it.
     """
     check_target(target)
-    if scores.get_backend().name == "pyspark":
+    if scores.get_backend().name == _SPARK:
         _write_folder(scores, target)
         return
     try:
@@ -234,8 +239,6 @@ def _write_file(scores: ir.Table, target: str, path: Path) -> None:
 
 
 def _write_folder(scores: ir.Table, target: str) -> None:
-    if not is_url(target) and os.path.exists(target):
-        raise InputError(f"--out {target} exists already: Spark would have to remove it first")
     backend: Any = scores.get_backend()
     writer = backend._session.sql(backend.compile(scores)).write  # Ibis would write CSV from here
     try:

@@ -21,7 +21,7 @@ from bayes_clv.engines import connect
 from bayes_clv.errors import InputError
 from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.rfm import customers, durations, summarise
-from bayes_clv.scores import create_table, score_log, write_scores
+from bayes_clv.scores import check_target, create_table, score_log, write_scores
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.segments.rules import ColumnRule
 from bayes_clv.spend.table import spend_table
@@ -208,6 +208,8 @@ def test_scores_are_written_where_they_are_wanted(log, duckdb, engine, models, t
         reader = pd.read_parquet if ending == "parquet" else pd.read_csv
         written = pd.concat(reader(part) for part in parts)
         with pytest.raises(InputError, match="exists already"):
+            check_target(target, read(engine))
+        with pytest.raises(InputError, match="cannot be written"):
             write_scores(scores, target)
     else:
         written = pd.read_parquet(target) if ending == "parquet" else pd.read_csv(target)
