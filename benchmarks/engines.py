@@ -1,19 +1,14 @@
 """How far does one machine go, and an engine beyond it? ``python -m benchmarks.engines``.
 
-First, simulated transactions of two years (`benchmarks.data.REGULARS`, without amounts) from a
+Simulated transactions of two years (`benchmarks.data.REGULARS`, without amounts) from a
 Parquet file to a model and to the scores of every customer in another file, on DuckDB and on Spark
-in local mode with two cores; both must come to the same model.
-
-Then, how the landmark table grows with the customers and the days of a log, which is all that the
-driver ever holds: measured up to ten million customers, and from there on for a billion.
+in local mode with two cores; both must come to the same model. How the table grows with customers
+and days, from which the driver's memory follows, is measured in `benchmarks.states`.
 """
 
-import datetime as dt
-import math
 import time
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 from benchmarks import data, report
@@ -21,15 +16,12 @@ from benchmarks.harness import Row, in_a_process, say
 from benchmarks.report import Column, Report
 
 QUICK, FULL = (100_000,), (1_000_000, 10_000_000)
-GROWTH_QUICK, GROWTH_FULL = (10_000, 100_000), (10_000, 100_000, 1_000_000, 10_000_000)
-BILLION = 10**9
 SPARK = (
     "spark://local[2]?spark.driver.memory=8g&spark.driver.maxResultSize=4g&spark.ui.enabled=false"
     "&spark.sql.shuffle.partitions=16&spark.driver.host=127.0.0.1"
 )
 LANDMARKS = 4
 ENGINES = ("duckdb", "spark")
-BYTES = 5 * 8  # of a row of the landmark table
 SHOP = replace(data.REGULARS, spend=None)
 
 STAGES = {
@@ -47,58 +39,42 @@ STAGES = {
     "driver_mb": Column("driver's peak, MB", ",.0f"),
     "engine_mb": Column("engine's peak, MB", ",.0f"),
 }
-GROWTH = {
-    "days": Column("days", ",d"),
-    "customers": Column("customers", ",d"),
-    "rows": Column("table's rows", ",d"),
-    "slope": Column("growth: power of customers", ".2f"),
-    "table_mb": Column("table, MB", ",.0f"),
-    "seconds": Column("table, s", ",.1f"),
-}
 
 
 def parser() -> ArgumentParser:
     parser = report.parser(__doc__ or "")
     parser.add_argument("--customers", type=int, nargs="+", help="these sizes")
-    parser.add_argument(
-        "--engines", nargs="+", choices=("duckdb", "spark"), default=["duckdb", "spark"]
-    )
-    parser.add_argument("--no-growth", dest="growth", action="store_false", help="leave it out")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
     return parser
 
 
 def measure(arguments: Namespace) -> list[Report]:
     sizes = arguments.customers or (FULL if arguments.full else QUICK)
-    reports = [_end_to_end(sizes, arguments.engines)]
-    if arguments.growth:
-        reports.append(_growth(GROWTH_FULL if arguments.full else GROWTH_QUICK))
-    return reports
-
-
-def _end_to_end(sizes: list[int], engines: list[str]) -> Report:
     rows: list[Row] = []
     with data.folder() as folder:
         for size in sizes:
             log = folder / "log.parquet"
             say(f"simulating {size:,} customers")
             in_a_process(data.write_log, log, size, SHOP)
-            for engine in engines:
+            for engine in arguments.engines:
                 say(f"{engine}: {size:,} customers")
                 row = in_a_process(run, engine, log, folder / f"{engine}-{size}")
                 rows.append(row | {"seconds": sum(float(row[stage]) for stage in _STAGES)})
             versions = {row["version"] for row in rows if row["customers"] == rows[-1]["customers"]}
             assert len(versions) == 1, "the engines come to different models"
-    return Report(
-        "From Parquet to the scores of everybody: RFM segments, 4 landmarks, 4,000 draws",
-        STAGES,
-        rows,
-        [
-            "Scores: P(alive), P(purchase) and expected purchases with intervals, and the interval "
-            "of the purchases themselves. Both engines come to the same model, to the last bit. "
-            "DuckDB works within the driver's process, whose peak holds both; Spark in a Java "
-            "process of its own.",
-        ],
-    )
+    return [
+        Report(
+            "From Parquet to the scores of everybody: RFM segments, 4 landmarks, 4,000 draws",
+            STAGES,
+            rows,
+            [
+                "Scores: P(alive), P(purchase) and expected purchases with intervals, and the "
+                "interval of the purchases themselves. Both engines come to the same model, to the "
+                "last bit. DuckDB works within the driver's process, whose peak holds both; Spark "
+                "in a Java process of its own.",
+            ],
+        )
+    ]
 
 
 def run(engine: str, log: Path, target: Path) -> Row:
@@ -161,67 +137,6 @@ def _java_peak_mb() -> float | None:
         except OSError:
             continue  # it has ended meanwhile
     return None
-
-
-def _growth(sizes: tuple[int, ...]) -> Report:
-    rows: list[Row] = []
-    with data.folder() as folder:
-        for days in (182, 365, 730):
-            start = data.TWO_YEARS.start
-            shop = replace(
-                data.TWO_YEARS,
-                spend=None,
-                end=start + dt.timedelta(days=days),
-                acquisition_days=days // 2,
-            )
-            measured: list[Row] = []
-            for size in sizes:
-                say(f"counting the states of {size:,} customers in {days} days")
-                log = folder / "log.parquet"
-                in_a_process(data.write_log, log, size, shop)
-                row = in_a_process(count, log, shop.end)
-                measured.append(row | {"days": days, "table_mb": row["rows"] * BYTES / 1e6})
-            for before, row in pairwise(measured):
-                row["slope"] = math.log10(row["rows"] / before["rows"]) / math.log10(
-                    row["customers"] / before["customers"]
-                )
-            rows += [*measured, _at_a_billion(measured[-1])]
-    return Report(
-        "The landmark table by customers and days: CDNOW's kind, RFM segments, 4 landmarks",
-        GROWTH,
-        rows,
-        [
-            "Growth: the power of the number of customers with which the table grew since the row "
-            "before; it falls, because states repeat. The rows for a billion customers are no "
-            "measurement: they are the largest one's, grown on with its last power, which is an "
-            "upper bound as long as the power falls.",
-        ],
-    )
-
-
-def count(log: Path, end: dt.date) -> Row:
-    """Build the landmark table, and count it."""
-    from bayes_clv import HierarchicalBetaGeo, read_transactions
-
-    began = time.perf_counter()
-    transactions = read_transactions(log, end=end)
-    table = HierarchicalBetaGeo(landmarks=LANDMARKS).prepare(transactions).table
-    return {
-        "customers": table.n_customers,
-        "rows": len(table),
-        "seconds": time.perf_counter() - began,
-    }
-
-
-def _at_a_billion(largest: Row) -> Row:
-    rows = round(largest["rows"] * (BILLION / largest["customers"]) ** largest["slope"])
-    return {
-        "days": largest["days"],
-        "customers": BILLION,
-        "rows": rows,
-        "slope": largest["slope"],
-        "table_mb": rows * BYTES / 1e6,
-    }
 
 
 if __name__ == "__main__":
