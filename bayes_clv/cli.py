@@ -201,6 +201,8 @@ def segments(
     with _errors():
         posterior, on = load_posterior(model), None
         if transactions is None:
+            if unread := [*read.given, *(["segment"] if segment else [])]:
+                raise InputError(f"without a log there is nothing to read by {', '.join(unread)}")
             comparison = posterior.compare_segments(horizon=horizon, level=level)
         else:
             from bayes_clv.census import compare_log

@@ -67,7 +67,7 @@ def fit_table(
     layout = Layout.of(table, len(segment_names), time_unit or table.mean_T, dropout)
     model = build_model(layout, segment_names, priors)
     density = LogDensity(layout, priors, coordinates_for(layout, priors))
-    return _fitted(model, density, settings, progress=progress, on_stage=on_stage)
+    return _fitted(model, density, settings, "sampling", progress=progress, on_stage=on_stage)
 
 
 def fit_spend(
@@ -83,22 +83,23 @@ def fit_spend(
     priors = priors or SpendPriors()
     model = build_spend_model(table, segment_names, priors)
     density = SpendDensity(table, priors, spend_density.coordinates_for(table, priors))
-    return _fitted(model, density, settings, progress=progress, on_stage=on_stage)
+    return _fitted(model, density, settings, "sampling spend", progress=progress, on_stage=on_stage)
 
 
 def _fitted(
     model: pm.Model,
     density: HierarchicalDensity,
     settings: SamplerSettings,
+    label: str,
     *,
     progress: bool,
     on_stage: Callable[[str], None],
 ) -> Fitted:
-    tree = sample(model, density, settings, progress=progress)
+    tree = sample(model, density, settings, progress=progress, label=label)
     diagnostics = diagnose(tree)
     if not diagnostics.sound:
-        on_stage(f"sampling more carefully ({'; '.join(diagnostics.complaints)})")
+        on_stage(f"{label} more carefully ({'; '.join(diagnostics.complaints)})")
         settings = settings.more_careful()
-        tree = sample(model, density, settings, progress=progress)
+        tree = sample(model, density, settings, progress=progress, label=label)
         diagnostics = diagnose(tree)
     return Fitted(tree, diagnostics, settings)

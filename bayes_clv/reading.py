@@ -1,9 +1,10 @@
 """The options that say how a log is read, for every command that reads one."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,14 +27,22 @@ Log = Annotated[
 ]
 
 
-class Reader(Protocol):
+@dataclass(frozen=True, slots=True)
+class Reader:
     """Reads a log as the options say."""
+
+    options: Mapping[str, Any]
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the options that were given."""
+        return [name for name, value in self.options.items() if value]
 
     def __call__(
         self, source: str, *, segment: str | None = None, writable: bool = False
     ) -> "Transactions":
         """Read the log; ``writable`` where a table is to be made in its engine."""
-        ...
+        return _read(source, segment, writable, **self.options)
 
 
 def _option(help: str, *names: str) -> Any:
@@ -112,12 +121,8 @@ def reading(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def wrapped(**given: Any) -> None:
-        how = {option.name: given.pop(option.name) for option in _OPTIONS}
-
-        def read(source: str, *, segment: str | None = None, writable: bool = False) -> Any:
-            return _read(source, segment, writable, **how)
-
-        command(**given, read=read)
+        options = {option.name: given.pop(option.name) for option in _OPTIONS}
+        command(**given, read=Reader(options))
 
     parameters = [
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in (*own, *_OPTIONS)

@@ -56,6 +56,7 @@ def sample(
     settings: SamplerSettings,
     *,
     progress: bool = False,
+    label: str = "sampling",
 ) -> xr.DataTree:
     """Draw from the posterior; the same seed gives the same draws on the same machine.
 
@@ -67,13 +68,15 @@ def sample(
         How long.
     progress
         Show a bar on standard error.
+    label
+        What it says.
 
     Returns
     -------
     A DataTree with ``posterior``, the model's variables, and ``sample_stats``.
     """
     check_density(model, density)
-    with _Progress(settings, show=progress) as bar:
+    with _Progress(settings, label, show=progress) as bar:
         tree = nutpie.sample(
             _for_nutpie(density),
             draws=settings.draws,
@@ -150,7 +153,7 @@ def _posterior(model: pm.Model, density: HierarchicalDensity, x: NDArray[np.floa
 class _Progress:
     """One bar over all chains."""
 
-    def __init__(self, settings: SamplerSettings, *, show: bool) -> None:
+    def __init__(self, settings: SamplerSettings, label: str, *, show: bool) -> None:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -162,7 +165,7 @@ class _Progress:
             disable=not show,
         )
         total = settings.chains * (settings.draws + settings.tune)
-        self._task = self._bar.add_task("sampling", total=total, divergences="")
+        self._task = self._bar.add_task(label, total=total, divergences="")
 
     def __enter__(self) -> "_Progress":
         self._bar.start()

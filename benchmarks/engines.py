@@ -45,6 +45,8 @@ def parser() -> ArgumentParser:
     parser = report.parser(__doc__ or "")
     parser.add_argument("--customers", type=int, nargs="+", help="these sizes")
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=ENGINES)
+    parser.add_argument("--draws", type=int, default=1000, help="draws of each chain")
+    parser.add_argument("--chains", type=int, default=4, help="chains")
     return parser
 
 
@@ -58,13 +60,16 @@ def measure(arguments: Namespace) -> list[Report]:
             in_a_process(data.write_log, log, size, SHOP)
             for engine in arguments.engines:
                 say(f"{engine}: {size:,} customers")
-                row = in_a_process(run, engine, log, folder / f"{engine}-{size}")
+                row = in_a_process(
+                    run, engine, log, folder / f"{engine}-{size}", arguments.draws, arguments.chains
+                )
                 rows.append(row | {"seconds": sum(float(row[stage]) for stage in _STAGES)})
             versions = {row["version"] for row in rows if row["customers"] == rows[-1]["customers"]}
             assert len(versions) == 1, "the engines come to different models"
     return [
         Report(
-            "From Parquet to the scores of everybody: RFM segments, 4 landmarks, 4,000 draws",
+            "From Parquet to the scores of everybody: RFM segments, 4 landmarks, "
+            f"{arguments.chains * arguments.draws:,} draws",
             STAGES,
             rows,
             [
@@ -77,7 +82,7 @@ def measure(arguments: Namespace) -> list[Report]:
     ]
 
 
-def run(engine: str, log: Path, target: Path) -> Row:
+def run(engine: str, log: Path, target: Path, draws: int, chains: int) -> Row:
     """Take a log all the way on one engine."""
     from bayes_clv import HierarchicalBetaGeo, load_posterior, read_transactions
     from bayes_clv.engines import connect
@@ -89,7 +94,12 @@ def run(engine: str, log: Path, target: Path) -> Row:
     def lap(name: str) -> None:
         clock.append(time.perf_counter())
         row[name] = clock[-1] - clock[-2]
-        say(f"{engine}: {name} in {row[name]:,.0f} s")
+        say(f"{engine}: {name} took {row[name]:,.0f} s")
+
+    def on_stage(words: str) -> None:
+        if words in ends:
+            lap(ends[words])
+        say(f"{engine}: {words}")
 
     ends = {"looking for the posterior": "table", "comparing segments": "fit"}
     if engine == "duckdb":
@@ -97,7 +107,7 @@ def run(engine: str, log: Path, target: Path) -> Row:
     else:
         transactions = read_transactions(connect(SPARK), table=str(log), end=SHOP.end)
     posterior = HierarchicalBetaGeo(landmarks=LANDMARKS).fit(
-        transactions, seed=0, on_stage=lambda words: lap(ends[words]) if words in ends else None
+        transactions, draws=draws, chains=chains, on_stage=on_stage
     )
     lap("compared")
     model = target.with_suffix(".clv")

@@ -1,8 +1,16 @@
-"""Posteriors made by hand: what is tested above the sampler needs no sampling."""
+"""Posteriors made by hand: what is tested above the sampler needs no sampling.
+
+And turns: where several processes share the tests, those marked `alone` have the machine to
+themselves, for they measure time.
+"""
 
 import datetime as dt
-from collections.abc import Callable, Mapping, Sequence
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -18,6 +26,17 @@ from bayes_clv.segments.rules import KMeansRule, SegmentRule
 from bayes_clv.states import States
 from bayes_clv.terms import Terms
 from bayes_clv.value import Tally
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test, with its fixtures, beside those of other processes, or alone."""
+    with Path(tempfile.gettempdir(), f"bayes-clv-tests-{os.getuid()}").open("w") as turns:
+        fcntl.flock(turns, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(turns, fcntl.LOCK_UN)  # not by closing it, which leaves it to forks
+
 
 CDNOW = (0.243, 4.414 * 7, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha in days, a, b
 

@@ -13,6 +13,8 @@ from api.server import serve
 from bayes_clv.errors import InputError
 from tests.serving import Server
 
+pytestmark = pytest.mark.alone
+
 BODY = b"\"{'frequency':30, 'recency':100, 'T':215}\""
 HEAD = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n".encode()
 CLIENTS = 50

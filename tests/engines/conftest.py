@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode
 
 import ibis
 import pytest
@@ -39,6 +39,13 @@ SMALL = urlencode(
 )
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 class Cluster:
     """A master and two workers with a core each, every one a process group of its own."""
 
@@ -50,9 +57,7 @@ class Cluster:
         self._spark = Path(pyspark.__file__).parent
         self._home = home
         self._processes: list[subprocess.Popen[bytes]] = []
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"spark://127.0.0.1:{self.port}?{SMALL}"
         self._start("master.Master", "--port", str(self.port))
         self._wait("I have been elected leader", 1)
@@ -127,6 +132,45 @@ def spark(cluster: Cluster) -> Iterator[BaseBackend]:
 
 
 @pytest.fixture(scope="session")
+def connect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server of Spark Connect."""
+    import pyspark
+
+    if shutil.which("java") is None:
+        pytest.skip("there is no Java here: Spark needs Java 17")
+    home, port = tmp_path_factory.mktemp("connect"), free_port()
+    settings = dict(parse_qsl(SMALL)) | {
+        "spark.connect.grpc.binding.address": "127.0.0.1",
+        "spark.connect.grpc.binding.port": str(port),
+    }
+    log = home / "log"
+    with log.open("wb") as written:
+        process = subprocess.Popen(
+            [
+                Path(pyspark.__file__).parent / "bin" / "spark-submit",
+                *("--master", "local[1]"),
+                *(part for item in settings.items() for part in ("--conf", "=".join(item))),
+                *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer"),
+                "spark-internal",
+            ],
+            cwd=home,
+            stdout=written,
+            stderr=written,
+            start_new_session=True,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while "Spark Connect server started" not in log.read_text():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield f"sc://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of the tests' own, on a free port, without a password."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
@@ -140,10 +184,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if os.getuid() == 0:  # as whom it refuses to run
         user = ["runuser", "-u", "postgres", "--"]
         shutil.chown(folder, "postgres")
-    data, port = folder / "data", 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    data, port = folder / "data", free_port()
     initial = ["-U", "tester", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]
     subprocess.run(
         [*user, binaries / "initdb", "-D", data, *initial], check=True, capture_output=True

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from bayes_clv import engines, hierarchical
 from bayes_clv.adequacy import gather
+from bayes_clv.artifact import load_posterior
 from bayes_clv.census import compare_log
 from bayes_clv.cli import app
 from bayes_clv.engines import connect
@@ -30,6 +31,7 @@ from bayes_clv.transactions import read_transactions
 from tests.engines.conftest import cluster_in
 
 ZONE = "America/New_York"
+ROOT = Path(__file__).parents[2]
 END = dt.date(2021, 6, 30)
 SEGMENTERS = {
     "rfm": RFMSegmenter(),
@@ -248,6 +250,35 @@ def test_one_command_fits_and_one_scores_in_the_database(log, postgres_url, post
     assert (result.exit_code, "needs a log in an engine" in result.stderr) == (2, True)
 
 
+def command(*arguments: object) -> None:
+    """Run `bayes-clv` in a process of its own, which can hold but one kind of Spark session."""
+    program = Path(sys.executable).with_name("bayes-clv")
+    done = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_spark_connect_takes_the_same_commands_to_the_same_answers(log, connect_url, tmp_path):
+    sampler = ["--draws", "400", "--chains", "2", "--landmarks", "2", "--no-spend"]
+    scores = {}
+    for name, source in {
+        "duckdb": [log],
+        "connect": [connect_url, "--table", log],
+    }.items():
+        model, written = tmp_path / f"{name}.clv", tmp_path / f"{name}.parquet"
+        command("fit", *source, "--out", model, "--end", END, *sampler)
+        command("predict", model, *source, "--out", written, "--end", END)
+        scores[name] = pd.read_parquet(written).sort_values("customer_id", ignore_index=True)
+    versions = [load_posterior(tmp_path / f"{name}.clv").version for name in scores]
+    assert versions[0] == versions[1]
+    assert len(scores["duckdb"]) > 500
+    pd.testing.assert_frame_equal(
+        scores["connect"], scores["duckdb"], rtol=1e-12, check_dtype=False
+    )
+
+
 @pytest.mark.parametrize(
     ("url", "module", "extra"),
     [
@@ -345,7 +376,7 @@ def test_a_worker_that_is_killed_in_the_middle_changes_no_answer(models, tmp_pat
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parents[2],
+            cwd=ROOT,
         )
         for worker in cluster.workers:
             assert driver.stdout.readline() == "running\n"

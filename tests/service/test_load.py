@@ -20,6 +20,8 @@ import pytest
 
 from tests.serving import CUSTOMER, ROOT, Server
 
+pytestmark = pytest.mark.alone
+
 HEAD = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(CUSTOMER)}\r\n"
 PREDICT = f"{HEAD}\r\n{CUSTOMER.decode()}"
 HELLO = "GET /hello HTTP/1.1\r\nHost: localhost\r\n\r\n"
