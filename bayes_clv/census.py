@@ -10,6 +10,7 @@ import xarray as xr
 from ibis import ir
 
 from bayes_clv.comparison import SegmentComparison
+from bayes_clv.engines import kept
 from bayes_clv.errors import InputError
 from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.rfm import durations, summarise
@@ -44,7 +45,7 @@ def coded_customers(posterior: Posterior, transactions: Transactions) -> ir.Tabl
         The log's segments are not the posterior's.
     """
     states = durations(summarise(transactions))
-    return states.mutate(code=_code(posterior, states)).cache()
+    return kept(states.mutate(code=_code(posterior, states)))
 
 
 def compare_log(

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import block_diag
 from scipy.optimize import minimize
 
 from bayes_clv.priors import HierarchicalPriors
@@ -75,24 +76,31 @@ def find_coordinates(
 def _modes(log_likelihood: LogLikelihood, mean: Floats, variance: Floats) -> Floats:
     """Maximise each group's penalised log-likelihood, ``(group, component)``.
 
-    Within ``_FARTHEST`` standard deviations of the prior, which η = mean + reach · tanh(v / reach)
-    ensures: a first long step must not end where a + b is so large that ln Γ has no digits left.
+    By Newton's method with trust in a step of length one at most: a longer one can end where a + b
+    is so large that nothing tells the way back, and many customers make long steps.
     """
-    reach = _FARTHEST * np.sqrt(variance)
 
     def loss(flat: Floats) -> tuple[float, Floats]:
-        share = np.tanh(flat.reshape(variance.shape) / reach)
-        away = reach * share
+        away = flat.reshape(variance.shape)
         value, slope = log_likelihood(mean + away)
         penalty = away / variance
-        return -value + 0.5 * np.sum(penalty * away), ((penalty - slope) * (1 - share**2)).ravel()
+        return -value + 0.5 * np.sum(penalty * away), (penalty - slope).ravel()
 
-    found = minimize(loss, np.zeros(variance.size), jac=True, method="BFGS").x
-    mode: Floats = mean + reach * np.tanh(found.reshape(variance.shape) / reach)
+    def curvature(flat: Floats) -> Floats:
+        hessians = _curvature(mean + flat.reshape(variance.shape), log_likelihood)
+        whole: Floats = block_diag(*hessians) + np.diag(1 / variance.ravel())
+        return whole
+
+    found = minimize(
+        loss,
+        np.zeros(variance.size),
+        jac=True,
+        hess=curvature,
+        method="trust-exact",
+        options={"initial_trust_radius": 0.5, "max_trust_radius": 1.0, "gtol": 0.03},
+    ).x
+    mode: Floats = mean + found.reshape(variance.shape)
     return mode
-
-
-_FARTHEST = 10.0
 
 
 def _curvature(mode: Floats, log_likelihood: LogLikelihood, step: float = 1e-4) -> Floats:

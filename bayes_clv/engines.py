@@ -127,6 +127,18 @@ def use_zone(connection: BaseBackend, zone: str) -> None:
         ) from None
 
 
+def kept(table: ir.Table) -> ir.Table:
+    """Have the engine compute a table once, for all that will be asked of it."""
+    backend = table.get_backend()
+    if backend.name != "pyspark" or not _is_remote(backend):
+        return table.cache()
+    # Ibis asks at once whether the cache is there, which Spark Connect does not know yet.
+    session: Any = backend._session
+    name = f"bayes_clv_{uuid.uuid4().hex}"
+    session.sql(backend.compile(table)).cache().createOrReplaceTempView(name)
+    return backend.table(name)
+
+
 def upload(connection: BaseBackend, parts: Iterator[pa.Table]) -> ir.Table:
     """Hand tables with one schema to the engine, one after the other, as a single one.
 
@@ -202,6 +214,10 @@ def _spark(url: str) -> BaseBackend:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return ibis.pyspark.connect(session)
+
+
+def _is_remote(backend: Any) -> bool:
+    return type(backend._session).__module__.startswith("pyspark.sql.connect.")
 
 
 def _missing(error: ImportError) -> str:

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from bayes_clv.adequacy import Evidence, gather, shortcomings
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.census import segment_draws
+from bayes_clv.engines import kept
 from bayes_clv.errors import InputError
 from bayes_clv.fitting import Fitted, fit_spend, fit_table
 from bayes_clv.landmarks import (
@@ -203,7 +204,7 @@ class HierarchicalBetaGeo:
         """Do what comes before sampling: summarise, learn segments, build the landmark table."""
         landmarks = self._landmark_dates(transactions)
         on_stage("summarising customers")
-        states = durations(summarise(transactions, landmarks)).cache()
+        states = kept(durations(summarise(transactions, landmarks)))
         _check_repeaters(states)
         on_stage("learning segments")
         rule = self._learn(states, seed)

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from ibis import ir
 
 from bayes_clv.census import KEYS, coded_customers
-from bayes_clv.engines import failures, is_url, one_line, upload
+from bayes_clv.engines import failures, is_url, kept, one_line, upload
 from bayes_clv.errors import InputError
 from bayes_clv.files import replaced
 from bayes_clv.posterior import Posterior
@@ -130,7 +130,7 @@ def score_log(
     keys = list(KEYS)
     if value and posterior.has_spend and transactions.has_amounts:
         keys.append("monetary_value")
-    distinct = states.select(*keys).distinct().cache()
+    distinct = kept(states.select(*keys).distinct())
     total = int(distinct.count().execute())
     names = (*posterior.segment_names, POPULATION_NAME)  # the last is that of code −1
 

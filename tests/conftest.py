@@ -27,6 +27,7 @@ from bayes_clv.states import States
 from bayes_clv.terms import Terms
 from bayes_clv.value import Tally
 
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test, with its fixtures, beside those of other processes, or alone."""

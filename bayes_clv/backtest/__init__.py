@@ -20,6 +20,7 @@ import pandas as pd
 from bayes_clv.backtest.evaluation import Scored, customers_at, evaluate, rfm_segments
 from bayes_clv.backtest.methods import POOLED, Method, default_methods
 from bayes_clv.backtest.splits import Split, default_splits
+from bayes_clv.engines import kept
 from bayes_clv.rfm import sample_customers, summarise
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.scoring_rules import mean_difference
@@ -191,7 +192,7 @@ def backtest(
 def _of_some(transactions: Transactions, n: int, seed: int) -> Transactions:
     everybody = summarise(transactions).select("customer_id", "landmark")
     some = sample_customers(everybody, n, seed).select("customer_id")
-    table = transactions.table.semi_join(some, "customer_id").cache()
+    table = kept(transactions.table.semi_join(some, "customer_id"))
     return replace(transactions, table=table)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bayes_clv.backtest.methods import Method
 from bayes_clv.backtest.splits import Split
+from bayes_clv.engines import kept
 from bayes_clv.fitting import fit_table
 from bayes_clv.forecasts import Forecasts, forecast
 from bayes_clv.hierarchical import HierarchicalBetaGeo
@@ -44,7 +45,7 @@ def customers_at(transactions: Transactions, splits: Sequence[Split]) -> pd.Data
     """States at the origin, and ``purchases_H``, the purchase days in the H days after it."""
     origin = splits[0].origin
     dates = [origin, *(split.end for split in splits)]
-    states = durations(summarise(transactions, dates)).cache()
+    states = kept(durations(summarise(transactions, dates)))
     now = states.filter(states.landmark == ibis.literal(origin))
     frame: pd.DataFrame = now.order_by("customer_id").to_pandas()
     for split in splits:

@@ -27,6 +27,7 @@ import pandas as pd
 from ibis import ir
 from numpy.typing import NDArray
 
+from bayes_clv.engines import kept
 from bayes_clv.landmarks import chooser
 
 type Floats = NDArray[np.float64]
@@ -109,7 +110,7 @@ def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
     -------
     The table; None where nobody spent anything.
     """
-    stretches = _stretches(states).cache()
+    stretches = kept(_stretches(states))
     paid = stretches.more_spend > _LEAST * stretches.spent
     (sums,) = (
         stretches.aggregate(
@@ -129,7 +130,7 @@ def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
         spent, n_groups = spent.mutate(group=ibis.literal(0, "int64")), 1
     else:
         spent, n_groups = spent.mutate(group=spent.segment + 1), n_segments + 1
-    spent = spent.mutate(spent=spent.spent / unit, more_spend=spent.more_spend / unit).cache()
+    spent = kept(spent.mutate(spent=spent.spent / unit, more_spend=spent.more_spend / unit))
     return SpendTable(
         unit=unit,
         **_of_counts(spent),

@@ -260,23 +260,21 @@ def command(*arguments: object) -> None:
 
 
 @pytest.mark.slow
-def test_spark_connect_takes_the_same_commands_to_the_same_answers(log, connect_url, tmp_path):
-    sampler = ["--draws", "400", "--chains", "2", "--landmarks", "2", "--no-spend"]
-    scores = {}
-    for name, source in {
-        "duckdb": [log],
-        "connect": [connect_url, "--table", log],
-    }.items():
-        model, written = tmp_path / f"{name}.clv", tmp_path / f"{name}.parquet"
-        command("fit", *source, "--out", model, "--end", END, *sampler)
-        command("predict", model, *source, "--out", written, "--end", END)
-        scores[name] = pd.read_parquet(written).sort_values("customer_id", ignore_index=True)
-    versions = [load_posterior(tmp_path / f"{name}.clv").version for name in scores]
-    assert versions[0] == versions[1]
-    assert len(scores["duckdb"]) > 500
-    pd.testing.assert_frame_equal(
-        scores["connect"], scores["duckdb"], rtol=1e-12, check_dtype=False
-    )
+def test_spark_connect_takes_the_same_commands_to_the_same_answers(
+    log, models, connect_url, tmp_path
+):
+    segmented = tmp_path / "segmented.clv"
+    models["no spend"].save(segmented)
+    fitted, scores = [], []
+    for source in [log], [connect_url, "--table", log]:
+        model, written = tmp_path / f"{len(scores)}.clv", tmp_path / f"{len(scores)}.parquet"
+        command("fit", *source, "--out", model, "--end", END, "--segments", "none", "--no-spend")
+        command("predict", segmented, *source, "--out", written, "--end", END)
+        fitted.append(load_posterior(model).version)
+        scores.append(pd.read_parquet(written).sort_values("customer_id", ignore_index=True))
+    assert fitted[0] == fitted[1]
+    assert len(scores[0]) > 500
+    pd.testing.assert_frame_equal(scores[1], scores[0], rtol=1e-12, check_dtype=False)
 
 
 @pytest.mark.parametrize(
