@@ -8,6 +8,7 @@ that is not the same for each of them.
 import os
 import re
 import shutil
+import socket
 import sys
 import uuid
 from collections.abc import Iterator
@@ -29,6 +30,8 @@ _EXTRAS = {"pyspark": "spark", "psycopg": "postgres"}
 _SPARK_URL = re.compile(r"spark://(?P<master>[^/?]+)/?(\?(?P<settings>.*))?")
 # Engines keep instants, and the day of an instant must not depend on the machine.
 ZONE = "UTC"
+_SPARK_CONNECT_PORT = 15002
+_PATIENCE = 10.0  # seconds
 
 
 def is_url(source: object) -> bool:
@@ -194,6 +197,10 @@ def _spark(url: str) -> BaseBackend:
     from pyspark.sql import SparkSession
 
     if url.startswith(f"{SPARK_CONNECT}://"):
+        there = urlsplit(url)
+        address = (there.hostname or "localhost", there.port or _SPARK_CONNECT_PORT)
+        # Spark would try for ten minutes, without a word.
+        socket.create_connection(address, timeout=_PATIENCE).close()
         session = SparkSession.builder.remote(url).getOrCreate()
         session.conf.set("spark.sql.session.timeZone", ZONE)
         return ibis.pyspark.connect(session)
@@ -221,7 +228,10 @@ def _is_remote(backend: Any) -> bool:
 
 
 def _missing(error: ImportError) -> str:
-    module = (error.name or "").partition(".")[0]
-    if module in _EXTRAS:
-        return f"it needs {module}; install it with pip install 'bayes-clv[{_EXTRAS[module]}]'"
+    cause: BaseException | None = error
+    while cause is not None:
+        module = (getattr(cause, "name", None) or "").partition(".")[0]
+        if module in _EXTRAS:
+            return f"it needs {module}; install it with pip install 'bayes-clv[{_EXTRAS[module]}]'"
+        cause = cause.__cause__ or cause.__context__
     return one_line(error)
