@@ -1,19 +1,24 @@
 """The modes and quadratics that the coordinates are made of."""
 
+import datetime as dt
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bayes_clv.bgnbd import Dropout
+from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.calibration import Design
 from bayes_clv.calibration.worlds import simulate_world
 from bayes_clv.coordinates import Coordinates, _modes
 from bayes_clv.density import coordinates_for
+from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.kernel import Layout, value_and_slope
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.priors import Priors
+from bayes_clv.simulate import Scenario, write_transactions
+from bayes_clv.transactions import read_transactions
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
 
 NAMES = ("r", "alpha", "a", "b")
@@ -30,8 +35,8 @@ def found() -> tuple[LandmarkTable, Layout, Coordinates]:
     return table, layout, coordinates_for(layout, PRIORS)
 
 
-def modes(layout: Layout) -> tuple[Floats, Floats, Floats]:
-    mean, sd, between = (column(PRIORS, name) for name in ("mean", "sd", "between"))
+def modes(layout: Layout, priors: Priors = PRIORS) -> tuple[Floats, Floats, Floats]:
+    mean, sd, between = (column(priors, name) for name in ("mean", "sd", "between"))
     variance = np.vstack([sd**2, *[sd**2 + between**2] * layout.n_segments])
     return _modes(lambda eta: value_and_slope(eta, layout), mean, variance), mean, variance
 
@@ -51,6 +56,35 @@ def test_the_modes_are_those_of_each_group_under_its_marginal_prior() -> None:
     rng = np.random.default_rng(11)
     for _ in range(50):
         assert penalised(mode + rng.normal(0, 0.1, mode.shape)) < penalised(mode)
+
+
+def test_the_modes_are_found_where_millions_of_customers_make_the_likelihood_steep(
+    tmp_path: Path,
+) -> None:
+    """BFGS once ended far off, where a + b is so large that nothing tells the way back."""
+    shop = Scenario(
+        Parameters(1.0, 40.0, 0.6, 8.0),
+        start=dt.date(2023, 1, 1),
+        end=dt.date(2024, 12, 31),
+        acquisition_days=365,
+        spend=None,
+    )
+    write_transactions(tmp_path / "log.parquet", shop, 2_000, seed=1)
+    log = read_transactions(tmp_path / "log.parquet", end=shop.end)
+    data = HierarchicalBetaGeo(landmarks=4).prepare(log)
+    many = replace(data.table, weight=data.table.weight * 5_000)
+    layout = arranged(many, len(data.rule.names))
+    mode, mean, variance = modes(layout, Priors())
+
+    def slope(eta: Floats) -> Floats:
+        return value_and_slope(eta, layout)[1] - (eta - mean) / variance
+
+    for s in range(layout.n_groups):
+        step = np.zeros((4, *mode.shape))
+        step[range(4), s, range(4)] = 1e-4
+        bend = np.array([slope(mode - each)[s] - slope(mode + each)[s] for each in step]) / 2e-4
+        assert np.linalg.eigvalsh(bend).min() > 0
+        assert slope(mode)[s] @ np.linalg.solve(bend, slope(mode)[s]) < 0.1**2, "0.1 sd"
 
 
 def test_near_its_mode_a_segments_log_likelihood_is_the_quadratic() -> None:
