@@ -564,7 +564,7 @@ def leftovers(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.parent.iterdir() if entry != path)
 
 
-@pytest.mark.parametrize("call", ["os.fsync", "os.fdopen", "pathlib.Path.replace"])
+@pytest.mark.parametrize("call", ["os.fsync", "pathlib.Path.open", "pathlib.Path.replace"])
 @pytest.mark.parametrize("error", [ENOSPC, EIO])
 def test_a_full_or_failing_disk_leaves_the_old_file_and_nothing_else(
     posterior_by_hand: Make,
@@ -601,8 +601,8 @@ def test_a_disk_that_fills_up_while_the_file_is_written_leaves_the_old_one(
     class FullDisk:
         """A file whose disk has room for 1,000 bytes."""
 
-        def __init__(self, descriptor: int, mode: str) -> None:
-            self.file = open(descriptor, mode, buffering=0)  # noqa: SIM115
+        def __init__(self, path: Path, mode: str) -> None:
+            self.file = open(path, mode, buffering=0)  # noqa: SIM115
 
         def __enter__(self) -> "FullDisk":
             return self
@@ -614,9 +614,10 @@ def test_a_disk_that_fills_up_while_the_file_is_written_leaves_the_old_one(
             assert self.file.write(content[:1000]) == 1000
             raise OSError(ENOSPC, os.strerror(ENOSPC))
 
-    monkeypatch.setattr(os, "fdopen", FullDisk)
+    monkeypatch.setattr(Path, "open", lambda path, mode: FullDisk(path, mode))
     with pytest.raises(ArtifactError, match="cannot be written: No space left on device"):
         save_posterior(posterior_by_hand(seed=2), path)
+    monkeypatch.undo()
     assert path.read_bytes() == good
     assert leftovers(path) == []
 
@@ -667,8 +668,8 @@ def stop(*args, **kwargs):
     time.sleep(60)
 
 class Half:
-    def __init__(self, descriptor, mode):
-        self.file = open(descriptor, mode, buffering=0)
+    def __init__(self, path, mode):
+        self.file = open(path, mode, buffering=0)
     def __enter__(self):
         return self
     def __exit__(self, *error):
@@ -680,7 +681,7 @@ class Half:
 if stage == "draws serialised":
     artifact._replace = stop
 elif stage == "half written":
-    os.fdopen = Half
+    pathlib.Path.open = lambda path, mode: Half(path, mode)
 elif stage == "written, not synced":
     os.fsync = stop
 elif stage == "synced, not renamed":

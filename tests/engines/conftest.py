@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -178,8 +179,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("there is no PostgreSQL here: install postgresql")
     binaries = found[-1].parent
     folder = tmp_path_factory.mktemp("postgres")
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o755)
+    everybody = Path(tempfile.gettempdir()).resolve()
+    for parent in (folder, *folder.parents):
+        if everybody in parent.parents:
+            parent.chmod(0o755)
     user: list[str] = []
     if os.getuid() == 0:  # as whom it refuses to run
         user = ["runuser", "-u", "postgres", "--"]

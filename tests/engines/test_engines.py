@@ -264,18 +264,22 @@ def command(*arguments: object) -> None:
 def test_spark_connect_takes_the_same_commands_to_the_same_answers(
     log, models, connect_url, tmp_path
 ):
-    segmented = tmp_path / "segmented.clv"
+    fitted, segmented, written = (tmp_path / name for name in ("fit.clv", "by.clv", "to.parquet"))
     models["no spend"].save(segmented)
-    fitted, scores = [], []
-    for source in [log], [connect_url, "--table", log]:
-        model, written = tmp_path / f"{len(scores)}.clv", tmp_path / f"{len(scores)}.parquet"
-        command("fit", *source, "--out", model, "--end", END, "--segments", "none", "--no-spend")
-        command("predict", segmented, *source, "--out", written, "--end", END)
-        fitted.append(load_posterior(model).version)
-        scores.append(pd.read_parquet(written).sort_values("customer_id", ignore_index=True))
-    assert fitted[0] == fitted[1]
-    assert len(scores[0]) > 500
-    pd.testing.assert_frame_equal(scores[1], scores[0], rtol=1e-12, check_dtype=False)
+    source = [connect_url, "--table", log]
+    command("fit", *source, "--out", fitted, "--end", END, "--segments", "none", "--no-spend")
+    command("predict", segmented, *source, "--out", written, "--end", END)
+    transactions = read_transactions(log, end=END)
+    here = HierarchicalBetaGeo(segmenter=None, spend=False).fit(transactions)
+    assert load_posterior(fitted).version == here.version
+    expected = score_log(models["no spend"], transactions, 90.0).to_pandas()
+    assert len(expected) > 500
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(written).sort_values("customer_id", ignore_index=True),
+        expected.sort_values("customer_id", ignore_index=True),
+        rtol=1e-12,
+        check_dtype=False,
+    )
 
 
 @pytest.mark.parametrize(
