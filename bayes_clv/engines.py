@@ -199,7 +199,7 @@ def _spark(url: str) -> BaseBackend:
     if url.startswith(f"{SPARK_CONNECT}://"):
         there = urlsplit(url)
         address = (there.hostname or "localhost", there.port or _SPARK_CONNECT_PORT)
-        # Spark would try for ten minutes, without a word.
+        # Spark would go on trying for minutes, without a word.
         socket.create_connection(address, timeout=_PATIENCE).close()
         session = SparkSession.builder.remote(url).getOrCreate()
         session.conf.set("spark.sql.session.timeZone", ZONE)
