@@ -135,7 +135,7 @@ def kept(table: ir.Table) -> ir.Table:
     backend = table.get_backend()
     if backend.name != "pyspark" or not _is_remote(backend):
         return table.cache()
-    # Ibis asks at once whether the cache is there, which Spark Connect does not know yet.
+    # Ibis asserts at once that the cache is there; of our queries Spark Connect (4.0) says no.
     session: Any = backend._session
     name = f"bayes_clv_{uuid.uuid4().hex}"
     session.sql(backend.compile(table)).cache().createOrReplaceTempView(name)
