@@ -64,6 +64,7 @@ def measure(arguments: Namespace) -> list[Report]:
                     run, engine, log, folder / f"{engine}-{size}", arguments.draws, arguments.chains
                 )
                 rows.append(row | {"seconds": sum(float(row[stage]) for stage in _STAGES)})
+                say(f"{engine}: {rows[-1]}")
             versions = {row["version"] for row in rows if row["customers"] == rows[-1]["customers"]}
             assert len(versions) == 1, "the engines come to different models"
     return [
