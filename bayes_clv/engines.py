@@ -131,14 +131,19 @@ def use_zone(connection: BaseBackend, zone: str) -> None:
 
 
 def kept(table: ir.Table) -> ir.Table:
-    """Have the engine compute a table once, for all that will be asked of it."""
+    """Have the engine compute a table once, for all that will be asked of it.
+
+    It is let go with the last reference to it; in Spark Connect, with the session.
+    """
     backend = table.get_backend()
     if backend.name != "pyspark" or not _is_remote(backend):
         return table.cache()
-    # Ibis asserts at once that the cache is there; of our queries Spark Connect (4.0) says no.
+    # Ibis keeps a query. Spark Connect reads a query again whenever it is named, and then takes its
+    # WITH for another one, which nobody has kept: it keeps what a view has read, once.
     session: Any = backend._session
     name = f"bayes_clv_{uuid.uuid4().hex}"
-    session.sql(backend.compile(table)).cache().createOrReplaceTempView(name)
+    session.sql(backend.compile(table)).createOrReplaceTempView(name)
+    session.catalog.cacheTable(name)
     return backend.table(name)
 
 

@@ -95,7 +95,7 @@ def run(engine: str, log: Path, target: Path, draws: int, chains: int) -> Row:
     def lap(name: str) -> None:
         clock.append(time.perf_counter())
         row[name] = clock[-1] - clock[-2]
-        say(f"{engine}: {name} took {row[name]:,.0f} s")
+        say(f"{engine}: {name} took {row[name]:,.0f} s; peak so far {_peak_mb('self'):,.0f} MB")
 
     def on_stage(words: str) -> None:
         if words in ends:

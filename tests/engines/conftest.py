@@ -59,7 +59,8 @@ class Cluster:
         self._home = home
         self._processes: list[subprocess.Popen[bytes]] = []
         self.port = free_port()
-        self.url = f"spark://127.0.0.1:{self.port}?{SMALL}"
+        warehouse = urlencode({"spark.sql.warehouse.dir": str(home / "warehouse")})
+        self.url = f"spark://127.0.0.1:{self.port}?{SMALL}&{warehouse}"
         self._start("master.Master", "--port", str(self.port))
         self._wait("I have been elected leader", 1)
         self.workers = [self.add_worker(), self.add_worker()]

@@ -282,6 +282,30 @@ def test_spark_connect_takes_the_same_commands_to_the_same_answers(
     )
 
 
+KEEPER = """
+import sys
+from datetime import date
+
+from bayes_clv.engines import connect, kept
+from bayes_clv.rfm import durations, summarise
+from bayes_clv.transactions import read_transactions
+
+url, log = sys.argv[1:]
+connection = connect(url)
+transactions = read_transactions(connection, table=log, end="2021-06-30")
+states = kept(durations(summarise(transactions, [date(2020, 12, 31), date(2021, 6, 30)])))
+session = connection._session
+plan = session.sql(connection.compile(states.group_by("T").agg(n=states.count())))
+assert session.catalog.isCached(states.get_name())
+assert "InMemoryTableScan" in plan._explain_string(), plan._explain_string()
+"""
+
+
+@pytest.mark.slow
+def test_spark_connect_computes_once_what_is_kept(log, connect_url):
+    subprocess.run([sys.executable, "-W", "ignore", "-c", KEEPER, connect_url, log], check=True)
+
+
 @pytest.mark.parametrize(
     ("url", "module", "extra"),
     [
