@@ -294,10 +294,9 @@ url, log = sys.argv[1:]
 connection = connect(url)
 transactions = read_transactions(connection, table=log, end="2021-06-30")
 states = kept(durations(summarise(transactions, [date(2020, 12, 31), date(2021, 6, 30)])))
-session = connection._session
-plan = session.sql(connection.compile(states.group_by("T").agg(n=states.count())))
-assert session.catalog.isCached(states.get_name())
-assert "InMemoryTableScan" in plan._explain_string(), plan._explain_string()
+query = connection.compile(states.group_by("T").agg(n=states.count()))
+plan = connection._session.sql(query)._explain_string()
+assert f"Scan In-memory table {states.get_name()}" in plan, plan
 """
 
 
