@@ -10,7 +10,7 @@ import xarray as xr
 from ibis import ir
 
 from bayes_clv.comparison import SegmentComparison
-from bayes_clv.engines import kept
+from bayes_clv.engines import fetched, kept
 from bayes_clv.errors import InputError
 from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.rfm import durations, summarise
@@ -89,7 +89,7 @@ def segment_draws(
         spenders=customers.count(where=known),
         spend=spend.sum(where=known).fill_null(0.0),
     )
-    frame = shared.order_by(KEYS).to_pandas()
+    frame = fetched(shared.order_by(KEYS)).to_pandas()
     columns = {name: frame[name].to_numpy(dtype=float) for name in KEYS[1:]}
     tally = (frame[name].to_numpy(dtype=float) for name in ("customers", "spenders", "spend"))
     unknown = np.full(len(frame), np.nan)  # the codes are known, and the tally holds the spend

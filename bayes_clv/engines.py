@@ -147,6 +147,15 @@ def kept(table: ir.Table) -> ir.Table:
     return backend.table(name)
 
 
+def fetched(table: ir.Table) -> pa.Table:
+    """Bring a table here, column by column."""
+    backend = table.get_backend()
+    if backend.name != "pyspark":
+        return table.to_pyarrow()
+    session: Any = backend._session  # Ibis would bring it row by row, at many times the memory
+    return session.sql(backend.compile(table)).toArrow()
+
+
 def upload(connection: BaseBackend, parts: Iterator[pa.Table]) -> ir.Table:
     """Hand tables with one schema to the engine, one after the other, as a single one.
 

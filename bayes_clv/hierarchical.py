@@ -16,7 +16,7 @@ from sklearn.base import clone
 from bayes_clv.adequacy import Evidence, gather, shortcomings
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.census import segment_draws
-from bayes_clv.engines import kept
+from bayes_clv.engines import fetched, kept
 from bayes_clv.errors import InputError
 from bayes_clv.fitting import Fitted, fit_spend, fit_table
 from bayes_clv.landmarks import (
@@ -259,7 +259,7 @@ class HierarchicalBetaGeo:
                 raise InputError(f'"{POPULATION_NAME}" is not free as the name of a segment')
             return ColumnRule(tuple(names))
         some = sample_customers(states, MAX_LEARNING_STATES, seed)
-        frame = some.order_by("customer_id", "landmark").select(*COLUMNS).to_pandas()
+        frame = fetched(some.order_by("customer_id", "landmark").select(*COLUMNS)).to_pandas()
         learnt: SegmentRule = clone(self.segmenter).fit(frame).rule_
         return learnt
 

@@ -22,6 +22,7 @@ import numpy as np
 from ibis import ir
 from numpy.typing import NDArray
 
+from bayes_clv.engines import fetched
 from bayes_clv.errors import InputError
 from bayes_clv.segments.rules import POPULATION
 from bayes_clv.transactions.dates import as_date
@@ -123,7 +124,7 @@ def _grouped(rows: ir.Table) -> LandmarkTable:
     keys = ("segment", *_STATE)
     # Engines widen sums of integers, each to a type of its own.
     table = rows.group_by(keys).aggregate(weight=rows.weight.sum().cast("float64"))
-    columns = table.filter(table.weight != 0).order_by(keys).to_pyarrow()
+    columns = fetched(table.filter(table.weight != 0).order_by(keys))
     if not len(columns):
         raise InputError("no customer was observed for a day or more: every T is 0")
     return LandmarkTable(**{name: columns[name].to_numpy() for name in (*keys, "weight")})

@@ -18,6 +18,7 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
+from bayes_clv.engines import fetched
 from bayes_clv.errors import InputError
 from bayes_clv.states import DURATIONS
 from bayes_clv.transactions import Transactions
@@ -89,7 +90,7 @@ def customers(transactions: Transactions) -> pd.DataFrame:
     states = durations(summarise(transactions))
     columns = ["customer_id", *DURATIONS, "monetary_value", "total_spend", "segment"]
     states = states.select(*(column for column in columns if column in states.columns))
-    frame: pd.DataFrame = states.order_by("customer_id").to_pandas()
+    frame: pd.DataFrame = fetched(states.order_by("customer_id")).to_pandas()
     return frame
 
 

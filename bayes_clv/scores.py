@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from ibis import ir
 
 from bayes_clv.census import KEYS, coded_customers
-from bayes_clv.engines import failures, is_url, kept, one_line, upload
+from bayes_clv.engines import failures, fetched, is_url, kept, one_line, upload
 from bayes_clv.errors import InputError
 from bayes_clv.files import replaced
 from bayes_clv.posterior import Posterior
@@ -138,7 +138,7 @@ def score_log(
         done = 0
         on_states(done, total)
         ordered = distinct.order_by(["code", "frequency", "T", "recency"])
-        for batch in ordered.to_pyarrow().to_batches(max_chunksize=BATCH):
+        for batch in fetched(ordered).to_batches(max_chunksize=BATCH):
             frame = batch.to_pandas()
             named = frame.assign(segment=[names[code] for code in frame["code"]])
             scores = score_customers(
