@@ -14,7 +14,7 @@ from bayes_clv.kernel import Layout
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.model import build_model
 from bayes_clv.priors import Priors, SpendPriors
-from bayes_clv.record import Diagnostics
+from bayes_clv.record import MIN_ESS, Diagnostics
 from bayes_clv.sampling import SamplerSettings, sample
 from bayes_clv.spend import density as spend_density
 from bayes_clv.spend.density import SpendDensity
@@ -43,6 +43,8 @@ def fit_table(
     on_stage: Callable[[str], None] = lambda words: None,
 ) -> Fitted:
     """Sample the posterior of a landmark table; once more, and more carefully, where that fails.
+
+    Where so few draws are wanted that no care could make them pass, there is no second time.
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ def _fitted(
 ) -> Fitted:
     tree = sample(model, density, settings, progress=progress, label=label)
     diagnostics = diagnose(tree)
-    if not diagnostics.sound:
+    if not diagnostics.sound and settings.chains * settings.draws > MIN_ESS:
         on_stage(f"{label} more carefully ({'; '.join(diagnostics.complaints)})")
         settings = settings.more_careful()
         tree = sample(model, density, settings, progress=progress, label=label)

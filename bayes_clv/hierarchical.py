@@ -130,7 +130,8 @@ class HierarchicalBetaGeo:
             From ``read_transactions``.
         draws, tune, chains, seed
             NUTS: draws and tuning steps per chain, of purchases and then of spend. When the draws
-            cannot be trusted, it samples once more, with four times the tuning and smaller steps.
+            cannot be trusted, it samples once more, with four times the tuning and smaller steps,
+            unless they are too few for that to help: draws × chains must be above 400.
         progress
             Show a bar on standard error.
         on_stage

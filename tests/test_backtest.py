@@ -35,7 +35,7 @@ METHODS = (
 @pytest.fixture(scope="module")
 def result() -> Backtest:
     """A tenth of CDNOW."""
-    return backtest(load_cdnow(sample=True), methods=METHODS, splits=SPLITS, draws=250)
+    return backtest(load_cdnow(sample=True), methods=METHODS, splits=SPLITS, draws=100)
 
 
 def log_of(frame: pd.DataFrame, end: dt.date) -> Transactions:
@@ -79,7 +79,7 @@ def test_what_happens_after_the_origin_reaches_no_forecast() -> None:
 
 
 def test_the_same_seed_gives_the_same_table(result: Backtest) -> None:
-    again = backtest(load_cdnow(sample=True), methods=METHODS, splits=SPLITS, draws=250)
+    again = backtest(load_cdnow(sample=True), methods=METHODS, splits=SPLITS, draws=100)
     pd.testing.assert_frame_equal(
         again.table.drop(columns="seconds"), result.table.drop(columns="seconds")
     )

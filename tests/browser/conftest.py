@@ -26,7 +26,7 @@ _OPTIONS = (
 )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
     browser, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if browser is None or driver is None:
@@ -40,19 +40,19 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chr
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def posterior(posterior_by_hand, make_customers):
     return posterior_by_hand(draws=500, fitted_to=make_customers(300), spend=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def model(posterior, tmp_path_factory) -> Path:
     path: Path = tmp_path_factory.mktemp("models") / "page.clv"
     posterior.save(path)
     return path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(model) -> Iterator[Server]:
     with Server(model) as running:
         yield running

@@ -36,6 +36,9 @@ SMALL = urlencode(
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
+        # A worker that was killed does not come back.
+        "spark.shuffle.io.maxRetries": "1",
+        "spark.shuffle.io.retryWait": "1s",
     }
 )
 
@@ -120,20 +123,20 @@ def cluster_in(home: Path) -> Iterator[Cluster]:
         started.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     with cluster_in(tmp_path_factory.mktemp("spark")) as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def spark(cluster: Cluster) -> Iterator[BaseBackend]:
     connection = connect(cluster.url)
     yield connection
     connection._session.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def connect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of Spark Connect."""
     import pyspark
@@ -172,7 +175,7 @@ def connect_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of the tests' own, on a free port, without a password."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
@@ -207,17 +210,17 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         subprocess.run([*control, "-m", "immediate", "stop"], check=True, capture_output=True)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres(postgres_url: str) -> BaseBackend:
     return connect(postgres_url)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def duckdb() -> BaseBackend:
     return ibis.duckdb.connect()
 
 
-@pytest.fixture(scope="session", params=["spark", "postgres"])
+@pytest.fixture(scope="module", params=["spark", "postgres"])
 def engine(request: pytest.FixtureRequest) -> BaseBackend:
     found: BaseBackend = request.getfixturevalue(request.param)
     return found

@@ -74,7 +74,7 @@ def made_up(n: int, seed: int = 8) -> pd.DataFrame:
     return log
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def log(duckdb, postgres, spark, tmp_path_factory) -> Path:
     """The log as a Parquet file, and as the table `log` of every engine."""
     frame = made_up(4_000)
@@ -149,7 +149,7 @@ def test_what_the_model_is_fitted_to_is_the_same(log, duckdb, engine, kind, monk
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-9, err_msg=field.name)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def models(log, duckdb, posterior_by_hand) -> dict[str, Any]:
     rule = HierarchicalBetaGeo(landmarks=3).prepare(read(duckdb)).rule
     own = ColumnRule(("b", "ä", "Ω"))

@@ -24,8 +24,10 @@ COMMAND = [sys.executable, "-c", "from bayes_clv.cli import main; main()"]
 REFUSALS = """
 import json, os, random, sys
 from bayes_clv.cli import app
+from bayes_clv.artifact import load_posterior
 source, damaged, cuts, flips = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 good = open(source, "rb").read()
+load_posterior(source)
 rng = random.Random(700)
 
 def answer(content):
@@ -37,8 +39,13 @@ def answer(content):
         for descriptor in (1, 2):
             os.dup2(writing, descriptor)
         sys.argv = ["bayes-clv", "diagnose", damaged]
-        app()
-        os._exit(0)
+        try:
+            app()
+        except SystemExit as leaving:
+            code = leaving.code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code or 0)
     os.close(writing)
     with os.fdopen(reading) as output:
         printed = output.read()
@@ -90,7 +97,8 @@ def log(tmp_path_factory):
 
 def fit(log, model):
     """A fit that is as short as the model's verdict allows."""
-    options = ["--segments", "none", "--draws", "700", "--tune", "500", "--chains", "2"]
+    options = ["--segments", "none", "--no-spend"]
+    options += ["--draws", "700", "--tune", "500", "--chains", "2"]
     return [*COMMAND, "fit", str(log), "--out", str(model), *options]
 
 
