@@ -65,7 +65,7 @@ def test_segments_pool_partially_and_the_same_seed_gives_the_same_posterior(
 ) -> None:
     def fit() -> Posterior:
         estimator = HierarchicalBetaGeo(KMeansSegmenter(3), landmarks=3, dropout=Dropout.AFTER_ANY)
-        return estimator.fit(load_cdnow(sample=True), draws=250, tune=250, chains=2, seed=7)
+        return estimator.fit(load_cdnow(sample=True), draws=200, tune=250, chains=2, seed=7)
 
     first, second = fit(), fit()
     assert first.rule == second.rule
