@@ -18,6 +18,7 @@ from bayes_clv.transactions import read_transactions
 from bayes_clv.transactions.cleaning import REASONS
 from tests.serving import ROOT
 
+AT_WORK = b"looking for the posterior"
 COMMAND = [sys.executable, "-c", "from bayes_clv.cli import main; main()"]
 
 # A child for each file, forked from a process that has imported everything.
@@ -129,15 +130,21 @@ def test_a_fit_that_is_killed_leaves_the_previous_file(
     path = tmp_path / "model.clv"
     good = models[0].read_bytes()
     stages = Counter()
-    for _ in range(2 * kills):
+    for turn in range(3 * kills):
         path.write_bytes(good)
         before = path.stat().st_ino
         with subprocess.Popen(
             fit(log, path), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as process:
-            time.sleep(rng.uniform(0.05, 0.95) * seconds)
+            said = b""
+            if turn % 2:  # at its work for sure
+                while process.poll() is None and AT_WORK not in said:
+                    said += process.stderr.readline()
+                time.sleep(rng.uniform(0, 0.3) * seconds)
+            else:
+                time.sleep(rng.uniform(0.05, 0.95) * seconds)
             process.kill()
-            said = process.stderr.read()
+            said += process.stderr.read()
         if (
             path.stat().st_ino != before
         ):  # it was faster this time, and its file is there: none of these
@@ -145,7 +152,7 @@ def test_a_fit_that_is_killed_leaves_the_previous_file(
             continue
         assert process.returncode == -signal.SIGKILL
         assert path.read_bytes() == good
-        stages["sampling" if b"looking for the posterior" in said else "before"] += 1
+        stages["sampling" if AT_WORK in said else "before"] += 1
         if stages.total() == kills:
             break
     assert stages.total() == kills
