@@ -39,7 +39,7 @@ $(BIN)/bayes-clv fit $(DATA) --out $(MODEL)
 endef
 
 test: $(ENV)test ## run the tests in JOBS processes; ARGS goes to pytest
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 soak: $(ENV)test ## try the service at full length, and write docs/service.md (half an hour)
 	BAYES_CLV_SOAK=docs/service.md $(BIN)/python -m pytest tests/service $(ARGS)

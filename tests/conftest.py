@@ -10,9 +10,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pandas as pd
@@ -30,24 +28,15 @@ from bayes_clv.terms import Terms
 from bayes_clv.value import Tally
 
 
-@cache
-def turns() -> IO[str]:
-    return Path(tempfile.gettempdir(), f"bayes-clv-tests-{os.getuid()}").open("w")
-
-
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
-    """Run a test, with its fixtures, beside those of other processes, or alone.
-
-    Those that run alone one after the other wait for the other processes once, and not each.
-    """
-    alone, more = (it is not None and it.get_closest_marker("alone") for it in (item, nextitem))
-    fcntl.flock(turns(), fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-    try:
-        return (yield)
-    finally:
-        if not (alone and more):
-            fcntl.flock(turns(), fcntl.LOCK_UN)  # closing the file would leave it to forks
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Run a test, with its fixtures, beside those of other processes, or alone."""
+    with Path(tempfile.gettempdir(), f"bayes-clv-tests-{os.getuid()}").open("w") as turns:
+        fcntl.flock(turns, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        try:
+            return (yield)
+        finally:
+            fcntl.flock(turns, fcntl.LOCK_UN)  # not by closing it, which leaves it to forks
 
 
 CDNOW = (0.243, 4.414 * 7, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha in days, a, b
