@@ -140,20 +140,24 @@ def kept(table: ir.Table) -> ir.Table:
         return table.cache()
     # Ibis keeps a query. Spark Connect reads a query again whenever it is named, and then takes its
     # WITH for another one, which nobody has kept: it keeps what a view has read, once.
-    session: Any = backend._session
     name = f"bayes_clv_{uuid.uuid4().hex}"
-    session.sql(backend.compile(table)).createOrReplaceTempView(name)
-    session.catalog.cacheTable(name)
+    frame = spark_frame(table)
+    frame.createOrReplaceTempView(name)
+    frame.sparkSession.catalog.cacheTable(name)
     return backend.table(name)
 
 
 def fetched(table: ir.Table) -> pa.Table:
     """Bring a table here, column by column."""
-    backend = table.get_backend()
-    if backend.name != "pyspark":
+    if table.get_backend().name != "pyspark":
         return table.to_pyarrow()
-    session: Any = backend._session  # Ibis would bring it row by row, at many times the memory
-    return session.sql(backend.compile(table)).toArrow()
+    return spark_frame(table).toArrow()  # Ibis would bring it row by row
+
+
+def spark_frame(table: ir.Table) -> Any:
+    """Return a table that lives in Spark as a DataFrame of Spark's."""
+    backend: Any = table.get_backend()
+    return backend._session.sql(backend.compile(table))  # Ibis has no other way
 
 
 def upload(connection: BaseBackend, parts: Iterator[pa.Table]) -> ir.Table:

@@ -9,7 +9,6 @@ customer passes through this process, and its memory grows with no customer.
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 from ibis import ir
 
 from bayes_clv.census import KEYS, coded_customers
-from bayes_clv.engines import failures, fetched, is_url, kept, one_line, upload
+from bayes_clv.engines import failures, fetched, is_url, kept, one_line, spark_frame, upload
 from bayes_clv.errors import InputError
 from bayes_clv.files import replaced
 from bayes_clv.posterior import Posterior
@@ -239,8 +238,7 @@ def _write_file(scores: ir.Table, target: str, path: Path) -> None:
 
 
 def _write_folder(scores: ir.Table, target: str) -> None:
-    backend: Any = scores.get_backend()
-    writer = backend._session.sql(backend.compile(scores)).write  # Ibis would write CSV from here
+    writer = spark_frame(scores).write  # Ibis would write CSV from here
     try:
         if target.endswith(".parquet"):
             writer.parquet(target)

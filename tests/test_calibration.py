@@ -276,7 +276,7 @@ def everybody_five_times(table: LandmarkTable, *arguments: Any, **options: Any) 
 @pytest.mark.slow
 def test_the_fit_passes_and_a_fit_that_uses_the_data_five_times_is_found_out() -> None:
     right, wrong = (
-        calibrate(POOLED, 20, seed=5, jobs=1, fit=fit) for fit in (fit_table, everybody_five_times)
+        calibrate(POOLED, 50, seed=5, jobs=1, fit=fit) for fit in (fit_table, everybody_five_times)
     )
     assert right.beyond_chance == ()
     assert wrong.beyond_chance != ()

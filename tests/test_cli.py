@@ -122,7 +122,7 @@ def test_diagnose_prints_the_verdict_and_its_json(model: Path) -> None:
 
 def test_mbg_nbd_is_one_switch_and_every_answer_says_so(log: Path, tmp_path: Path) -> None:
     model, scores = tmp_path / "model.clv", tmp_path / "scores.csv"
-    sampler = ["--segments", "kmeans", "--n-segments", "2", "--no-spend"]
+    sampler = ["--segments", "kmeans", "--n-segments", "2"]
     fitted = run_json("fit", log, "--out", model, "--dropout", "after_any", *sampler)
     assert fitted["dropout"] == "after_any"
 

@@ -145,7 +145,7 @@ def test_without_data_the_sampler_draws_from_the_prior() -> None:
     coordinates = coordinates_for(Layout.of(table, 3, 200.0, Dropout.AFTER_REPEAT), Priors())
     density = LogDensity(layout, PRIORS, coordinates)
     model = build_model(layout, SEGMENTS, PRIORS)
-    settings = SamplerSettings(draws=1000, tune=500, chains=4, seed=1, target_accept=0.97)
+    settings = SamplerSettings(draws=2000, tune=500, chains=4, seed=1, target_accept=0.97)
     tree = sample(model, density, settings)
     assert tree["sample_stats"]["diverging"].sum() == 0
     draws = tree["posterior"].to_dataset()

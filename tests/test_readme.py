@@ -73,7 +73,7 @@ def test_the_refusal_shown_is_what_the_service_answers(
 def test_the_answer_shown_is_that_of_a_fit_to_cdnow() -> None:
     text = "\n".join(blocks("console"))
     body, shown = re.search(r"curl -d '(\{.*?\})' \S+\n(\{.*\})", text).groups()  # type: ignore[union-attr]
-    app = create_app(HierarchicalBetaGeo(spend=False).fit(load_cdnow()))
+    app = create_app(HierarchicalBetaGeo().fit(load_cdnow()))
     answer = app.test_client().post("/predict", data=body).text.strip()
     decimal = r"\d+\.\d+"
     assert re.sub(decimal, "…", answer) == re.sub(decimal, "…", shown)

@@ -40,13 +40,14 @@ def answer(content):
         for descriptor in (1, 2):
             os.dup2(writing, descriptor)
         sys.argv = ["bayes-clv", "diagnose", damaged]
+        code = 0
         try:
             app()
         except SystemExit as leaving:
-            code = leaving.code
+            code = leaving.code or 0
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code or 0)
+        os._exit(code)
     os.close(writing)
     with os.fdopen(reading) as output:
         printed = output.read()
