@@ -6,6 +6,7 @@ short interval and a polynomial (Muller 2016, Elementary Functions, 3rd ed., cha
 error below 2 units in the last place.
 """
 
+import hashlib
 import math
 from collections.abc import Callable
 from typing import Any, cast
@@ -14,6 +15,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -23,7 +25,6 @@ type Floats = NDArray[np.float64]
 _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "nogil": True,
-    "cache": True,
     "fastmath": {"contract"},
 }
 
@@ -31,10 +32,9 @@ _OPTIONS: dict[str, Any] = {
 def compiled[**P, R](function: Callable[P, R]) -> Callable[P, R]:
     """Compile with Numba, for this machine, once; run without Python's lock.
 
-    What is compiled is kept on disk until the function's own file changes: after an edit here,
-    clear ``__pycache__`` of the modules above.
+    What is compiled is kept on disk until a source changes that it was made from.
     """
-    return cast(Callable[P, R], numba.njit(**_OPTIONS)(function))
+    return _kept_on_disk(function, _OPTIONS)
 
 
 def compiled_sums[**P, R](function: Callable[P, R]) -> Callable[P, R]:
@@ -42,8 +42,40 @@ def compiled_sums[**P, R](function: Callable[P, R]) -> Callable[P, R]:
 
     Not for functions that round on purpose, as those below do: it would undo that.
     """
-    fastmath = {"contract", "reassoc", "nsz"}
-    return cast(Callable[P, R], numba.njit(**_OPTIONS | {"fastmath": fastmath})(function))
+    return _kept_on_disk(function, _OPTIONS | {"fastmath": {"contract", "reassoc", "nsz"}})
+
+
+def _kept_on_disk[**P, R](function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
+    dispatcher: Any = numba.njit(**options)(function)
+    dispatcher._cache = _Cache(function)
+    return cast(Callable[P, R], dispatcher)
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's own, which looks at the function's file only, made to look at all its sources."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self.stamp = _stamp(function, self._impl.locator.get_source_stamp())
+        self._cache_file = IndexDataCacheFile(
+            self.cache_path, self._impl.filename_base, source_stamp=self.stamp
+        )
+
+
+def _stamp(function: Callable[..., Any], own_file: object) -> str:
+    """Sum up what a function is compiled from: its file, and what that imports and code can hold.
+
+    Which is other compiled functions, constants, and the fields of tuples.
+    """
+    imported: list[object] = [own_file]
+    for name, value in sorted(function.__globals__.items()):
+        if isinstance(cache := getattr(value, "_cache", None), _Cache):
+            imported.append((name, cache.stamp))
+        elif isinstance(value, int | float | str | np.generic) and not name.startswith("__"):
+            imported.append((name, value))
+        elif hasattr(value, "_fields"):
+            imported.append((name, value._fields))
+    return hashlib.sha256(repr(imported).encode()).hexdigest()
 
 
 _LOG2_E = 1.4426950408889634
@@ -141,21 +173,61 @@ def expm1(x: float) -> float:
 def log_gamma_and_digamma(z: float) -> tuple[float, float]:
     """Ln Γ(z) and ψ(z), z > 0: recurrence to z ≥ 10, then Stirling's series (error below 1e-15)."""
     product, slope = 1.0, 0.0  # z (z+1) …, and its derivative
-    while z < 10.0:
+    while z < _LARGE:
         slope = slope * z + product
         product *= z
         z += 1.0
-    log_z, f = math.log(z), 1.0 / (z * z)
-    log_gamma_series = (
-        1 / 12
-        - f * (1 / 360 - f * (1 / 1260 - f * (1 / 1680 - f * (1 / 1188 - f * (691 / 360360)))))
-    ) / z
-    digamma_series = f * (
-        1 / 12
-        - f * (1 / 120 - f * (1 / 252 - f * (1 / 240 - f * (1 / 132 - f * (691 / 32760 - f / 12)))))
+    log_z = math.log(z)
+    series, series_slope = _stirling_series(z)
+    log_gamma = (z - 0.5) * log_z - z + _HALF_LOG_2_PI + series - math.log(product)
+    return log_gamma, log_z - 0.5 / z + series_slope - slope / product
+
+
+@compiled
+def log_rise(z: float, n: float) -> tuple[float, float, float]:
+    """Ln Γ(z+n) − ln Γ(z) and its derivatives by z and by n, for z > 0 and n ≥ 0.
+
+    To all digits of the difference also where z is so large that both terms agree in theirs.
+    """
+    if z < _LARGE:
+        (low, psi_low), (high, psi_high) = log_gamma_and_digamma(z), log_gamma_and_digamma(z + n)
+        return high - low, psi_high - psi_low, psi_high
+    y = z + n
+    log_z, growth = math.log(z), math.log1p(n / z)
+    (low, low_slope), (high, high_slope) = _stirling_series(z), _stirling_series(y)
+    rise = n * log_z + ((y - 0.5) * growth - n) + (high - low)
+    by_z = growth + 0.5 * n / (z * y) + (high_slope - low_slope)
+    return rise, by_z, log_z + growth - 0.5 / y + high_slope
+
+
+@compiled
+def log_rise_in_steps(z: float, n: float) -> tuple[float, float]:
+    """``log_rise`` and its derivative by z for a whole number n; cheaper where that is small."""
+    if n > _FEW or z > _OVERFLOW:
+        rise, by_z, _ = log_rise(z, n)
+        return rise, by_z
+    product, slope = 1.0, 0.0  # z (z+1) … (z+n−1), and its derivative
+    while n > 0.5:
+        slope = slope * z + product
+        product *= z
+        z += 1.0
+        n -= 1.0
+    return math.log(product), slope / product
+
+
+@compiled
+def _stirling_series(z: float) -> tuple[float, float]:
+    """Ln Γ(z) − (z−½) ln z + z − ½ ln 2π and its derivative, for z ≥ 10."""
+    f = 1.0 / (z * z)
+    value = 1 / 12 - f * (
+        1 / 360 - f * (1 / 1260 - f * (1 / 1680 - f * (1 / 1188 - f * (691 / 360360))))
     )
-    log_gamma = (z - 0.5) * log_z - z + _HALF_LOG_2_PI + log_gamma_series - math.log(product)
-    return log_gamma, log_z - 0.5 / z - digamma_series - slope / product
+    slope = 1 / 12 - f * (
+        1 / 120 - f * (1 / 252 - f * (1 / 240 - f * (1 / 132 - f * (691 / 32760 - f / 12))))
+    )
+    return value / z, -f * slope
 
 
+_LARGE = 10.0  # from where Stirling's series has all digits
+_FEW, _OVERFLOW = 12.0, 1e24  # a product of so many factors, each below that, is a float
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)

@@ -1,7 +1,8 @@
-"""The landmark log-likelihood as a plain PyTensor expression: the reference for the fused kernel.
+"""The landmark log-likelihood as a plain PyTensor expression: what the PyMC model states.
 
 It follows :func:`bayes_clv.bgnbd.log_likelihood` line by line and evaluates every row of the table;
-:mod:`bayes_clv.kernel` gives the same value and gradient at a fraction of the cost.
+:mod:`bayes_clv.kernel` gives the same value and gradient at a fraction of the cost, and is held
+against this before every fit.
 """
 
 from typing import Any
@@ -20,6 +21,8 @@ def symbolic_log_likelihood(
     table: LandmarkTable,
     time_unit: float,
     dropout: Dropout,
+    *,
+    pooled: bool = False,
 ) -> Tensor:
     """Return Σ weight · ll(x, t_x, T), a scalar.
 
@@ -28,8 +31,17 @@ def symbolic_log_likelihood(
     parameters
         r, α, a, b, each ``(group,)``: entry 0 is the population, entry s + 1 is segment s; α in
         units of ``time_unit`` days.
+    table
+        The rows; durations in days.
+    time_unit
+        Days in a unit of time.
+    dropout
+        When customers may leave.
+    pooled
+        Take everybody for the population, whatever segment a row carries.
     """
-    r, alpha, a, b = (value[table.segment + 1] for value in parameters)
+    group = np.zeros(len(table), dtype=np.int64) if pooled else table.segment + 1
+    r, alpha, a, b = (value[group] for value in parameters)
     x, n = table.frequency, dropout.chances(table.frequency)
     log_T = pt.log(alpha + table.T / time_unit)
     log_recency = pt.log(alpha + table.recency / time_unit)

@@ -3,12 +3,19 @@
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_clv.kernel import Layout, Tensor, fused_log_likelihood
+from bayes_clv.bgnbd import Dropout
+from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.likelihood import Tensor, symbolic_log_likelihood
 from bayes_clv.priors import COMPONENTS, Priors
 
 
 def build_model(
-    layout: Layout, segment_names: tuple[str, ...], priors: Priors | None = None
+    table: LandmarkTable,
+    segment_names: tuple[str, ...],
+    priors: Priors | None = None,
+    *,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
+    time_unit: float | None = None,
 ) -> pm.Model:
     """Build the model of a landmark table.
 
@@ -16,12 +23,16 @@ def build_model(
 
     Parameters
     ----------
-    layout
-        The landmark table, from ``Layout.of``.
+    table
+        The data: (segment, x, t_x, T) with weights, in days.
     segment_names
         In the order of their codes.
     priors
         By default those of :class:`bayes_clv.priors.Priors`.
+    dropout
+        When customers may leave.
+    time_unit
+        Days that the priors' unit of time stands for; by default the table's mean T.
 
     Returns
     -------
@@ -31,20 +42,25 @@ def build_model(
     ``landmark_log_likelihood``.
     """
     priors = priors or Priors()
+    time_unit = time_unit or table.mean_T
+    pooled = len(segment_names) < 2
     with pm.Model(coords={"component": COMPONENTS, "segment": segment_names}) as model:
         mu = pm.Normal("mu", priors.column("mean"), priors.column("sd"), dims="component")
         eta = mu[None, :]
-        if layout.n_segments:
+        if not pooled:
             tau = pm.HalfNormal("tau", priors.column("between"), dims="component")
             z = pm.Normal("z", 0, 1, dims=("segment", "component"))
             eta = pt.concatenate([eta, mu + tau * z])
         parameters = _parameters(eta)
         for name, value in zip(("r", "alpha", "a", "b"), parameters, strict=True):
-            in_days = value * (layout.time_unit if name == "alpha" else 1.0)
+            in_days = value * (time_unit if name == "alpha" else 1.0)
             pm.Deterministic(f"{name}_population", in_days[0])
-            by_segment = in_days[1:] if layout.n_segments else in_days
+            by_segment = in_days if pooled else in_days[1:]
             pm.Deterministic(name, by_segment, dims="segment")
-        pm.Potential("landmark_log_likelihood", fused_log_likelihood(parameters, layout))
+        log_likelihood = symbolic_log_likelihood(
+            parameters, table, time_unit, dropout, pooled=pooled
+        )
+        pm.Potential("landmark_log_likelihood", log_likelihood)
     return model
 
 

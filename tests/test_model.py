@@ -11,8 +11,7 @@ from pytensor.compile.mode import Mode
 from scipy.stats import halfnorm, norm
 
 from bayes_clv import bgnbd
-from bayes_clv.bgnbd import Dropout, Parameters
-from bayes_clv.kernel import Layout
+from bayes_clv.bgnbd import Parameters
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.model import build_model
 from bayes_clv.priors import COMPONENTS
@@ -25,14 +24,10 @@ NAMES = ("r", "alpha", "a", "b")
 PYTHON = Mode(linker="py", optimizer="fast_compile")  # no compiler to wait for
 
 
-def arranged(table: LandmarkTable, n_segments: int) -> Layout:
-    return Layout.of(table, n_segments, table.mean_T, Dropout.AFTER_REPEAT)
-
-
 @cache
 def built() -> tuple[LandmarkTable, pm.Model]:
     table = real_looking_table()
-    return table, build_model(arranged(table, len(SEGMENTS)), SEGMENTS, PRIORS)
+    return table, build_model(table, SEGMENTS, PRIORS)
 
 
 def prior_by_hand(n: int, time_unit: float, seed: int) -> dict[str, Floats]:
@@ -133,7 +128,7 @@ def test_other_samplers_run_on_the_model() -> None:
 
 def pooled_potential(table: LandmarkTable, names: tuple[str, ...]) -> tuple[pm.Model, float, float]:
     """Build the model of at most one segment; its potential at a point, and what it should be."""
-    model = build_model(arranged(table, len(names)), names)
+    model = build_model(table, names)
     assert {variable.name for variable in model.free_RVs} == {"mu"}
     potential = model.replace_rvs_by_values(model.potentials)
     eta = np.array([[0.2, -0.4, -0.8, 0.9]])
