@@ -6,22 +6,23 @@ the population's row first. The coordinates x are one vector, of μ ``(component
 segments, u ``(component,)`` for τ and ε ``(segment, component)``: see
 :mod:`bayes_clv.coordinates`.
 
-``unfolded`` goes from x to η, ``folded`` back with the likelihood's gradient; a compiled density
-puts its own likelihood between the two. All of it is plain Numba code, compiled once for all data
-sets and kept on disk: a fit waits for no compiler, and chains run side by side without Python's
-lock.
+``forward`` goes from x to η, ``backward`` with the likelihood's gradient from η to x; a compiled
+density puts its own likelihood between the two. All of it is plain Numba code, compiled once for
+all data sets and kept on disk: a fit waits for no compiler, and chains run side by side without
+Python's lock.
 """
 
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.coordinates import Coordinates
+from bayes_clv.coordinates import Coordinates, coordinates_of_draws, find_coordinates
 from bayes_clv.elementary import compiled
 from bayes_clv.priors import HierarchicalPriors
 
@@ -58,17 +59,20 @@ class Variables:
 class HierarchicalDensity(ABC):
     """The log-density of a model as a function of its coordinates, for NUTS."""
 
-    def __init__(self, priors: HierarchicalPriors, coordinates: Coordinates) -> None:
-        mean, sd, between = (np.array(priors.column(name)) for name in ("mean", "sd", "between"))
-        self.prior = (mean, sd, between)
-        self.coordinates = (
-            coordinates.centre,
-            coordinates.scale,
-            coordinates.linear,
-            coordinates.precision,
-        )
-        self.n_segments = len(coordinates.linear)
-        self.n_dim = len(mean) * (2 + self.n_segments if self.n_segments else 1)
+    def __init__(
+        self, priors: HierarchicalPriors, n_groups: int, coordinates: Coordinates | None = None
+    ) -> None:
+        """Take coordinates as they are given, or find those that suit the likelihood."""
+        self.priors = priors
+        self.prior = priors.arrays()
+        self.coordinates = coordinates or find_coordinates(self.log_likelihood, n_groups, priors)
+        self.n_segments = n_groups - 1
+        n_components = len(priors.components())
+        self.n_dim = n_components * (2 + self.n_segments if self.n_segments else 1)
+
+    @abstractmethod
+    def log_likelihood(self, eta: Floats) -> tuple[float, Floats]:
+        """Value and gradient by η, both of ``eta (group, component)``."""
 
     @abstractmethod
     def __call__(self, x: Floats) -> tuple[float, Floats]:
@@ -78,10 +82,24 @@ class HierarchicalDensity(ABC):
     def parameters(self, at: Variables) -> Mapping[str, Floats]:
         """The model's parameters by name, ``(…, group)``, in the units of the log."""
 
+    def in_coordinates_of(self, tau: Floats, eta: Floats) -> Self:
+        """The same density in the coordinates that draws of it suggest.
+
+        Parameters
+        ----------
+        tau
+            ``(draw, component)``.
+        eta
+            ``(draw, group, component)``.
+        """
+        found = copy(self)
+        found.coordinates = coordinates_of_draws(self.log_likelihood, tau, eta, self.priors)
+        return found
+
     def variables(self, x: Floats) -> Variables:
         """Turn coordinates ``(…, n_dim)`` into the model's variables."""
         flat = np.ascontiguousarray(x.reshape(-1, self.n_dim))
-        parts: tuple[Any, ...] = _variables(flat, self.prior[2], self.coordinates)
+        parts: tuple[Any, ...] = _variables(flat, self.coordinates)
         return Variables(*(part.reshape(x.shape[:-1] + part.shape[1:]) for part in parts))
 
     def start(self, seed: int) -> Floats:
@@ -90,95 +108,117 @@ class HierarchicalDensity(ABC):
 
 
 @compiled
-def _variables(x, between, coordinates):  # type: ignore[no-untyped-def]
-    centre, scale, linear, precision = coordinates
-    N, n_segments = len(centre), len(linear)
+def _variables(x, coordinates):  # type: ignore[no-untyped-def]
+    N, n_segments = len(coordinates.centre), len(coordinates.linear)
     mu, tau = np.empty((len(x), N)), np.ones((len(x), N))
     z, log_jacobian = np.empty((len(x), n_segments, N)), np.zeros(len(x))
     for i in range(len(x)):
-        mu[i] = centre + scale @ x[i, :N]
+        mu[i] = coordinates.centre + coordinates.scale @ x[i, :N]
         for c in range(N):
-            log_jacobian[i] += math.log(scale[c, c])
-        if n_segments:
-            for c in range(N):
-                g, rise, _ = _softened(x[i, N + c])
-                tau[i, c] = 0.5 * between[c] * g
-                log_jacobian[i] += math.log(rise / g)
+            log_jacobian[i] += math.log(coordinates.scale[c, c])
+            if n_segments:
+                at = _spread(x[i, N + c], c, coordinates)
+                tau[i, c] = math.exp(at.log_tau)
+                log_jacobian[i] += math.log(at.rise)
         for s in range(n_segments):
-            epsilon = x[i, N * (2 + s) : N * (3 + s)]
-            root = _inverse_of_cholesky(precision[s], 1 / tau[i] ** 2)
-            deviation = root.T @ (root @ (linear[s] - precision[s] @ mu[i]) + epsilon)
+            root = _inverse_of_cholesky(coordinates.precision[s], 1 / tau[i] ** 2)
+            pull = coordinates.linear[s] - coordinates.precision[s] @ mu[i]
+            deviation = root.T @ (root @ pull + x[i, N * (2 + s) : N * (3 + s)])
             for c in range(N):
                 z[i, s, c] = deviation[c] / tau[i, c]
                 log_jacobian[i] += math.log(root[c, c] / tau[i, c])
     return mu, tau, z, log_jacobian
 
 
+class Saved(NamedTuple):
+    """What ``backward`` needs to know of the way that ``forward`` went.
+
+    Attributes
+    ----------
+    shrinkage
+        ``(component,)`` τ⁻².
+    rise, by_u
+        ``(component,)`` ∂ ln τ / ∂u; the gradient by u, as far as it does not come by ln τ.
+    root
+        ``(segment, component, component)`` lower triangular, V = rootᵀ root.
+    pull, whitened, deviation
+        ``(segment, component)`` h − Λμ; root · pull + ε; η_s − μ = rootᵀ whitened.
+    by_mu, by_log_tau
+        ``(component,)`` the gradient by μ and ln τ, as far as it does not come by η.
+    """
+
+    shrinkage: Floats
+    rise: Floats
+    by_u: Floats
+    root: Floats
+    pull: Floats
+    whitened: Floats
+    deviation: Floats
+    by_mu: Floats
+    by_log_tau: Floats
+
+
 @compiled
-def unfolded(x, prior, coordinates):  # type: ignore[no-untyped-def]
+def forward(x, prior, coordinates):  # type: ignore[no-untyped-def]
     """From coordinates to η ``(group, component)``, in the order of the definitions.
 
-    Also returns the log-density without the likelihood, its gradient by μ and ln τ as far as it
-    does not come by η, and what ``folded`` goes back by.
+    Also returns the log-density without the likelihood, and what ``backward`` goes by.
     """
-    mean, sd, between = prior
-    centre, scale, linear, precision = coordinates
-    N, n_segments = len(centre), len(linear)
+    N, n_segments = len(coordinates.centre), len(coordinates.linear)
     value = 0.0
 
-    mu = centre + scale @ x[:N]
+    mu = coordinates.centre + coordinates.scale @ x[:N]
     eta = np.empty((n_segments + 1, N))
     eta[0] = mu
     by_mu = np.empty(N)
     for c in range(N):
-        standard = (mu[c] - mean[c]) / sd[c]
-        value += math.log(scale[c, c] / sd[c]) - _HALF_LOG_2_PI - 0.5 * standard * standard
-        by_mu[c] = -standard / sd[c]
+        standard = (mu[c] - prior.mean[c]) / prior.sd[c]
+        value += math.log(coordinates.scale[c, c] / prior.sd[c]) - _HALF_LOG_2_PI
+        value -= 0.5 * standard * standard
+        by_mu[c] = -standard / prior.sd[c]
 
     log_tau, rise, by_log_tau, by_u = np.zeros(N), np.zeros(N), np.zeros(N), np.zeros(N)
     if n_segments:
         for c in range(N):
-            g, cumulative, density = _softened(x[N + c])
-            standard = 0.5 * g  # τ / τ₀
-            log_tau[c] = math.log(standard * between[c])
-            rise[c] = cumulative / g  # ∂ ln τ / ∂u
-            value += math.log(0.5 * cumulative) + _HALF_LOG_2_OVER_PI - 0.5 * standard * standard
-            by_u[c] = density / cumulative
-            by_log_tau[c] = -standard * standard
-    shrinkage = np.exp(-2 * log_tau)  # τ⁻²
+            at = _spread(x[N + c], c, coordinates)
+            log_tau[c], rise[c], by_u[c] = at.log_tau, at.rise, at.bend
+            standard = math.exp(log_tau[c]) / prior.between[c]
+            value += math.log(standard * rise[c]) + _HALF_LOG_2_OVER_PI - 0.5 * standard * standard
+            by_log_tau[c] = 1 - standard * standard
+    shrinkage = np.exp(-2 * log_tau)
 
     epsilon = x[2 * N :].reshape(-1, N)
-    root = np.empty((n_segments, N, N))  # V = rootᵀ root
-    pull = np.empty((n_segments, N))  # h − Λμ
-    whitened = np.empty((n_segments, N))  # η_s − μ = rootᵀ whitened
+    root = np.empty((n_segments, N, N))
+    pull = np.empty((n_segments, N))
+    whitened, deviation = np.empty((n_segments, N)), np.empty((n_segments, N))
     for s in range(n_segments):
-        root[s] = _inverse_of_cholesky(precision[s], shrinkage)
-        pull[s] = linear[s] - precision[s] @ mu
+        root[s] = _inverse_of_cholesky(coordinates.precision[s], shrinkage)
+        pull[s] = coordinates.linear[s] - coordinates.precision[s] @ mu
         whitened[s] = root[s] @ pull[s] + epsilon[s]
-        eta[s + 1] = mu + root[s].T @ whitened[s]
+        deviation[s] = root[s].T @ whitened[s]
+        eta[s + 1] = mu + deviation[s]
         for c in range(N):
-            z = (eta[s + 1, c] - mu[c]) * math.exp(-log_tau[c])
+            z = deviation[s, c] * math.exp(-log_tau[c])
             value += math.log(root[s, c, c]) - log_tau[c] - _HALF_LOG_2_PI - 0.5 * z * z
             by_log_tau[c] += z * z - 1
-    way = (shrinkage, rise, by_u, root, pull, whitened)
-    return eta, value, by_mu, by_log_tau, way
+    saved = Saved(shrinkage, rise, by_u, root, pull, whitened, deviation, by_mu, by_log_tau)
+    return eta, value, saved
 
 
 @compiled
-def folded(by_eta, eta, by_mu, by_log_tau, way, coordinates):  # type: ignore[no-untyped-def]
-    """From the likelihood's gradient by η to the gradient by the coordinates, backwards."""
-    _, scale, _, precision = coordinates
-    shrinkage, rise, by_u, root, pull, whitened = way
-    N, n_segments = len(by_mu), len(root)
+def backward(by_eta, saved, coordinates):  # type: ignore[no-untyped-def]
+    """From the likelihood's gradient by η to the gradient of the log-density by x."""
+    precision, shrinkage, root = coordinates.precision, saved.shrinkage, saved.root
+    N, n_segments = len(coordinates.centre), len(root)
     slope = np.zeros(N * (2 + n_segments) if n_segments else N)
-    by_mu += by_eta[0]
+    by_mu, by_log_tau = saved.by_mu + by_eta[0], saved.by_log_tau.copy()
     for s in range(n_segments):
         by_mu += by_eta[s + 1]
-        by_deviation = by_eta[s + 1] - (eta[s + 1] - eta[0]) * shrinkage
+        by_deviation = by_eta[s + 1] - saved.deviation[s] * shrinkage
         by_whitened = root[s] @ by_deviation
         slope[N * (2 + s) : N * (3 + s)] = by_whitened
         by_mu -= precision[s] @ (root[s].T @ by_whitened)
-        by_root = np.outer(whitened[s], by_deviation) + np.outer(by_whitened, pull[s])
+        by_root = np.outer(saved.whitened[s], by_deviation) + np.outer(by_whitened, saved.pull[s])
         for c in range(N):
             by_root[c, c] += 1 / root[s, c, c]
         # root (Λ + D) rootᵀ = 1, so ∂root = −lower(root ∂D rootᵀ) root, half of the diagonal.
@@ -189,18 +229,33 @@ def folded(by_eta, eta, by_mu, by_log_tau, way, coordinates):  # type: ignore[no
                     share = 0.5 if j == k else 1.0
                     moved = share * inner[k, j] * root[s, k, c] * root[s, j, c]
                     by_log_tau[c] += 2 * shrinkage[c] * moved
-    slope[:N] = scale.T @ by_mu
+    slope[:N] = coordinates.scale.T @ by_mu
     if n_segments:
-        slope[N : 2 * N] = by_u + by_log_tau * rise
+        slope[N : 2 * N] = saved.by_u + by_log_tau * saved.rise
     return slope
 
 
+class _Spread(NamedTuple):
+    """Ln τ of one component at u, its derivative by u, and that of the derivative's logarithm."""
+
+    log_tau: float
+    rise: float
+    bend: float
+
+
 @compiled
-def _softened(u: float) -> tuple[float, float, float]:
-    """g(u) = u Φ(u) + φ(u), its derivative Φ(u), and φ(u)."""
-    density = math.exp(-0.5 * u * u - _HALF_LOG_2_PI)
-    cumulative = 0.5 * math.erfc(-u * math.sqrt(0.5))
-    return u * cumulative + density, cumulative, density
+def _spread(u, component, coordinates):  # type: ignore[no-untyped-def]
+    """τ = unit · g(w)², w = offset + u/√2, with g(w) = w Φ(w) + φ(w)."""
+    w = coordinates.offset[component] + _ROOT_HALF * u
+    density = math.exp(-0.5 * w * w - _HALF_LOG_2_PI)
+    cumulative = 0.5 * math.erfc(-w * _ROOT_HALF)
+    g = w * cumulative + density
+    log_tau = math.log(coordinates.unit[component]) + 2 * math.log(g)
+    return _Spread(
+        log_tau,
+        2 * _ROOT_HALF * cumulative / g,
+        _ROOT_HALF * (density / cumulative - cumulative / g),
+    )
 
 
 @compiled
@@ -227,3 +282,4 @@ def _inverse_of_cholesky(precision: Floats, diagonal: Floats) -> Floats:
 
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 _HALF_LOG_2_OVER_PI = 0.5 * math.log(2 / math.pi)
+_ROOT_HALF = math.sqrt(0.5)

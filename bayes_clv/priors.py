@@ -20,7 +20,10 @@ In both,  μ ~ Normal,  τ ~ HalfNormal  and  η_s = μ + τ ⊙ z_s,  z_s ~ Nor
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from math import isfinite
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bayes_clv.errors import InputError
 
@@ -39,7 +42,7 @@ class ComponentPrior:
 
     mean: float
     sd: float
-    between: float = 0.5
+    between: float = 1.0
 
     def __post_init__(self) -> None:
         if not isfinite(self.mean):
@@ -48,6 +51,14 @@ class ComponentPrior:
             value = getattr(self, name)
             if not (isfinite(value) and value > 0):
                 raise InputError(f"a prior's {name} must be finite and positive: {value}")
+
+
+class PriorArrays(NamedTuple):
+    """Priors as compiled code takes them: a field of all components, each ``(component,)``."""
+
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    between: NDArray[np.float64]
 
 
 class HierarchicalPriors:
@@ -61,6 +72,10 @@ class HierarchicalPriors:
     def column(self, field: str) -> list[float]:
         """Return one field of all components, in their order."""
         return [getattr(getattr(self, name), field) for name in self.components()]
+
+    def arrays(self) -> PriorArrays:
+        """Return every field of all components, in their order."""
+        return PriorArrays(*(np.array(self.column(field)) for field in PriorArrays._fields))
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready numbers."""

@@ -1,25 +1,38 @@
-"""The modes and quadratics that the coordinates are made of."""
+"""The modes, quadratics and marginals that the coordinates are made of."""
 
 import datetime as dt
-from dataclasses import replace
+import itertools
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.stats import halfnorm, norm
 
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.calibration import Design
 from bayes_clv.calibration.worlds import simulate_world
-from bayes_clv.coordinates import Coordinates, _modes
-from bayes_clv.density import coordinates_for
+from bayes_clv.coordinates import (
+    Coordinates,
+    _log_density_of_log_tau,
+    _mode_of_log_tau,
+    _modes,
+    _Normals,
+    _normals,
+    _on_average,
+    _Quadratics,
+    coordinates_of_draws,
+    find_coordinates,
+)
+from bayes_clv.density import LogDensity
 from bayes_clv.hierarchical import HierarchicalBetaGeo
-from bayes_clv.kernel import Layout, value_and_slope
+from bayes_clv.kernel import Layout, value_and_gradient_by_eta
 from bayes_clv.landmarks import LandmarkTable
-from bayes_clv.priors import Priors
+from bayes_clv.priors import ComponentPrior, HierarchicalPriors, PriorArrays, Priors
 from bayes_clv.simulate import Scenario, write_transactions
 from bayes_clv.transactions import read_transactions
-from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
+from tests.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
 
 NAMES = ("r", "alpha", "a", "b")
 
@@ -32,27 +45,28 @@ def arranged(table: LandmarkTable, n_segments: int = len(SEGMENTS)) -> Layout:
 def found() -> tuple[LandmarkTable, Layout, Coordinates]:
     table = real_looking_table()
     layout = arranged(table)
-    return table, layout, coordinates_for(layout, PRIORS)
+    return table, layout, LogDensity(layout, PRIORS).coordinates
 
 
 def modes(layout: Layout, priors: Priors = PRIORS) -> tuple[Floats, Floats, Floats]:
-    mean, sd, between = (column(priors, name) for name in ("mean", "sd", "between"))
+    mean, sd, between = priors.arrays()
     variance = np.vstack([sd**2, *[sd**2 + between**2] * layout.n_segments])
-    return _modes(lambda eta: value_and_slope(eta, layout), mean, variance), mean, variance
+    found = _modes(lambda eta: value_and_gradient_by_eta(eta, layout), mean, variance)
+    return found, mean, variance
 
 
 def test_the_modes_are_those_of_each_group_under_its_marginal_prior() -> None:
-    _, layout, coordinates = found()
+    _, layout, _ = found()
     mode, mean, variance = modes(layout)
-    np.testing.assert_array_equal(coordinates.centre, mode[0])
 
     def penalised(eta: Floats) -> float:
-        return value_and_slope(eta, layout)[0] - float(np.sum((eta - mean) ** 2 / variance) / 2)
+        value, _ = value_and_gradient_by_eta(eta, layout)
+        return value - float(np.sum((eta - mean) ** 2 / variance) / 2)
 
-    slope = value_and_slope(mode, layout)[1] - (mode - mean) / variance
-    prior_slope = value_and_slope(np.tile(mean, (4, 1)), layout)[1]
+    slope = value_and_gradient_by_eta(mode, layout)[1] - (mode - mean) / variance
+    prior_slope = value_and_gradient_by_eta(np.tile(mean, (4, 1)), layout)[1]
     assert np.abs(prior_slope).max() > 10, "the prior's mean must not be the mode already"
-    assert np.abs(slope).max() < 1e-3
+    assert np.linalg.norm(slope) < 0.03, "where the search for the mode may end"
     rng = np.random.default_rng(11)
     for _ in range(50):
         assert penalised(mode + rng.normal(0, 0.1, mode.shape)) < penalised(mode)
@@ -77,7 +91,7 @@ def test_the_modes_are_found_where_millions_of_customers_make_the_likelihood_ste
     mode, mean, variance = modes(layout, Priors())
 
     def slope(eta: Floats) -> Floats:
-        return value_and_slope(eta, layout)[1] - (eta - mean) / variance
+        return value_and_gradient_by_eta(eta, layout)[1] - (eta - mean) / variance
 
     for s in range(layout.n_groups):
         step = np.zeros((4, *mode.shape))
@@ -87,29 +101,129 @@ def test_the_modes_are_found_where_millions_of_customers_make_the_likelihood_ste
         assert slope(mode)[s] @ np.linalg.solve(bend, slope(mode)[s]) < 0.1**2, "0.1 sd"
 
 
-def test_near_its_mode_a_segments_log_likelihood_is_the_quadratic() -> None:
-    _, layout, coordinates = found()
-    mode, _, _ = modes(layout)
-    rng = np.random.default_rng(12)
-    moves = 0.02 * rng.standard_normal((20, len(SEGMENTS), 4))
-    at_mode = value_and_slope(mode, layout)[0]
+QUADRATIC = _Quadratics(
+    linear=np.array([[2.0, -1.0], [8.0, 3.0], [0.5, -4.0], [0.0, 0.0]]),
+    precision=np.array(
+        [[[3.0, 1.0], [1.0, 2.0]], [[9.0, -2.0], [-2.0, 4.0]], [[1.0, 0.5], [0.5, 5.0]], np.eye(2)]
+    ),
+)
+PRIOR = PriorArrays(np.array([0.3, -0.5]), np.array([1.5, 0.8]), np.array([1.0, 0.6]))
 
-    def quadratic(eta: Floats) -> float:
-        bend = np.einsum("si,sij,sj->", eta, coordinates.precision, eta)
-        return float(np.sum(coordinates.linear * eta) - 0.5 * bend)
 
-    for move in moves:
-        eta = mode.copy()
-        eta[1:] += move
-        seen = value_and_slope(eta, layout)[0] - at_mode
-        said = quadratic(eta[1:]) - quadratic(mode[1:])
-        assert seen == pytest.approx(said, abs=0.05 * np.abs(move).max() ** 2 * 1000)
-        assert abs(seen) > 1e-3
+def joint_precision(log_tau: Floats) -> tuple[Floats, Floats]:
+    """Precision and linear term of (μ, η_1, η_2, η_3) under QUADRATIC and PRIOR, written out."""
+    shrinkage = np.diag(np.exp(-2 * log_tau))
+    precision, linear = np.zeros((8, 8)), np.zeros(8)
+    precision[:2, :2] = np.diag(1 / PRIOR.sd**2) + QUADRATIC.precision[0] + 3 * shrinkage
+    linear[:2] = PRIOR.mean / PRIOR.sd**2 + QUADRATIC.linear[0]
+    for s in (1, 2, 3):
+        own = slice(2 * s, 2 * s + 2)
+        precision[own, own] = QUADRATIC.precision[s] + shrinkage
+        precision[own, :2] = precision[:2, own] = -shrinkage
+        linear[own] = QUADRATIC.linear[s]
+    return precision, linear
+
+
+def test_given_tau_the_normals_are_the_marginals_of_the_joint_one() -> None:
+    for log_tau in (np.array([-3.0, 0.2]), np.array([0.0, 0.0]), np.array([1.0, -1.0])):
+        precision, linear = joint_precision(log_tau)
+        covariance = np.linalg.inv(precision)
+        at = _normals(PRIOR, QUADRATIC, log_tau)
+        np.testing.assert_allclose(at.mean.ravel(), covariance @ linear, rtol=1e-9)
+        for g in range(4):
+            own = slice(2 * g, 2 * g + 2)
+            np.testing.assert_allclose(at.covariance[g], covariance[own, own], rtol=1e-9)
+
+
+def test_the_density_of_log_tau_is_the_joint_one_with_all_else_integrated_out() -> None:
+    def by_hand(log_tau: Floats) -> float:
+        precision, linear = joint_precision(log_tau)
+        of_prior = halfnorm.logpdf(np.exp(log_tau), scale=PRIOR.between).sum() + log_tau.sum()
+        scales = -3 * log_tau.sum()  # of three segments' normals
+        integral = 0.5 * linear @ np.linalg.solve(precision, linear)
+        return float(of_prior + scales + integral - 0.5 * np.linalg.slogdet(precision)[1])
+
+    rng = np.random.default_rng(5)
+    at = rng.normal(-0.5, 1, (20, 2))
+    seen = np.array([_log_density_of_log_tau(PRIOR, QUADRATIC, it) for it in at])
+    expected = np.array([by_hand(it) for it in at])
+    np.testing.assert_allclose(seen - seen[0], expected - expected[0], rtol=1e-9, atol=1e-9)
+    mode, width = _mode_of_log_tau(PRIOR, QUADRATIC, np.zeros(2))
+    for component, move in enumerate(0.3 * np.eye(2)):
+        either = [by_hand(mode + move), by_hand(mode - move)]
+        assert max(either) < by_hand(mode)
+        fall = by_hand(mode) - np.mean(either)
+        assert fall == pytest.approx(0.3**2 / 2 / width[component] ** 2, rel=0.15)
+
+
+def of_quadratics(eta: Floats) -> tuple[float, Floats]:
+    pull = np.einsum("gij,gj->gi", QUADRATIC.precision, eta)
+    return float(np.sum((QUADRATIC.linear - 0.5 * pull) * eta)), QUADRATIC.linear - pull
+
+
+@dataclass(frozen=True)
+class TwoPriors(HierarchicalPriors):
+    one: ComponentPrior
+    two: ComponentPrior
+
+
+TWO = TwoPriors(ComponentPrior(0.3, 1.5, 1.0), ComponentPrior(-0.5, 0.8, 0.6))
+
+
+def test_of_a_likelihood_that_is_quadratic_everything_is_found_as_it_is() -> None:
+    seen = find_coordinates(of_quadratics, 4, TWO)
+    np.testing.assert_allclose(seen.linear, QUADRATIC.linear[1:], atol=1e-4)
+    np.testing.assert_allclose(seen.precision, QUADRATIC.precision[1:], atol=1e-4)
+    log_tau, width = _mode_of_log_tau(PRIOR, QUADRATIC, np.zeros(2))
+    expected = _normals(PRIOR, QUADRATIC, log_tau)
+    np.testing.assert_allclose(seen.centre, expected.mean[0], atol=0.01)
+    np.testing.assert_allclose(seen.scale @ seen.scale.T, expected.covariance[0], atol=0.01)
+
+    def tau(u: float) -> Floats:
+        w = seen.offset + u / np.sqrt(2)
+        return seen.unit * (w * norm.cdf(w) + norm.pdf(w)) ** 2
+
+    np.testing.assert_allclose(np.log(tau(0)), log_tau, atol=0.02)
+    slope = (np.log(tau(1e-4)) - np.log(tau(-1e-4))) / 2e-4
+    np.testing.assert_allclose(slope, width, rtol=0.02)
+
+
+def test_draws_from_anywhere_give_back_the_quadratics_and_the_middle_of_tau() -> None:
+    rng = np.random.default_rng(7)
+    eta = 3 + 2 * rng.standard_normal((1000, 4, 2))
+    tau = np.exp(rng.normal([-1.0, 0.5], [0.2, 0.6], (1000, 2)))
+    seen = coordinates_of_draws(of_quadratics, tau, eta, TWO)
+    np.testing.assert_allclose(seen.linear, QUADRATIC.linear[1:], atol=1e-6)
+    np.testing.assert_allclose(seen.precision, QUADRATIC.precision[1:], atol=1e-6)
+    middle = seen.unit * (seen.offset * norm.cdf(seen.offset) + norm.pdf(seen.offset)) ** 2
+    np.testing.assert_allclose(np.log(middle), [-1.0, 0.5], atol=0.1)
+
+
+def test_quadratics_on_average_are_exact_where_the_likelihood_is_a_cubic() -> None:
+    rng = np.random.default_rng(8)
+    third = rng.normal(0, 0.1, (2, 3, 3, 3))
+    third = sum(third.transpose(0, *(1 + np.array(it))) for it in itertools.permutations(range(3)))
+    bend = np.array([np.diag([40.0, 30.0, 20.0]), np.diag([9.0, 8.0, 7.0])])
+
+    def cubic(eta: Floats) -> tuple[float, Floats]:
+        square = np.einsum("gijk,gj,gk->gi", third, eta, eta)
+        return 0.0, 0.5 * square - np.einsum("gij,gj->gi", bend, eta)
+
+    mean = rng.normal(0, 1, (2, 3))
+    root = rng.normal(0, 0.3, (2, 3, 3))
+    covariance = root @ root.transpose(0, 2, 1)
+    seen = _on_average(cubic, _Normals(mean, covariance, np.eye(3)))
+    curvature = bend - np.einsum("gijk,gk->gij", third, mean)
+    assert np.linalg.eigvalsh(curvature).min() > 0
+    slope = cubic(mean)[1] + 0.5 * np.einsum("gijk,gjk->gi", third, covariance)
+    np.testing.assert_allclose(seen.precision, curvature, rtol=1e-9, atol=1e-9)
+    expected = slope + np.einsum("gij,gj->gi", curvature, mean)
+    np.testing.assert_allclose(seen.linear, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_a_segment_without_customers_says_nothing() -> None:
     table, _, _ = found()
-    coordinates = coordinates_for(arranged(table, 4), PRIORS)
+    coordinates = LogDensity(arranged(table, 4), PRIORS).coordinates
     np.testing.assert_allclose(coordinates.precision[3], 0.0, atol=1e-9)
     np.testing.assert_allclose(coordinates.linear[3], 0.0, atol=1e-9)
 
@@ -117,7 +231,7 @@ def test_a_segment_without_customers_says_nothing() -> None:
 def test_more_customers_pin_mu_down_until_the_segments_own_spread_is_left() -> None:
     table, _, coordinates = found()
     many = replace(table, weight=table.weight * 1000)
-    sure = coordinates_for(arranged(many), PRIORS)
+    sure = LogDensity(arranged(many), PRIORS).coordinates
     spread = np.sqrt(np.diag(coordinates.scale @ coordinates.scale.T))
     of_many = np.sqrt(np.diag(sure.scale @ sure.scale.T))
     assert (of_many < spread / 5).all()
@@ -129,7 +243,7 @@ def test_negative_weights_leave_no_negative_curvature(dropout: Dropout) -> None:
     table = real_looking_table()
     sign = np.where(np.arange(len(table)) % 3 == 0, -1.0, 1.0)
     layout = Layout.of(replace(table, weight=sign), 3, 120.0, dropout)
-    coordinates = coordinates_for(layout, Priors())
+    coordinates = LogDensity(layout, Priors()).coordinates
     for values in (coordinates.centre, coordinates.scale, coordinates.linear):
         assert np.isfinite(values).all()
     assert np.linalg.eigvalsh(coordinates.precision).min() > -1e-8
@@ -141,7 +255,7 @@ def test_the_mode_of_a_shop_whose_customers_buy_hundreds_of_times_a_day_is_near_
     world = simulate_world(design, np.random.default_rng([0, 639]))
     assert world.table.frequency.max() > 10_000
     layout = Layout.of(world.table, 1, world.table.mean_T, design.dropout)
-    found = coordinates_for(layout, design.priors)
+    found = LogDensity(layout, design.priors).coordinates
     r, alpha, a, b = (float(getattr(world.truth.parameters, name)[-1, 0]) for name in NAMES)
     alpha /= world.table.mean_T
     expected = np.array([np.log(r / alpha), np.log(r), np.log(a / b), np.log(a + b)])

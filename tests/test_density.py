@@ -1,5 +1,7 @@
 """The density that NUTS walks on: the PyMC model's, in other coordinates."""
 
+import itertools
+from copy import copy
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +14,10 @@ from pytensor.compile.mode import Mode
 from scipy.stats import halfnorm, kstest, norm
 
 from bayes_clv.bgnbd import Dropout
-from bayes_clv.density import LogDensity, coordinates_for
+from bayes_clv.density import LogDensity
 from bayes_clv.kernel import Layout
 from bayes_clv.model import build_model
-from bayes_clv.priors import Priors
+from bayes_clv.record import MAX_DIVERGENT
 from bayes_clv.sampling import SamplerSettings, check_density, sample
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
 
@@ -30,9 +32,8 @@ def prepared(
     if negative:
         table = replace(table, weight=np.where(np.arange(len(table)) % 5 == 0, -1.0, 1.0))
     names = SEGMENTS if segments else ("everybody",)
-    layout = Layout.of(table, len(names), 200.0, dropout)
-    model = build_model(layout, names, PRIORS)
-    return model, LogDensity(layout, PRIORS, coordinates_for(layout, PRIORS))
+    model = build_model(table, names, PRIORS, dropout=dropout, time_unit=200.0)
+    return model, LogDensity(Layout.of(table, len(names), 200.0, dropout), PRIORS)
 
 
 CASES = {
@@ -136,18 +137,56 @@ def test_a_density_that_is_not_the_models_is_refused() -> None:
         check_density(other, density)
 
 
+def test_any_two_arrays_of_the_layout_that_are_swapped_are_noticed() -> None:
+    model, density = CASES["after any"]
+    layout = density._layout
+    alike: dict[object, list[str]] = {}
+    for name, values in layout._asdict().items():
+        # Indices into other arrays would lead out of those.
+        if isinstance(values, np.ndarray) and values.dtype != np.int64:
+            alike.setdefault((values.dtype, values.shape), []).append(name)
+    pairs = [pair for names in alike.values() for pair in itertools.combinations(names, 2)]
+    assert {("row_T", "row_recency"), ("time_weight", "time_x"), ("key_x", "key_n")} <= set(pairs)
+    for one, other in pairs:
+        fields = layout._asdict()
+        swapped = copy(density)
+        swapped._layout = layout._replace(**{one: fields[other], other: fields[one]})
+        with pytest.raises(RuntimeError, match="differs from the PyMC model's"):
+            check_density(model, swapped)
+
+
+@pytest.mark.parametrize("component", range(4))
+def test_where_tau_is_next_to_nothing_the_density_and_its_gradient_keep_their_digits(
+    component: int,
+) -> None:
+    """Deviations from μ were once lost in it, and a chain stuck where nothing pulled it back."""
+    _, density = CASES["segments"]
+    x = 0.5 * np.random.default_rng(4).standard_normal(density.n_dim)
+    for u in (-12.0, -17.0, -22.0):
+        x[4 + component] = u
+        assert density.variables(x).tau[component] < 1e-3
+        _, gradient = density(x)
+        step = 1e-4
+        for place in range(density.n_dim):
+            move = np.zeros(density.n_dim)
+            move[place] = step
+            difference = (density(x + move)[0] - density(x - move)[0]) / (2 * step)
+            assert gradient[place] == pytest.approx(difference, rel=1e-4, abs=1e-4), (u, place)
+        assert gradient[4 + component] > 1, "back to where τ may be"
+
+
 @pytest.mark.slow  # coordinates made for data do not suit the prior
 def test_without_data_the_sampler_draws_from_the_prior() -> None:
     table = real_looking_table()
     nothing = replace(table, weight=np.zeros(len(table)))
     layout = Layout.of(nothing, len(SEGMENTS), 200.0, Dropout.AFTER_REPEAT)
     # Coordinates made for data: they may not matter either.
-    coordinates = coordinates_for(Layout.of(table, 3, 200.0, Dropout.AFTER_REPEAT), Priors())
-    density = LogDensity(layout, PRIORS, coordinates)
-    model = build_model(layout, SEGMENTS, PRIORS)
+    of_data = LogDensity(Layout.of(table, 3, 200.0, Dropout.AFTER_REPEAT), PRIORS).coordinates
+    density = LogDensity(layout, PRIORS, of_data)
+    model = build_model(nothing, SEGMENTS, PRIORS, time_unit=200.0)
     settings = SamplerSettings(draws=2000, tune=500, chains=4, seed=1, target_accept=0.97)
     tree = sample(model, density, settings)
-    assert tree["sample_stats"]["diverging"].sum() == 0
+    assert tree["sample_stats"]["diverging"].mean() <= MAX_DIVERGENT
     draws = tree["posterior"].to_dataset()
     mean, sd, between = (column(PRIORS, name) for name in ("mean", "sd", "between"))
 

@@ -17,9 +17,9 @@ from bayes_clv.hierarchical import HierarchicalBetaGeo, Prepared
 from bayes_clv.priors import SpendPriors
 from bayes_clv.sampling import SamplerSettings, check_density
 from bayes_clv.simulate import Scenario, Spend, simulate_transactions
-from bayes_clv.spend.density import Floats, SpendDensity, coordinates_for, value_and_slope
+from bayes_clv.spend.density import Floats, SpendDensity, value_and_gradient_by_eta
 from bayes_clv.spend.model import build_spend_model
-from bayes_clv.spend.table import REACH, SpendTable, spend_table
+from bayes_clv.spend.table import HIGHEST, LOWEST, SpendTable, spend_table
 from bayes_clv.transactions import read_transactions
 
 
@@ -68,7 +68,7 @@ def test_the_tables_likelihood_is_the_sum_over_customers(segments: bool) -> None
     rng = np.random.default_rng(1)
     for _ in range(20):
         eta = rng.normal([0, 1, 1], [1, 1, 1], (table.n_groups, 3))
-        value, _ = value_and_slope(eta, table)
+        value, _ = value_and_gradient_by_eta(eta, table.sums)
         expected = by_customer(eta, data, table.unit, pooled=not segments)
         assert value == pytest.approx(expected, rel=1e-10)
 
@@ -76,9 +76,9 @@ def test_the_tables_likelihood_is_the_sum_over_customers(segments: bool) -> None
 def test_beyond_the_polynomials_reach_the_likelihood_goes_straight_on() -> None:
     data = prepared(segments=False)
     table = arranged(data)
-    for u in (-REACH - 2, REACH + 2):
+    for u in (LOWEST - 2, HIGHEST + 2):
         eta = np.array([[u, 1.0, 1.0]])  # ln v = level + tail − shape
-        value, _ = value_and_slope(eta, table)
+        value, _ = value_and_gradient_by_eta(eta, table.sums)
         expected = by_customer(eta, data, table.unit, pooled=True)
         assert value == pytest.approx(expected, rel=1e-3)
 
@@ -88,11 +88,13 @@ def test_the_slope_is_that_of_the_value() -> None:
     rng = np.random.default_rng(2)
     for spread in (0.3, 3.0):
         eta = rng.normal([0, 1, 1], spread, (table.n_groups, 3))
-        _, slope = value_and_slope(eta, table)
+        _, slope = value_and_gradient_by_eta(eta, table.sums)
         for place in np.ndindex(eta.shape):
             move = np.zeros_like(eta)
             move[place] = 1e-5
-            up, down = (value_and_slope(eta + sign * move, table)[0] for sign in (1, -1))
+            up, down = (
+                value_and_gradient_by_eta(eta + sign * move, table.sums)[0] for sign in (1, -1)
+            )
             assert slope[place] == pytest.approx((up - down) / 2e-5, rel=1e-5, abs=1e-2)
 
 
@@ -102,7 +104,7 @@ def test_pooled_with_one_landmark_the_published_likelihood_is_met() -> None:
     table = arranged(data)
     p, q, v = 6.25, 3.74, 15.44
     level = np.log(p * v / table.unit / (q - 1))
-    value, _ = value_and_slope(np.array([[level, np.log(p), np.log(q - 1)]]), table)
+    value, _ = value_and_gradient_by_eta(np.array([[level, np.log(p), np.log(q - 1)]]), table.sums)
     rows = stretches(data, pooled=True)
     assert len(rows) == table.n_stretches[0] == 946
     # From the density of sums in units to that of means in dollars.
@@ -115,10 +117,10 @@ def test_the_density_is_the_models(segments: bool) -> None:
     data = prepared(segments=segments)
     table, priors = arranged(data), SpendPriors()
     model = build_spend_model(table, data.rule.names, priors)
-    density = SpendDensity(table, priors, coordinates_for(table, priors))
+    density = SpendDensity(table, priors)
     check_density(model, density)
     at = density.variables(density.start(0))
-    other = SpendDensity(table, SpendPriors(), coordinates_for(table, priors))
+    other = SpendDensity(table, SpendPriors(), density.coordinates)
     assert other.parameters(at)["q"].min() > 1
 
 
@@ -128,8 +130,8 @@ def test_the_table_of_spend_does_not_grow_with_customers() -> None:
         for sample in (True, False)
     )
     assert many.n_stretches[0] > 9 * few.n_stretches[0]
-    assert many.by_count.shape == few.by_count.shape
-    assert len(many.count) < 2 * len(few.count)
+    assert many.sums.by_count.shape == few.sums.by_count.shape
+    assert len(many.sums.purchases) < 2 * len(few.sums.purchases)
 
 
 def test_purchases_that_cost_nothing_are_left_out_and_counted() -> None:
@@ -176,5 +178,5 @@ def test_the_order_of_rows_changes_no_digit() -> None:
         arranged(HierarchicalBetaGeo(None).prepare(read_transactions(rows, keep_zero_amounts=True)))
         for rows in (log, log.sample(frac=1, random_state=1))
     ]
-    for first, second in zip(tables[0].arrays, tables[1].arrays, strict=True):
+    for first, second in zip(tables[0].sums, tables[1].sums, strict=True):
         np.testing.assert_array_equal(first, second)

@@ -4,47 +4,48 @@
 this density against its graph.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.coordinates import Coordinates, find_coordinates
-from bayes_clv.elementary import compiled, log_gamma_and_digamma
-from bayes_clv.hierarchy import HierarchicalDensity, Variables, folded, unfolded
+from bayes_clv.coordinates import Coordinates
+from bayes_clv.elementary import compiled, log_gamma_and_digamma, log_rise
+from bayes_clv.hierarchy import HierarchicalDensity, Variables, backward, forward
 from bayes_clv.priors import SpendPriors
-from bayes_clv.spend.table import REACH, SpendTable
+from bayes_clv.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, SpendSums, SpendTable
 
 type Floats = NDArray[np.float64]
 
 
-def coordinates_for(table: SpendTable, priors: SpendPriors) -> Coordinates:
-    """Choose coordinates that suit these data."""
-    return find_coordinates(lambda eta: value_and_slope(eta, table), table.n_groups, priors)
-
-
-def value_and_slope(eta: Floats, table: SpendTable) -> tuple[float, Floats]:
-    """Log-likelihood and its gradient by η, both of ``eta (group, component)``.
-
-    The components are those of :class:`bayes_clv.priors.SpendPriors`, the density that of spend in
-    units of the table.
-    """
-    value, slope = _value_and_slope(eta, table.arrays)
-    return value, slope
-
-
 class SpendDensity(HierarchicalDensity):
-    """The log-density of the model of spend as a function of its coordinates."""
+    """The log-density of the model of spend as a function of its coordinates.
 
-    def __init__(self, table: SpendTable, priors: SpendPriors, coordinates: Coordinates) -> None:
-        super().__init__(priors, coordinates)
-        self._table = table.arrays
-        self._unit = table.unit
+    Parameters
+    ----------
+    table
+        From ``spend_table``.
+    priors
+        Of the three components.
+    coordinates
+        By default those that suit the data.
+    """
+
+    def __init__(
+        self, table: SpendTable, priors: SpendPriors, coordinates: Coordinates | None = None
+    ) -> None:
+        self._sums, self._unit = table.sums, table.unit
+        super().__init__(priors, table.n_groups, coordinates)
+
+    def log_likelihood(self, eta: Floats) -> tuple[float, Floats]:
+        """Value and gradient by η, both of ``eta (group, component)``: of spend in units."""
+        return value_and_gradient_by_eta(eta, self._sums)
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Value and gradient at ``x (n_dim,)``."""
-        value, slope = _log_density(x, self.prior, self.coordinates, self._table)
+        value, slope = _log_density(x, self.prior, self.coordinates, self._sums)
         return value, slope
 
     def parameters(self, at: Variables) -> Mapping[str, Floats]:
@@ -56,46 +57,39 @@ class SpendDensity(HierarchicalDensity):
 
 
 @compiled
-def _log_density(x, prior, coordinates, table):  # type: ignore[no-untyped-def]
-    eta, value, by_mu, by_log_tau, way = unfolded(x, prior, coordinates)
-    log_likelihood, by_eta = _value_and_slope(eta, table)
-    return value + log_likelihood, folded(by_eta, eta, by_mu, by_log_tau, way, coordinates)
+def _log_density(x, prior, coordinates, sums):  # type: ignore[no-untyped-def]
+    eta, value, saved = forward(x, prior, coordinates)
+    log_likelihood, by_eta = value_and_gradient_by_eta(eta, sums)
+    return value + log_likelihood, backward(by_eta, saved, coordinates)
 
 
 @compiled
-def _value_and_slope(eta, table):  # type: ignore[no-untyped-def]
-    (
-        count_group,
-        count,
-        count_weight,
-        more_group,
-        more,
-        more_weight,
-        log_spend,
-        log_spend_by_purchase,
-        by_count,
-        by_one,
-    ) = table
+def value_and_gradient_by_eta(eta: Floats, sums: SpendSums) -> tuple[float, Floats]:
+    """Log-likelihood and its gradient by η, both of ``eta (group, component)``.
+
+    The components are those of :class:`bayes_clv.priors.SpendPriors`, the density that of spend in
+    units of the table.
+    """
     p, q, _ = _parameters_of(eta)
     by_p, by_q, by_u = np.zeros_like(p), np.zeros_like(p), np.zeros_like(p)
     value = 0.0
-    for k in range(len(count)):
-        g, w = count_group[k], count_weight[k]
-        log_gamma, psi = log_gamma_and_digamma(p[g] * count[k] + q[g])
-        value += w * log_gamma
-        by_p[g] += w * psi * count[k]
-        by_q[g] += w * psi
-    for k in range(len(more)):
-        g, w = more_group[k], more_weight[k]
-        log_gamma, psi = log_gamma_and_digamma(p[g] * more[k])
+    for k in range(len(sums.purchases)):
+        g, w, x = sums.purchases_group[k], sums.purchases_weight[k], sums.purchases[k]
+        rise, rise_by_q, rise_by_n = log_rise(q[g], p[g] * x)  # Σ w = 0: ln Γ(q) may be left out
+        value += w * rise
+        by_p[g] += w * rise_by_n * x
+        by_q[g] += w * rise_by_q
+    for k in range(len(sums.more)):
+        g, w = sums.more_group[k], sums.more_weight[k]
+        log_gamma, psi = log_gamma_and_digamma(p[g] * sums.more[k])
         value -= w * log_gamma
-        by_p[g] -= w * psi * more[k]
+        by_p[g] -= w * psi * sums.more[k]
     for g in range(len(p)):
         u = eta[g, 0] + eta[g, 2] - eta[g, 1]  # ln v
-        a, a_slope = _smooth(by_count[g], u)
-        b, b_slope = _smooth(by_one[g], u)
-        value += p[g] * (log_spend_by_purchase[g] + a) - log_spend[g] + q[g] * b
-        by_p[g] += log_spend_by_purchase[g] + a
+        a, a_slope = _smooth(sums.by_count[g], sums.count_slopes[g], u)
+        b, b_slope = _smooth(sums.by_one[g], sums.one_slopes[g], u)
+        value += p[g] * (sums.log_spend_by_purchase[g] + a) - sums.log_spend[g] + q[g] * b
+        by_p[g] += sums.log_spend_by_purchase[g] + a
         by_q[g] += b
         by_u[g] += p[g] * a_slope + q[g] * b_slope
     slope = np.empty_like(eta)
@@ -113,13 +107,25 @@ def _parameters_of(eta: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 @compiled
-def _smooth(coefficients: Floats, u: float) -> tuple[float, float]:
-    """Value and slope of a polynomial in u; a straight line beyond its interval (Clenshaw 1955)."""
-    t = min(max(u / REACH, -1.0), 1.0)
+def _smooth(coefficients: Floats, ends: Floats, u: float) -> tuple[float, float]:
+    """Value and slope by u of a polynomial (Clenshaw 1955) that goes over into lines at both ends.
+
+    On the left to any line of slope ``ends[0]``, on the right to the one through the origin of
+    slope ``ends[1]``; as fast as the sums of logarithms do that it stands for.
+    """
+    t = min(max((u - MIDDLE) / REACH, -1.0), 1.0)
     value, after, slope, slope_after = 0.0, 0.0, 0.0, 0.0
     for k in range(len(coefficients) - 1, 0, -1):
         slope, slope_after = 2 * value + 2 * t * slope - slope_after, slope
         value, after = coefficients[k] + 2 * t * value - after, value
     slope = (value + t * slope - slope_after) / REACH
     value = coefficients[0] + t * value - after
-    return value + slope * (u - REACH * t), slope
+    if u < LOWEST:
+        fading, surplus = math.exp(u - LOWEST), slope - ends[0]
+        return value + ends[0] * (u - LOWEST) + surplus * (fading - 1.0), ends[0] + surplus * fading
+    if u > HIGHEST:
+        fading = math.exp(HIGHEST - u)
+        above, rising = value - ends[1] * HIGHEST, slope - ends[1]
+        once, twice = fading * (2 * above + rising), fading * fading * (above + rising)
+        return ends[1] * u + once - twice, ends[1] - once + 2 * twice
+    return value, slope

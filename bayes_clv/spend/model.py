@@ -8,7 +8,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_clv.priors import SPEND_COMPONENTS, SpendPriors
-from bayes_clv.spend.table import REACH, Floats, SpendTable
+from bayes_clv.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, Floats, SpendSums, SpendTable
 
 type Tensor = Any  # a PyTensor variable: its own type hints know no arithmetic
 
@@ -47,28 +47,34 @@ def build_spend_model(
             pm.Deterministic(f"{name}_population", value[0])
             by_segment = value[1:] if table.n_segments else value
             pm.Deterministic(name, by_segment, dims="segment")
-        pm.Potential("spend_log_likelihood", _log_likelihood(p, q, log_v, table))
+        pm.Potential("spend_log_likelihood", _log_likelihood(p, q, log_v, table.sums))
     return model
 
 
-def _log_likelihood(p: Tensor, q: Tensor, log_v: Tensor, table: SpendTable) -> Tensor:
-    at, then = table.count_group, table.more_group
-    reached = pt.gammaln(p[at] * table.count + q[at])
-    stretch = pt.gammaln(p[then] * table.more)
-    by_count, by_one = (_smooth(of, log_v) for of in (table.by_count, table.by_one))
-    of_group = p * (table.log_spend_by_purchase + by_count) - table.log_spend + q * by_one
+def _log_likelihood(p: Tensor, q: Tensor, log_v: Tensor, sums: SpendSums) -> Tensor:
+    at, then = sums.purchases_group, sums.more_group
+    reached = pt.gammaln(p[at] * sums.purchases + q[at])
+    stretch = pt.gammaln(p[then] * sums.more)
+    by_count = _smooth(sums.by_count, sums.count_slopes, log_v)
+    by_one = _smooth(sums.by_one, sums.one_slopes, log_v)
+    of_group = p * (sums.log_spend_by_purchase + by_count) - sums.log_spend + q * by_one
     return (
-        pt.sum(table.count_weight * reached)
-        - pt.sum(table.more_weight * stretch)
+        pt.sum(sums.purchases_weight * reached)
+        - pt.sum(sums.more_weight * stretch)
         + pt.sum(of_group)
     )
 
 
-def _smooth(coefficients: Floats, u: Tensor) -> Tensor:
-    """Each group's polynomial at its u; a straight line beyond the polynomial's interval."""
-    slopes = np.array([cheb.chebval([-1, 1], cheb.chebder(row)) for row in coefficients])
-    inside = pt.clip(u / REACH, -1, 1)
+def _smooth(coefficients: Floats, ends: Floats, u: Tensor) -> Tensor:
+    """Each group's polynomial at its u; beyond its interval it goes over into lines."""
+    inside = pt.clip((u - MIDDLE) / REACH, -1, 1)
     degrees = np.arange(coefficients.shape[1])
     polynomial = pt.sum(coefficients * pt.cos(degrees * pt.arccos(inside)[:, None]), axis=1)
-    beyond = u / REACH - inside
-    return polynomial + beyond * pt.where(beyond < 0, slopes[:, 0], slopes[:, 1])
+    edges = np.array([cheb.chebval([-1, 1], row) for row in coefficients])
+    slopes = np.array([cheb.chebval([-1, 1], cheb.chebder(row)) for row in coefficients]) / REACH
+    below, beyond = pt.minimum(u - LOWEST, 0), pt.maximum(u - HIGHEST, 0)
+    left = edges[:, 0] + ends[:, 0] * below + (slopes[:, 0] - ends[:, 0]) * pt.expm1(below)
+    above, rising = edges[:, 1] - ends[:, 1] * HIGHEST, slopes[:, 1] - ends[:, 1]
+    right = ends[:, 1] * (HIGHEST + beyond) + (2 * above + rising) * pt.exp(-beyond)
+    right -= (above + rising) * pt.exp(-2 * beyond)
+    return pt.where(u < LOWEST, left, pt.where(u > HIGHEST, right, polynomial))

@@ -12,13 +12,16 @@ occur, the fourth Σ ln Δs and Σ n ln Δs, and the rest is p A(ln v) + q B(ln 
     A(u) = Σ x ln(eᵘ+s) − (x+n) ln(eᵘ+s+Δs),   B(u) = Σ ln(eᵘ+s) − ln(eᵘ+s+Δs)
 
 which are as smooth as ln(1+eᵘ): analytic up to the distance π from the real axis. So they are
-polynomials to 13 digits on an interval that no data leave, read off their values at Chebyshev
-points (Trefethen 2013, Approximation Theory and Approximation Practice, chapter 8), and straight
-lines beyond it. The engine that holds the customers adds up all of this.
+polynomials to 13 digits on an interval that few data leave, read off their values at Chebyshev
+points (Trefethen 2013, Approximation Theory and Approximation Practice, chapter 8). Beyond it they
+go to straight lines as e^−|u| goes to 0. That matters: where all customers pay alike q is large,
+and B must not rise; where each of them pays the same every time p is, and v small. The engine that
+holds the customers adds up all of this.
 """
 
-from dataclasses import dataclass, fields
-from typing import Any
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import ibis
 import numpy as np
@@ -33,43 +36,36 @@ from bayes_clv.landmarks import chooser
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
-REACH = 8.0  # of u = ln v to both sides of 0: a factor of 3,000, with the mean spend as the unit
-_NODES = 80
-_U = REACH * cheb.chebpts1(_NODES)
+LOWEST, HIGHEST = -16.0, 12.0  # u = ln v of the polynomials
+MIDDLE, REACH = (LOWEST + HIGHEST) / 2, (HIGHEST - LOWEST) / 2
+_NODES = 140
+_U = MIDDLE + REACH * cheb.chebpts1(_NODES)
+MIN_VARIATION = 5e-4  # of purchases, below which the model would be sure of a price: p → ∞
 _LEAST = 1e-9  # of a sum: what is added must not be lost in its rounding
 # Engines add floats up in whatever order, so that they differ in the last digits; not decimals.
 _EXACT = "decimal(38, 12)"
 
 
-@dataclass(frozen=True, slots=True)
-class SpendTable:
-    """Sums over all stretches between landmarks in which something was spent, by group.
-
-    Groups count from 0, the population's; all money is in units of ``unit``.
+class SpendSums(NamedTuple):
+    """What the likelihood goes by: sums over stretches, by group, in units of money.
 
     Attributes
     ----------
-    unit
-        Mean spend per repeat purchase, in the currency of the log.
-    n_stretches
-        ``(group,)`` how many stretches.
-    count_group, count, count_weight
-        ``(key,)`` how often the number of purchases is reached, less how often it is left.
+    purchases_group, purchases, purchases_weight
+        ``(key,)`` how often a number of purchases is reached, less how often it is left.
     more_group, more, more_weight
         ``(key,)`` how often a stretch has so many purchases.
     log_spend, log_spend_by_purchase
         ``(group,)`` Σ ln Δs and Σ n ln Δs.
     by_count, by_one
-        ``(group, node)`` Chebyshev coefficients of A and B, on u from −``REACH`` to ``REACH``.
-    without_spend
-        Stretches with purchases that cost nothing, which are left out.
+        ``(group, node)`` Chebyshev coefficients of A and B, on u from ``LOWEST`` to ``HIGHEST``.
+    count_slopes, one_slopes
+        ``(group, 2)`` the slopes of the lines that A and B go to, as u → −∞ and as u → ∞.
     """
 
-    unit: float
-    n_stretches: Floats
-    count_group: Ints
-    count: Floats
-    count_weight: Floats
+    purchases_group: Ints
+    purchases: Floats
+    purchases_weight: Floats
     more_group: Ints
     more: Floats
     more_weight: Floats
@@ -77,6 +73,39 @@ class SpendTable:
     log_spend_by_purchase: Floats
     by_count: Floats
     by_one: Floats
+    count_slopes: Floats
+    one_slopes: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class SpendTable:
+    """All stretches between landmarks in which something was spent, by group.
+
+    Groups count from 0, the population's.
+
+    Attributes
+    ----------
+    unit
+        Of the model, in the currency of the log: the geometric mean of what is spent per repeat
+        purchase, which an absurd order leaves where it is.
+    mean
+        Mean spend per repeat purchase, in the currency of the log.
+    variation
+        How much a purchase varies round what its customer paid before, as a share of that (root
+        mean square); round everybody's mean where no customer has a before.
+    n_stretches
+        ``(group,)`` how many stretches.
+    sums
+        All that the likelihood needs of them, in units of ``unit``.
+    without_spend
+        Stretches with purchases that cost nothing, which are left out.
+    """
+
+    unit: float
+    mean: float
+    variation: float
+    n_stretches: Floats
+    sums: SpendSums
     without_spend: int
 
     @property
@@ -88,11 +117,6 @@ class SpendTable:
     def n_segments(self) -> int:
         """Segments with parameters of their own; 0 in a pooled model."""
         return self.n_groups - 1
-
-    @property
-    def arrays(self) -> tuple[Any, ...]:
-        """What the kernel needs, in the order of its arguments."""
-        return tuple(getattr(self, field.name) for field in fields(self)[2:-1])
 
 
 def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
@@ -124,18 +148,21 @@ def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
     )
     if not sums["paid"]:
         return None
-    unit = sums["spend"] / sums["purchases"]
     spent = stretches.filter(paid)
+    typical = _sum((spent.more_spend / spent.more).ln()) / spent.count()
+    unit = math.exp(_exactly(typical.execute()))
     if n_segments < 2:
         spent, n_groups = spent.mutate(group=ibis.literal(0, "int64")), 1
     else:
         spent, n_groups = spent.mutate(group=spent.segment + 1), n_segments + 1
     spent = kept(spent.mutate(spent=spent.spent / unit, more_spend=spent.more_spend / unit))
+    of_groups = _of_groups(spent, n_groups)
     return SpendTable(
         unit=unit,
-        **_of_counts(spent),
-        **_of_groups(spent, n_groups),
-        **_of_nodes(spent, n_groups),
+        mean=sums["spend"] / sums["purchases"],
+        variation=_variation(spent),
+        n_stretches=of_groups.pop("n_stretches"),
+        sums=SpendSums(**_of_counts(spent), **of_groups, **_of_nodes(spent, n_groups)),
         without_spend=sums["stretches"] - sums["paid"],
     )
 
@@ -170,9 +197,9 @@ def _of_counts(spent: ir.Table) -> dict[str, Any]:
     counts = _weighed(ibis.union(reached, left))
     more = _weighed(spent.select("group", count=spent.more, weight=one))
     return {
-        "count_group": counts["group"].to_numpy(dtype=np.int64),
-        "count": counts["count"].to_numpy(dtype=float),
-        "count_weight": counts["weight"].to_numpy(dtype=float),
+        "purchases_group": counts["group"].to_numpy(dtype=np.int64),
+        "purchases": counts["count"].to_numpy(dtype=float),
+        "purchases_weight": counts["weight"].to_numpy(dtype=float),
         "more_group": more["group"].to_numpy(dtype=np.int64),
         "more": more["count"].to_numpy(dtype=float),
         "more_weight": more["weight"].to_numpy(dtype=float),
@@ -185,15 +212,40 @@ def _weighed(rows: ir.Table) -> pd.DataFrame:
     return frame
 
 
+def _variation(spent: ir.Table) -> float:
+    before, then = spent.spent / spent["count"].nullif(0), spent.more_spend / spent.more
+    own = (spent.spent + spent.more_spend) / (spent["count"] + spent.more)
+    from_before = ((then - before) / own) ** 2 / (1 / spent.more + 1 / spent["count"].nullif(0))
+    (found,) = (
+        spent.aggregate(
+            own=from_before.mean(where=(spent["count"] > 0) & (spent.spent > 0)),
+            mean=then.mean(),
+            spread=then.std(how="pop"),
+        )
+        .to_pyarrow()
+        .to_pylist()
+    )
+    return found["spread"] / found["mean"] if found["own"] is None else math.sqrt(found["own"])
+
+
 def _of_groups(spent: ir.Table, n_groups: int) -> dict[str, Any]:
-    log_spend = spent.more_spend.ln()
+    log_spend, nothing = spent.more_spend.ln(), spent.spent == 0
     sums = spent.group_by("group").aggregate(
         n_stretches=spent.count().cast("float64"),
         log_spend=_sum(log_spend),
         log_spend_by_purchase=_sum(spent.more * log_spend),
+        more=_sum(spent.more),
+        first=spent.count(where=nothing).cast("float64"),
+        count_of_first=_sum(spent["count"], where=nothing),
     )
-    frame = sums.to_pandas().set_index("group").reindex(range(n_groups), fill_value=0.0)
-    return {str(name): column.to_numpy(dtype=float) for name, column in frame.items()}
+    frame = sums.to_pandas().set_index("group").reindex(range(n_groups)).fillna(0.0)
+    columns = {str(name): column.to_numpy(dtype=float) for name, column in frame.items()}
+    more, first = columns.pop("more"), columns.pop("first")
+    count_of_first = columns.pop("count_of_first")
+    return columns | {
+        "count_slopes": np.column_stack([count_of_first, -more]),
+        "one_slopes": np.column_stack([first, np.zeros(n_groups)]),
+    }
 
 
 def _of_nodes(spent: ir.Table, n_groups: int) -> dict[str, Any]:
@@ -215,10 +267,15 @@ def _of_nodes(spent: ir.Table, n_groups: int) -> dict[str, Any]:
     return columns
 
 
+def _exactly(value: Any) -> float:
+    """A float to ten digits: all that engines agree in that take logarithms each their way."""
+    return float(f"{value:.10g}")
+
+
 def _coefficients(values: Floats) -> Floats:
     """Of the polynomials through ``values (group, node)`` at the Chebyshev points."""
     degrees = np.arange(_NODES)[:, None]
-    angles = np.arccos(_U / REACH)
+    angles = np.arccos(cheb.chebpts1(_NODES))
     coefficients: Floats = 2 / _NODES * values @ np.cos(degrees * angles).T
     coefficients[:, 0] /= 2
     return coefficients
