@@ -154,6 +154,9 @@ class Diagnostics(Answer):
     divergences: int
     e_bfmi: float | None
     complaints: list[str] = Field(description="the rules that are broken, in words")
+    remarks: list[str] = Field(
+        description="what is worth knowing of a posterior that can be trusted all the same"
+    )
     sound: bool = Field(description="whether the posterior can be trusted")
 
 

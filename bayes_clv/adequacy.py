@@ -36,9 +36,14 @@ import ibis
 import numpy as np
 from ibis import ir
 
+from bayes_clv.errors import InputError
+
 MIN_REPEATERS = 100
 MIN_GAPS = 3.0
 MIN_BUYERS = 30  # members of a segment who bought later
+MAX_SEGMENTS = 1000  # a fit takes memory and time with each
+FEW_SEGMENTS = 20  # so many are never too many
+MIN_MEMBERS = 5.0  # customers of a segment, on average, where there are more
 MIN_SPREAD = 1 / 20  # of the days covered: in which nine in ten customers came, or nobody bought
 MAX_CORRELATION = 0.3  # of ranks, either way
 MIN_MISSED = 20.0  # purchases to be expected in the silence before the end; by chance: e^-20
@@ -106,6 +111,38 @@ class Evidence:
     pearson: float | None
     spearman: float | None
     segments: tuple[Following, ...]
+
+
+def check_segments(n_segments: int, n_customers: int) -> str:
+    """Refuse more segments than these customers can carry, before hours are spent on them.
+
+    Returns
+    -------
+    A line of warning where they are too many to say much of each, else nothing.
+
+    Raises
+    ------
+    InputError
+        There are more than ``MAX_SEGMENTS``, or more than ``FEW_SEGMENTS`` with fewer than
+        ``MIN_MEMBERS`` customers each on average.
+    """
+    if n_segments > MAX_SEGMENTS:
+        raise InputError(
+            f"there are {n_segments:,} segments, more than {MAX_SEGMENTS:,}: take fewer"
+        )
+    each = n_customers / n_segments
+    what = f"{n_segments:,} segments of {n_customers:,} customers, {each:,.1f} each on average"
+    if n_segments <= FEW_SEGMENTS or each >= MIN_BUYERS:
+        return ""
+    if each < MIN_MEMBERS:
+        raise InputError(
+            f"{what}, fewer than {MIN_MEMBERS:g}: that tells nothing of a segment; take fewer, or "
+            "no segments"
+        )
+    return (
+        f"{what}, fewer than {MIN_BUYERS}: sampling takes long, and what is said of a segment "
+        "leans on all the others; take fewer segments"
+    )
 
 
 def gather(

@@ -110,7 +110,6 @@ def fit(
             chains=chains,
             seed=seed,
             progress=True,
-            on_stage=lambda words: err.print(f"{words} …", style="dim"),
         )
         target = to if posterior.diagnostics.sound else to.with_suffix(f".unsound{to.suffix}")
         save_posterior(posterior, target)

@@ -1,34 +1,68 @@
-"""From tables of the data to draws that can be trusted, or that say why they cannot."""
+"""From tables of the data to draws that can be trusted, or that say why they cannot.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+Sampling climbs a ladder by itself, for whether a draw diverges hangs on the last digits, and so on
+the machine. Every rung takes smaller steps and longer to choose them, which ends most divergences
+(benchmarks.soundness counts how many). The last rung also reads its coordinates off the draws at
+hand, in case those that were found beforehand do not suit. Where only the effective sample size is
+short, a rung goes on for longer, and keeps every so-manieth draw.
+"""
 
+import math
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
 import pymc as pm
 import xarray as xr
 
 from bayes_clv.bgnbd import Dropout
-from bayes_clv.density import LogDensity, coordinates_for
+from bayes_clv.density import LogDensity
 from bayes_clv.diagnostics import diagnose
-from bayes_clv.hierarchy import HierarchicalDensity
+from bayes_clv.hierarchy import HierarchicalDensity, Variables
 from bayes_clv.kernel import Layout
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.model import build_model
 from bayes_clv.priors import Priors, SpendPriors
+from bayes_clv.progress import Stages
 from bayes_clv.record import MIN_ESS, Diagnostics
-from bayes_clv.sampling import SamplerSettings, sample
-from bayes_clv.spend import density as spend_density
+from bayes_clv.sampling import SamplerSettings, check_density, sample
 from bayes_clv.spend.density import SpendDensity
 from bayes_clv.spend.model import build_spend_model
 from bayes_clv.spend.table import SpendTable
 
 
+class Rung(NamedTuple):
+    """How often steps are accepted, times the tuning that was asked for, and depth of the tree."""
+
+    target_accept: float
+    tune: int
+    max_depth: int
+
+
+# A chain that is stuck takes the most steps that it may; while there is a next rung, that is few.
+RUNGS = (Rung(0.8, 1, 7), Rung(0.95, 2, 8), Rung(0.99, 4, 10))
+_MARGIN, _MAX_THIN = 1.5, 8
+_AGREED = 1.1  # R-hat
+
+
 @dataclass(frozen=True)
 class Fitted:
-    """Draws, the verdict on them, and the settings that they were made with in the end."""
+    """Draws, the verdict on them, and how they came about.
+
+    Attributes
+    ----------
+    tree, diagnostics
+        The draws, and what is said of them.
+    settings
+        That they were made with in the end.
+    samplings
+        How often sampling began: 1 where the first passed.
+    """
 
     tree: xr.DataTree
     diagnostics: Diagnostics
     settings: SamplerSettings
+    samplings: int
 
 
 def fit_table(
@@ -39,12 +73,11 @@ def fit_table(
     priors: Priors | None = None,
     dropout: Dropout = Dropout.AFTER_REPEAT,
     time_unit: float | None = None,
-    progress: bool = False,
-    on_stage: Callable[[str], None] = lambda words: None,
+    stages: Stages | None = None,
 ) -> Fitted:
-    """Sample the posterior of a landmark table; once more, and more carefully, where that fails.
+    """Sample the posterior of a landmark table, more and more carefully until it can be trusted.
 
-    Where so few draws are wanted that no care could make them pass, there is no second time.
+    Where so few draws are wanted that no care could make them pass, once is enough.
 
     Parameters
     ----------
@@ -53,23 +86,23 @@ def fit_table(
     segment_names
         In the order of their codes; fewer than two make a pooled model.
     settings
-        How long to sample at first.
+        How to sample at first.
     priors
         By default those of :class:`bayes_clv.priors.Priors`.
     dropout
         When customers may leave.
     time_unit
         Days that the priors' unit of time stands for; by default the table's mean T.
-    progress
-        Show a bar on standard error.
-    on_stage
-        Told in words what is being done.
+    stages
+        Told what is being done.
     """
+    stages = stages or Stages()
+    stages.begin("looking for the posterior")
     priors = priors or Priors()
-    layout = Layout.of(table, len(segment_names), time_unit or table.mean_T, dropout)
-    model = build_model(layout, segment_names, priors)
-    density = LogDensity(layout, priors, coordinates_for(layout, priors))
-    return _fitted(model, density, settings, "sampling", progress=progress, on_stage=on_stage)
+    time_unit = time_unit or table.mean_T
+    model = build_model(table, segment_names, priors, dropout=dropout, time_unit=time_unit)
+    density = LogDensity(Layout.of(table, len(segment_names), time_unit, dropout), priors)
+    return _climb(model, density, settings, "sampling", stages)
 
 
 def fit_spend(
@@ -78,30 +111,66 @@ def fit_spend(
     settings: SamplerSettings,
     *,
     priors: SpendPriors | None = None,
-    progress: bool = False,
-    on_stage: Callable[[str], None] = lambda words: None,
+    stages: Stages | None = None,
 ) -> Fitted:
     """Sample the posterior of a table of spend, as ``fit_table`` does that of purchases."""
+    stages = stages or Stages()
+    stages.begin("looking for the posterior of spend")
     priors = priors or SpendPriors()
     model = build_spend_model(table, segment_names, priors)
-    density = SpendDensity(table, priors, spend_density.coordinates_for(table, priors))
-    return _fitted(model, density, settings, "sampling spend", progress=progress, on_stage=on_stage)
+    return _climb(model, SpendDensity(table, priors), settings, "sampling spend", stages)
 
 
-def _fitted(
+def _climb(
     model: pm.Model,
     density: HierarchicalDensity,
-    settings: SamplerSettings,
+    asked: SamplerSettings,
     label: str,
-    *,
-    progress: bool,
-    on_stage: Callable[[str], None],
+    stages: Stages,
 ) -> Fitted:
-    tree = sample(model, density, settings, progress=progress, label=label)
-    diagnostics = diagnose(tree)
-    if not diagnostics.sound and settings.chains * settings.draws > MIN_ESS:
-        on_stage(f"{label} more carefully ({'; '.join(diagnostics.complaints)})")
-        settings = settings.more_careful()
-        tree = sample(model, density, settings, progress=progress, label=label)
-        diagnostics = diagnose(tree)
-    return Fitted(tree, diagnostics, settings)
+    check_density(model, density)
+    rung, settings, words = 0, _on_rung(asked, 0), label
+    samplings = 0
+    while True:
+        tree = sample(model, density, settings, label=words, stages=stages)
+        samplings += 1
+        verdict = diagnose(tree, most_careful=rung == len(RUNGS) - 1)
+        fitted = Fitted(tree, verdict, settings, samplings)
+        if verdict.sound or asked.chains * asked.draws <= MIN_ESS:
+            return fitted
+        why = "; ".join(verdict.complaints)
+        if verdict.only_short and settings.thin == 1 and (thin := _thin(verdict)) <= _MAX_THIN:
+            settings, words = replace(settings, thin=thin), f"{label} for longer ({why})"
+            continue
+        rung += 1
+        if rung == len(RUNGS):
+            return fitted
+        settings, words = _on_rung(asked, rung), f"{label} more carefully ({why})"
+        if rung == len(RUNGS) - 1:
+            density = _suited(density, fitted)
+            check_density(model, density)
+
+
+def _on_rung(asked: SamplerSettings, rung: int) -> SamplerSettings:
+    target_accept, times, max_depth = RUNGS[rung]
+    tune = times * asked.tune
+    return replace(asked, tune=tune, target_accept=target_accept, max_depth=max_depth)
+
+
+def _thin(verdict: Diagnostics) -> int:
+    """How many times as many draws make the effective sample size pass with a margin."""
+    return max(2, math.ceil(_MARGIN * MIN_ESS / min(verdict.ess_bulk, verdict.ess_tail)))
+
+
+def _suited(density: HierarchicalDensity, fitted: Fitted) -> HierarchicalDensity:
+    """The density in the coordinates that its draws suggest, if chains agree on where they are."""
+    if not fitted.diagnostics.r_hat < _AGREED:
+        return density
+    draws = fitted.tree["posterior"].to_dataset().stack(draw_of_chain=("chain", "draw"))
+    mu = draws["mu"].transpose("draw_of_chain", ...).to_numpy()
+    tau, z = np.ones_like(mu), np.empty((len(mu), 0, mu.shape[1]))
+    if density.n_segments:
+        tau, z = (draws[it].transpose("draw_of_chain", ...).to_numpy() for it in ("tau", "z"))
+    eta = Variables(mu, tau, z, np.zeros(len(mu))).eta
+    good = np.isfinite(eta).all(axis=(1, 2)) & (tau > 0).all(axis=1)
+    return density.in_coordinates_of(tau[good], eta[good])

@@ -13,7 +13,7 @@ import xarray as xr
 from ibis import ir
 from sklearn.base import clone
 
-from bayes_clv.adequacy import Evidence, gather, shortcomings
+from bayes_clv.adequacy import Evidence, check_segments, gather, shortcomings
 from bayes_clv.bgnbd import Dropout
 from bayes_clv.census import segment_draws
 from bayes_clv.engines import fetched, kept
@@ -32,13 +32,14 @@ from bayes_clv.posterior import (
     Posterior,
 )
 from bayes_clv.priors import Priors, SpendPriors
-from bayes_clv.record import FitRecord, SpendRecord
+from bayes_clv.progress import Stages
+from bayes_clv.record import Diagnostics, FitRecord, SpendRecord
 from bayes_clv.rfm import durations, sample_customers, summarise
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import COLUMNS, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
-from bayes_clv.spend.table import SpendTable, spend_table
+from bayes_clv.spend.table import MIN_VARIATION, SpendTable, spend_table
 from bayes_clv.terms import Terms
 from bayes_clv.transactions import Transactions
 
@@ -70,12 +71,15 @@ class Prepared:
         Customers at every landmark, with the code of their segment.
     table
         The landmark table.
+    warning
+        What is to be said before hours are spent; mostly nothing.
     """
 
     landmarks: tuple[dt.date, ...]
     rule: SegmentRule
     states: ir.Table
     table: LandmarkTable
+    warning: str = ""
 
     @property
     def at_end(self) -> ir.Table:
@@ -130,10 +134,11 @@ class HierarchicalBetaGeo:
             From ``read_transactions``.
         draws, tune, chains, seed
             NUTS: draws and tuning steps per chain, of purchases and then of spend. When the draws
-            cannot be trusted, it samples once more, with four times the tuning and smaller steps,
-            unless they are too few for that to help: draws × chains must be above 400.
+            cannot be trusted, it samples again, up to twice more carefully, and for longer where
+            only the effective sample size is short (the draws that are kept stay as many), unless
+            they are too few for that to help: draws × chains must be above 400.
         progress
-            Show a bar on standard error.
+            Show on standard error what is being done.
         on_stage
             Told in words what is being done.
 
@@ -148,21 +153,26 @@ class HierarchicalBetaGeo:
             When the log cannot carry the model: no column of segments, nobody bought twice, ….
         """
         settings = SamplerSettings(draws, tune, chains, seed)
-        data = self.prepare(transactions, seed=seed, on_stage=on_stage)
+        with Stages(show=progress, tell=on_stage) as stages:
+            return self._fit(transactions, settings, stages)
+
+    def _fit(
+        self, transactions: Transactions, settings: SamplerSettings, stages: Stages
+    ) -> Posterior:
+        data = self.prepare(transactions, seed=settings.seed, on_stage=stages.begin)
+        stages.warn(data.warning)
         began = time.perf_counter()
-        on_stage("looking for the posterior")
         fitted = fit_table(
             data.table,
             data.rule.names,
             settings,
             priors=self.priors,
             dropout=Dropout(self.dropout),
-            progress=progress,
-            on_stage=on_stage,
+            stages=stages,
         )
-        of_spend = self._fit_spend(data, settings, progress=progress, on_stage=on_stage)
+        of_spend = self._fit_spend(data, settings, fitted.diagnostics, stages)
         seconds = time.perf_counter() - began
-        on_stage("comparing segments")
+        stages.begin("comparing segments")
         evidence = gather(data.states, data.landmarks, data.rule.names)
         record = FitRecord(
             source=transactions.source,
@@ -179,10 +189,13 @@ class HierarchicalBetaGeo:
             seed=fitted.settings.seed,
             seconds=round(seconds, 3),
             versions={name: version(name) for name in _VERSIONS},
-            warnings=shortcomings(evidence),
+            warnings=(*filter(None, [data.warning]), *shortcomings(evidence)),
         )
         tree, diagnostics = fitted.tree, fitted.diagnostics
-        if of_spend is not None:
+        if isinstance(of_spend, str):
+            left_out = (of_spend,) if of_spend else ()
+            record = replace(record, warnings=record.warnings + left_out)
+        else:
             table, fitted_spend = of_spend
             tree["spend"] = fitted_spend.tree
             diagnostics = diagnostics.joined(fitted_spend.diagnostics, "spend")
@@ -209,31 +222,43 @@ class HierarchicalBetaGeo:
         _check_repeaters(states)
         on_stage("learning segments")
         rule = self._learn(states, seed)
+        at_end = states.filter(states.landmark == ibis.literal(landmarks[-1]))
+        warning = check_segments(len(rule.names), _count(at_end))
         on_stage("building the landmark table")
         states = states.mutate(code=segment_code(rule, states))
-        return Prepared(landmarks, rule, states, landmark_table(states))
+        return Prepared(landmarks, rule, states, landmark_table(states), warning)
 
     def _fit_spend(
         self,
         data: Prepared,
         settings: SamplerSettings,
-        *,
-        progress: bool,
-        on_stage: Callable[[str], None],
-    ) -> tuple[SpendTable, Fitted] | None:
-        """Sample spend as long as purchases, for their draws are paired; None without amounts."""
+        of_purchases: Diagnostics,
+        stages: Stages,
+    ) -> tuple[SpendTable, Fitted] | str:
+        """Sample spend as long as purchases, for their draws are paired.
+
+        Or say why not: nothing, where the log has no amounts or spend is not wanted. Spend that
+        cannot be fitted is left out, for it must not take sound purchases down with it.
+        """
         table = spend_table(data.states, len(data.rule.names)) if self.spend else None
         if table is None:
-            return None
-        on_stage("looking for the posterior of spend")
+            return ""
+        if table.variation < MIN_VARIATION:
+            return (
+                "spend is left out: everybody pays the same each time (a purchase differs from "
+                f"what its customer paid before by {table.variation:.2%}, less than "
+                f"{MIN_VARIATION:.2%}), so there is nothing to model; value is the price times the "
+                "expected purchases"
+            )
         fitted = fit_spend(
-            table,
-            data.rule.names,
-            settings,
-            priors=self.spend_priors,
-            progress=progress,
-            on_stage=on_stage,
+            table, data.rule.names, settings, priors=self.spend_priors, stages=stages
         )
+        if of_purchases.sound and not fitted.diagnostics.sound:
+            return (
+                "spend is left out, for its draws cannot be trusted "
+                f"({'; '.join(fitted.diagnostics.complaints)}): amounts may be of several kinds; "
+                "take fewer segments, or look at the largest orders"
+            )
         return table, fitted
 
     def _landmark_dates(self, transactions: Transactions) -> tuple[dt.date, ...]:
@@ -277,7 +302,7 @@ def _spend_record(
     table: SpendTable, fitted: Fitted, evidence: Evidence, priors: SpendPriors
 ) -> SpendRecord:
     return SpendRecord(
-        unit=table.unit,
+        unit=table.mean,
         stretches=int(table.n_stretches.sum()),
         without_spend=table.without_spend,
         pearson=evidence.pearson,

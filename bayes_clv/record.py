@@ -1,7 +1,8 @@
 """What is kept about a fit beside its draws: where they came from, and the sampler's verdict.
 
 The thresholds of the verdict are those of Vehtari et al. (2021), Bayesian Analysis 16(2), for R-hat
-and ESS, and of Betancourt (2016), arXiv:1604.00695, for E-BFMI.
+and ESS, and of Betancourt (2016), arXiv:1604.00695, for E-BFMI. That a divergent draw in a thousand
+does no harm was simulated: see "Divergences" in docs/calibration.md.
 """
 
 import datetime as dt
@@ -18,6 +19,8 @@ from bayes_clv.priors import Priors, SpendPriors
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 MIN_E_BFMI = 0.3
+_NEARLY_MIXED = 1.05  # R-hat from which on no number of draws helps
+MAX_DIVERGENT = 1 / 1000  # of the draws, and only where sampling was as careful as it gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class SpendRecord:
     Attributes
     ----------
     unit
-        Mean spend per repeat purchase day, in the currency of the log: the model's unit.
+        Mean spend per repeat purchase day, in the currency of the log.
     stretches, without_spend
         Stretches between landmarks in which customers spent something; others, in which all that
         was bought cost nothing, are left out.
@@ -152,6 +155,8 @@ class Diagnostics:
         Divergent transitions after tuning.
     complaints
         The rules that are broken, in words; empty for a sound posterior.
+    remarks
+        What is worth knowing of a posterior that can be trusted all the same.
     """
 
     r_hat: float
@@ -160,11 +165,29 @@ class Diagnostics:
     divergences: int
     e_bfmi: float
     complaints: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def sound(self) -> bool:
         """Whether the posterior can be trusted."""
         return not self.complaints
+
+    @property
+    def only_short(self) -> bool:
+        """Whether more draws of the same kind are all that is wanting."""
+        return (
+            min(self.ess_bulk, self.ess_tail) <= MIN_ESS
+            and self.r_hat < _NEARLY_MIXED
+            and self.divergences == 0
+            and self.e_bfmi > MIN_E_BFMI
+        )
+
+    @property
+    def verdict(self) -> str:
+        """The grade, and what it rests on, in words."""
+        if not self.sound:
+            return f"NOT SOUND, do not use: {'; '.join(self.complaints)}"
+        return f"sound, with a remark: {'; '.join(self.remarks)}" if self.remarks else "sound"
 
     def lines(self) -> tuple[tuple[str, str, str], ...]:
         """Each figure for a reader: its name, its value, and what it must be."""
@@ -177,7 +200,7 @@ class Diagnostics:
         )
 
     def joined(self, other: "Diagnostics", label: str) -> "Diagnostics":
-        """The worse of two verdicts in each figure; the complaints of the other are labelled."""
+        """The worse of two verdicts in each figure; the words of the other are labelled."""
         return Diagnostics(
             float(np.maximum(self.r_hat, other.r_hat)),  # NaN stays NaN
             float(np.minimum(self.ess_bulk, other.ess_bulk)),
@@ -185,6 +208,7 @@ class Diagnostics:
             self.divergences + other.divergences,
             float(np.minimum(self.e_bfmi, other.e_bfmi)),
             self.complaints + tuple(f"{label}: {words}" for words in other.complaints),
+            self.remarks + tuple(f"{label}: {words}" for words in other.remarks),
         )
 
     def require_sound(self, advice: str) -> None:
@@ -195,10 +219,11 @@ class Diagnostics:
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
-        return asdict(self) | {"complaints": list(self.complaints), "sound": self.sound}
+        words = {"complaints": list(self.complaints), "remarks": list(self.remarks)}
+        return asdict(self) | words | {"sound": self.sound}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild from ``to_dict``."""
-        fields = {name: value for name, value in stored.items() if name != "sound"}
-        return cls(**fields | {"complaints": tuple(stored["complaints"])})
+        """Rebuild from ``to_dict``; those from before there were remarks have none."""
+        words = {name: tuple(stored.get(name, ())) for name in ("complaints", "remarks")}
+        return cls(**{name: it for name, it in stored.items() if name != "sound"} | words)

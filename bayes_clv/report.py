@@ -40,10 +40,8 @@ def verdict(posterior: Posterior) -> RenderableType:
         table.add_column(column, justify="left" if not column else "right")
     for line in found.lines():
         table.add_row(*line)
-    words, style = "Verdict: sound.", "bold green"
-    if not found.sound:
-        words = "Verdict: NOT SOUND, do not use: " + "; ".join(found.complaints) + "."
-        style = "bold red"
+    style = "bold red" if not found.sound else "bold yellow" if found.remarks else "bold green"
+    words = f"Verdict: {found.verdict}."
     warnings = (Text(f"Warning: {line}.", style="yellow") for line in posterior.record.warnings)
     return Group(table, Text(words, style=style), *warnings, *_spend_lines(posterior))
 

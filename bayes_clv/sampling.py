@@ -1,8 +1,8 @@
-"""NUTS by nutpie, with a progress bar on standard error."""
+"""NUTS by nutpie."""
 
 import os
-from dataclasses import dataclass, replace
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import nutpie
@@ -10,11 +10,10 @@ import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
 from pytensor.compile.mode import Mode
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bayes_clv.errors import InputError
 from bayes_clv.hierarchy import HierarchicalDensity
+from bayes_clv.progress import Stages
 
 _STATISTICS = (
     "depth",
@@ -26,28 +25,41 @@ _STATISTICS = (
     "n_steps",
     "step_size",
 )
-_SAME = 1e-9
+_SAME = 1e-6  # where p or a + b are large, either sum has lost some of its digits
+_FALL = 1000.0
 _INITIAL_STEP = 0.5  # all coordinates have about unit scale
 
 
 @dataclass(frozen=True, slots=True)
 class SamplerSettings:
-    """How long to sample; draws and tuning steps are per chain."""
+    """How to sample.
+
+    Attributes
+    ----------
+    draws, tune
+        That are kept, and that are not, per chain.
+    chains, seed
+        How many chains; what they begin with.
+    target_accept
+        How often a step is to be accepted: the higher, the smaller the steps.
+    thin
+        Draws that are made for each that is kept.
+    max_depth
+        Of the tree of steps: 2 to this power is the most that a draw may cost.
+    """
 
     draws: int = 1000
     tune: int = 200
     chains: int = 4
     seed: int = 0
     target_accept: float = 0.8
+    thin: int = 1
+    max_depth: int = 10
 
     def __post_init__(self) -> None:
-        for name, least in (("draws", 4), ("tune", 50), ("chains", 2), ("seed", 0)):
+        for name, least in (("draws", 4), ("tune", 50), ("chains", 2), ("seed", 0), ("thin", 1)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} must be at least {least}: {getattr(self, name)}")
-
-    def more_careful(self) -> Self:
-        """Tune four times as long, for smaller steps."""
-        return replace(self, tune=4 * self.tune, target_accept=0.95)
 
 
 def sample(
@@ -55,8 +67,8 @@ def sample(
     density: HierarchicalDensity,
     settings: SamplerSettings,
     *,
-    progress: bool = False,
     label: str = "sampling",
+    stages: Stages | None = None,
 ) -> xr.DataTree:
     """Draw from the posterior; the same seed gives the same draws on the same machine.
 
@@ -65,44 +77,66 @@ def sample(
     model, density
         The model, and its log-density in the coordinates that NUTS moves in.
     settings
-        How long.
-    progress
-        Show a bar on standard error.
+        How.
     label
-        What it says.
+        What is said of it.
+    stages
+        Where that is said.
 
     Returns
     -------
-    A DataTree with ``posterior``, the model's variables, and ``sample_stats``.
+    A DataTree with ``posterior``, the model's variables, and ``sample_stats``. A draw that is kept
+    counts as divergent where one did that was made for it.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        On an interrupt; the draws at hand are lost.
     """
-    check_density(model, density)
-    with _Progress(settings, label, show=progress) as bar:
-        tree = nutpie.sample(
-            _for_nutpie(density),
-            draws=settings.draws,
-            tune=settings.tune,
-            chains=settings.chains,
-            cores=min(settings.chains, os.cpu_count() or 1),
-            seed=settings.seed,
-            target_accept=settings.target_accept,
-            initial_step=_INITIAL_STEP,
-            adaptation="low_rank",  # a few directions of a segment may still be correlated
-            save_warmup=False,
-            progress_bar=False,
-            progress_callback=bar.update,
-        )
+    stages = stages or Stages()
+    made = settings.draws * settings.thin
+    stages.begin(label, settings.chains * (made + settings.tune))
+    sampler = nutpie.sample(
+        _for_nutpie(density),
+        draws=made,
+        tune=settings.tune,
+        chains=settings.chains,
+        cores=min(settings.chains, os.cpu_count() or 1),
+        seed=settings.seed,
+        target_accept=settings.target_accept,
+        maxdepth=settings.max_depth,
+        initial_step=_INITIAL_STEP,
+        adaptation="low_rank",  # a few directions of a segment may still be correlated
+        save_warmup=False,
+        progress_bar=False,
+        progress_callback=lambda chains: _tell(chains, stages),
+        blocking=False,  # or an interrupt would be taken for the end, and some draws for all
+    )
+    try:
+        tree = sampler.wait()
+    except BaseException:
+        sampler.cancel()
+        raise
     statistics = tree["sample_stats"].to_dataset()
     statistics.attrs.pop("created_at")  # equal draws make equal files, and one version
+    statistics = statistics[[name for name in _STATISTICS if name in statistics]]
+    kept = slice(settings.thin - 1, None, settings.thin)
+    diverging = statistics["diverging"].coarsen(draw=settings.thin).any().to_numpy()
+    statistics = statistics.isel(draw=kept).assign_coords(draw=np.arange(settings.draws))
+    statistics["diverging"] = (statistics["diverging"].dims, diverging)
     return xr.DataTree.from_dict(
         {
-            "posterior": _posterior(model, density, tree["posterior"]["x"].to_numpy()),
-            "sample_stats": statistics[[name for name in _STATISTICS if name in statistics]],
+            "posterior": _posterior(model, density, tree["posterior"]["x"].to_numpy()[:, kept]),
+            "sample_stats": statistics,
         }
     )
 
 
 def check_density(model: pm.Model, density: HierarchicalDensity) -> None:
     """Hold the density against the model's graph at three points, before hours rest on it.
+
+    The graph states the likelihood row by row, the density in one fused pass: two evaluations that
+    share no code.
 
     Raises
     ------
@@ -111,7 +145,7 @@ def check_density(model: pm.Model, density: HierarchicalDensity) -> None:
     """
     log_posterior = model.compile_logp(jacobian=True, mode=Mode(linker="py", optimizer=None))
     for seed in range(3):
-        x = density.start(seed)
+        x = _nearer(density.start(seed), density)
         at = density.variables(x)
         point = {"mu": at.mu}
         if density.n_segments:
@@ -120,6 +154,14 @@ def check_density(model: pm.Model, density: HierarchicalDensity) -> None:
         seen = density(x)[0]
         if not abs(seen - expected) <= _SAME * (1 + abs(expected)):
             raise RuntimeError(f"log-density {seen!r} differs from the PyMC model's {expected!r}")
+
+
+def _nearer(x: NDArray[np.float64], density: HierarchicalDensity) -> NDArray[np.float64]:
+    """Come to where the posterior is: far off the graph's sums of ln Γ lose their digits."""
+    within = density(np.zeros_like(x))[0] - _FALL
+    while not density(x)[0] > within and np.abs(x).max() > _SAME:
+        x = x / 2
+    return x
 
 
 def _for_nutpie(density: HierarchicalDensity) -> Any:
@@ -150,35 +192,10 @@ def _posterior(model: pm.Model, density: HierarchicalDensity, x: NDArray[np.floa
     ).assign_coords(chain=np.arange(x.shape[0]), draw=np.arange(x.shape[1]))
 
 
-class _Progress:
-    """One bar over all chains."""
-
-    def __init__(self, settings: SamplerSettings, label: str, *, show: bool) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.completed:,}/{task.total:,} draws"),
-            TextColumn("{task.fields[divergences]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not show,
-        )
-        total = settings.chains * (settings.draws + settings.tune)
-        self._task = self._bar.add_task(label, total=total, divergences="")
-
-    def __enter__(self) -> "_Progress":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def update(self, chains: list[Any]) -> None:
-        """Take nutpie's report; it comes from another thread, which Rich allows."""
-        divergences = sum(chain.divergences for chain in chains)
-        self._bar.update(
-            self._task,
-            completed=sum(chain.finished_draws for chain in chains),
-            divergences=f"{divergences} divergent" if divergences else "",
-        )
+def _tell(chains: list[Any], stages: Stages) -> None:
+    """Pass on nutpie's report; it comes from another thread."""
+    divergences = sum(chain.divergences for chain in chains)
+    stages.update(
+        sum(chain.finished_draws for chain in chains),
+        f"{divergences} divergent" if divergences else "",
+    )

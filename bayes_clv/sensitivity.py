@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.stats import halfnorm, norm
 
 from bayes_clv.comparison import MEASURES
-from bayes_clv.kernel import Layout, value_and_slope
+from bayes_clv.kernel import Layout, value_and_gradient_by_eta
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.posterior import Posterior
 
@@ -53,7 +53,7 @@ def with_log_densities(
     if posterior.has_comparison:
         asked = asked.merge(_answers(posterior, stored).isel(draw=slice(None, None, step)))
     likelihood = xr.apply_ufunc(
-        lambda eta: value_and_slope(eta, layout)[0],
+        lambda eta: value_and_gradient_by_eta(eta, layout)[0],
         _eta(kept),
         input_core_dims=[["group", "component"]],
         vectorize=True,
