@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
@@ -88,6 +88,39 @@ class Prepared:
 
 
 @dataclass(frozen=True)
+class SampledSpend:
+    """A table of spend, and its draws."""
+
+    table: SpendTable
+    fitted: Fitted
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The draws of a fit.
+
+    Attributes
+    ----------
+    purchases, spend
+        Each with its verdict; None where the log has no spend, or it was not wanted or left out.
+    left_out
+        Why spend was left out; mostly nothing.
+    """
+
+    purchases: Fitted
+    spend: SampledSpend | None = None
+    left_out: str = ""
+
+    @property
+    def diagnostics(self) -> Diagnostics:
+        """The verdict on both."""
+        verdict = self.purchases.diagnostics
+        if self.spend is None:
+            return verdict
+        return verdict.joined(self.spend.fitted.diagnostics, "spend")
+
+
+@dataclass(frozen=True)
 class HierarchicalBetaGeo:
     """Hierarchical BG/NBD, partially pooled across segments by the landmark likelihood.
 
@@ -162,18 +195,14 @@ class HierarchicalBetaGeo:
         data = self.prepare(transactions, seed=settings.seed, on_stage=stages.begin)
         stages.warn(data.warning)
         began = time.perf_counter()
-        fitted = fit_table(
-            data.table,
-            data.rule.names,
-            settings,
-            priors=self.priors,
-            dropout=Dropout(self.dropout),
-            stages=stages,
-        )
-        of_spend = self._fit_spend(data, settings, fitted.diagnostics, stages)
+        sampled = self.sample(data, settings, stages=stages)
         seconds = time.perf_counter() - began
         stages.begin("comparing segments")
         evidence = gather(data.states, data.landmarks, data.rule.names)
+        tree, of_spend, taken = sampled.purchases.tree, None, sampled.purchases.settings
+        if sampled.spend is not None:
+            tree["spend"] = sampled.spend.fitted.tree
+            of_spend = _spend_record(sampled.spend, evidence, self.spend_priors)
         record = FitRecord(
             source=transactions.source,
             start=transactions.start,
@@ -183,26 +212,16 @@ class HierarchicalBetaGeo:
             n_customers=_count(data.at_end),
             n_rows=len(data.table),
             priors=self.priors,
-            draws=fitted.settings.draws,
-            tune=fitted.settings.tune,
-            chains=fitted.settings.chains,
-            seed=fitted.settings.seed,
+            draws=taken.draws,
+            tune=taken.tune,
+            chains=taken.chains,
+            seed=taken.seed,
             seconds=round(seconds, 3),
             versions={name: version(name) for name in _VERSIONS},
-            warnings=(*filter(None, [data.warning]), *shortcomings(evidence)),
+            warnings=tuple(filter(None, [data.warning, *shortcomings(evidence), sampled.left_out])),
+            spend=of_spend,
         )
-        tree, diagnostics = fitted.tree, fitted.diagnostics
-        if isinstance(of_spend, str):
-            left_out = (of_spend,) if of_spend else ()
-            record = replace(record, warnings=record.warnings + left_out)
-        else:
-            table, fitted_spend = of_spend
-            tree["spend"] = fitted_spend.tree
-            diagnostics = diagnostics.joined(fitted_spend.diagnostics, "spend")
-            record = replace(
-                record, spend=_spend_record(table, fitted_spend, evidence, self.spend_priors)
-            )
-        posterior = Posterior(tree, data.rule, Dropout(self.dropout), record, diagnostics)
+        posterior = Posterior(tree, data.rule, Dropout(self.dropout), record, sampled.diagnostics)
         terms = Terms(VALUE_HORIZON, ANNUAL_DISCOUNT_RATE) if posterior.has_spend else None
         compared = segment_draws(posterior, data.at_end, COMPARISON_HORIZON, terms)
         posterior.tree["segments"] = xr.DataTree(compared)
@@ -228,38 +247,43 @@ class HierarchicalBetaGeo:
         states = states.mutate(code=segment_code(rule, states))
         return Prepared(landmarks, rule, states, landmark_table(states), warning)
 
-    def _fit_spend(
-        self,
-        data: Prepared,
-        settings: SamplerSettings,
-        of_purchases: Diagnostics,
-        stages: Stages,
-    ) -> tuple[SpendTable, Fitted] | str:
-        """Sample spend as long as purchases, for their draws are paired.
+    def sample(
+        self, data: Prepared, settings: SamplerSettings, *, stages: Stages | None = None
+    ) -> Sampled:
+        """Sample purchases, and spend as long, for their draws are paired.
 
-        Or say why not: nothing, where the log has no amounts or spend is not wanted. Spend that
-        cannot be fitted is left out, for it must not take sound purchases down with it.
+        Spend that cannot be fitted is left out, for it must not take sound purchases down with it.
         """
-        table = spend_table(data.states, len(data.rule.names)) if self.spend else None
+        stages = stages or Stages()
+        names = data.rule.names
+        purchases = fit_table(
+            data.table,
+            names,
+            settings,
+            priors=self.priors,
+            dropout=Dropout(self.dropout),
+            stages=stages,
+        )
+        table = spend_table(data.states, len(names)) if self.spend else None
         if table is None:
-            return ""
+            return Sampled(purchases)
         if table.variation < MIN_VARIATION:
-            return (
+            left_out = (
                 "spend is left out: everybody pays the same each time (a purchase differs from "
                 f"what its customer paid before by {table.variation:.2%}, less than "
                 f"{MIN_VARIATION:.2%}), so there is nothing to model; value is the price times the "
                 "expected purchases"
             )
-        fitted = fit_spend(
-            table, data.rule.names, settings, priors=self.spend_priors, stages=stages
-        )
-        if of_purchases.sound and not fitted.diagnostics.sound:
-            return (
+            return Sampled(purchases, left_out=left_out)
+        fitted = fit_spend(table, names, settings, priors=self.spend_priors, stages=stages)
+        if purchases.diagnostics.sound and not fitted.diagnostics.sound:
+            left_out = (
                 "spend is left out, for its draws cannot be trusted "
                 f"({'; '.join(fitted.diagnostics.complaints)}): amounts may be of several kinds; "
                 "take fewer segments, or look at the largest orders"
             )
-        return table, fitted
+            return Sampled(purchases, left_out=left_out)
+        return Sampled(purchases, SampledSpend(table, fitted))
 
     def _landmark_dates(self, transactions: Transactions) -> tuple[dt.date, ...]:
         start, end = transactions.start, transactions.end
@@ -298,17 +322,15 @@ def _check_repeaters(states: ir.Table) -> None:
         )
 
 
-def _spend_record(
-    table: SpendTable, fitted: Fitted, evidence: Evidence, priors: SpendPriors
-) -> SpendRecord:
+def _spend_record(spend: SampledSpend, evidence: Evidence, priors: SpendPriors) -> SpendRecord:
     return SpendRecord(
-        unit=table.mean,
-        stretches=int(table.n_stretches.sum()),
-        without_spend=table.without_spend,
+        unit=spend.table.mean,
+        stretches=int(spend.table.n_stretches.sum()),
+        without_spend=spend.table.without_spend,
         pearson=evidence.pearson,
         spearman=evidence.spearman,
         priors=priors,
-        tune=fitted.settings.tune,
+        tune=spend.fitted.settings.tune,
     )
 
 

@@ -20,7 +20,7 @@ from scipy.stats import beta
 from bayes_clv import bgnbd, customers, read_transactions
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.errors import InputError
-from bayes_clv.kernel import Layout, value_and_slope
+from bayes_clv.kernel import Layout, value_and_gradient_by_eta
 from bayes_clv.landmarks import landmark_table
 from bayes_clv.segments.rules import POPULATION, KMeansRule, PooledRule
 from bayes_clv.simulate import (
@@ -286,7 +286,7 @@ def scores(told: LandmarkLives, dropout: Dropout, *, beside: float = 0.0) -> np.
         np.append(getattr(CDNOW, name), getattr(BY_FREQUENCY.parameters, name)) for name in NAMES
     )
     eta = np.column_stack([np.log(r / alpha), np.log(r), np.log(a / b), np.log(a + b)])
-    return value_and_slope(eta + beside, layout)[1]
+    return value_and_gradient_by_eta(eta + beside, layout)[1]
 
 
 @both
