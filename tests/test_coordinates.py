@@ -212,10 +212,11 @@ def test_quadratics_on_average_are_exact_where_the_likelihood_is_a_cubic() -> No
     mean = rng.normal(0, 1, (2, 3))
     root = rng.normal(0, 0.3, (2, 3, 3))
     covariance = root @ root.transpose(0, 2, 1)
-    seen = _on_average(cubic, _Normals(mean, covariance, np.eye(3)))
+    reach = np.array([1.0, 0.5])
+    seen = _on_average(cubic, _Normals(mean, covariance, np.eye(3)), reach)
     curvature = bend - np.einsum("gijk,gk->gij", third, mean)
     assert np.linalg.eigvalsh(curvature).min() > 0
-    slope = cubic(mean)[1] + 0.5 * np.einsum("gijk,gjk->gi", third, covariance)
+    slope = cubic(mean)[1] + 0.5 * np.einsum("gijk,gjk,g->gi", third, covariance, reach**2)
     np.testing.assert_allclose(seen.precision, curvature, rtol=1e-9, atol=1e-9)
     expected = slope + np.einsum("gij,gj->gi", curvature, mean)
     np.testing.assert_allclose(seen.linear, expected, rtol=1e-9, atol=1e-9)

@@ -107,15 +107,3 @@ def test_a_log_in_which_nobody_came_back_is_refused_with_the_reason() -> None:
 def test_own_segments_without_a_column_are_refused_with_the_remedy() -> None:
     with pytest.raises(InputError, match="segment=COLUMN"):
         HierarchicalBetaGeo(segmenter="column").fit(load_cdnow(sample=True))
-
-
-@pytest.mark.parametrize(("draws", "samplings"), [(200, 1), (201, 2)])
-def test_no_care_is_taken_where_draws_are_too_few_to_pass(draws: int, samplings: int) -> None:
-    said: list[str] = []
-    estimator = HierarchicalBetaGeo(segmenter=None, spend=False)
-    posterior = estimator.fit(
-        load_cdnow(sample=True), draws=draws, tune=50, chains=2, seed=1, on_stage=said.append
-    )
-    assert sum("more carefully" in words for words in said) == samplings - 1
-    assert posterior.record.tune == (50 if samplings == 1 else 200)
-    assert samplings == 2 or not posterior.diagnostics.sound
