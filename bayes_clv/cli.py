@@ -208,7 +208,9 @@ def segments(
 
             log = read(transactions, segment=segment)
             err.print(ledger_table(log.ledger))
-            comparison, on = compare_log(posterior, log, horizon=horizon, level=level), log.end
+            with err.status("comparing the log's customers …"):
+                comparison = compare_log(posterior, log, horizon=horizon, level=level)
+            on = log.end
         if plot is not None:
             from bayes_clv.plots import plot_segment_comparison
 

@@ -8,6 +8,7 @@ short, a rung goes on for longer, and keeps every so-manieth draw.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -32,7 +33,7 @@ from bayes_clv.spend.table import SpendTable
 
 
 class Rung(NamedTuple):
-    """How often steps are accepted, times the tuning that was asked for, and depth of the tree."""
+    """How often steps are accepted, how many times the tuning that was asked for, and the depth."""
 
     target_accept: float
     tune: int
@@ -62,7 +63,7 @@ class Fitted:
     tree: xr.DataTree
     diagnostics: Diagnostics
     settings: SamplerSettings
-    samplings: int
+    samplings: int = 1
 
 
 def fit_table(
@@ -74,6 +75,7 @@ def fit_table(
     dropout: Dropout = Dropout.AFTER_REPEAT,
     time_unit: float | None = None,
     stages: Stages | None = None,
+    rungs: Sequence[Rung] = RUNGS,
 ) -> Fitted:
     """Sample the posterior of a landmark table, more and more carefully until it can be trusted.
 
@@ -95,6 +97,8 @@ def fit_table(
         Days that the priors' unit of time stands for; by default the table's mean T.
     stages
         Told what is being done.
+    rungs
+        Of the ladder; the last is as careful as it gets.
     """
     stages = stages or Stages()
     stages.begin("looking for the posterior")
@@ -102,7 +106,7 @@ def fit_table(
     time_unit = time_unit or table.mean_T
     model = build_model(table, segment_names, priors, dropout=dropout, time_unit=time_unit)
     density = LogDensity(Layout.of(table, len(segment_names), time_unit, dropout), priors)
-    return _climb(model, density, settings, "sampling", stages)
+    return _climb(model, density, settings, "sampling", stages, rungs)
 
 
 def fit_spend(
@@ -118,7 +122,7 @@ def fit_spend(
     stages.begin("looking for the posterior of spend")
     priors = priors or SpendPriors()
     model = build_spend_model(table, segment_names, priors)
-    return _climb(model, SpendDensity(table, priors), settings, "sampling spend", stages)
+    return _climb(model, SpendDensity(table, priors), settings, "sampling spend", stages, RUNGS)
 
 
 def _climb(
@@ -127,14 +131,15 @@ def _climb(
     asked: SamplerSettings,
     label: str,
     stages: Stages,
+    rungs: Sequence[Rung],
 ) -> Fitted:
     check_density(model, density)
-    rung, settings, words = 0, _on_rung(asked, 0), label
-    samplings = 0
+    rung, settings, words = 0, _on_rung(asked, rungs[0]), label
+    samplings, last = 0, len(rungs) - 1
     while True:
         tree = sample(model, density, settings, label=words, stages=stages)
         samplings += 1
-        verdict = diagnose(tree, most_careful=rung == len(RUNGS) - 1)
+        verdict = diagnose(tree, most_careful=rung == last)
         fitted = Fitted(tree, verdict, settings, samplings)
         if verdict.sound or asked.chains * asked.draws <= MIN_ESS:
             return fitted
@@ -142,19 +147,22 @@ def _climb(
         if verdict.only_short and settings.thin == 1 and (thin := _thin(verdict)) <= _MAX_THIN:
             settings, words = replace(settings, thin=thin), f"{label} for longer ({why})"
             continue
-        rung += 1
-        if rung == len(RUNGS):
+        if rung == last:
             return fitted
-        settings, words = _on_rung(asked, rung), f"{label} more carefully ({why})"
-        if rung == len(RUNGS) - 1:
+        rung += 1
+        settings, words = _on_rung(asked, rungs[rung]), f"{label} more carefully ({why})"
+        if rung == last:
             density = _suited(density, fitted)
             check_density(model, density)
 
 
-def _on_rung(asked: SamplerSettings, rung: int) -> SamplerSettings:
-    target_accept, times, max_depth = RUNGS[rung]
-    tune = times * asked.tune
-    return replace(asked, tune=tune, target_accept=target_accept, max_depth=max_depth)
+def _on_rung(asked: SamplerSettings, rung: Rung) -> SamplerSettings:
+    return replace(
+        asked,
+        tune=rung.tune * asked.tune,
+        target_accept=rung.target_accept,
+        max_depth=rung.max_depth,
+    )
 
 
 def _thin(verdict: Diagnostics) -> int:

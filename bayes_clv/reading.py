@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 
 from bayes_clv.errors import InputError
 
@@ -42,7 +43,8 @@ class Reader:
         self, source: str, *, segment: str | None = None, writable: bool = False
     ) -> "Transactions":
         """Read the log; ``writable`` where a table is to be made in its engine."""
-        return _read(source, segment, writable, **self.options)
+        with Console(stderr=True).status("reading the log …"):
+            return _read(source, segment, writable, **self.options)
 
 
 def _option(help: str, *names: str) -> Any:

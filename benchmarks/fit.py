@@ -1,7 +1,8 @@
 """How long does a fit take, and what does an effective draw cost? ``python -m benchmarks.fit``.
 
 Time runs from data in memory to the posterior. For us the data are transactions: summaries,
-segments, compilation, sampling, diagnostics and the comparison of segments are all in it. The peer,
+segments, compilation, sampling, diagnostics and the comparison of segments are all in it, and with
+the defaults spend as well. The peer,
 pymc-marketing with nutpie, is handed its customers ready summarised. Imports and files are out of
 it for both. What compilers keep on disk from earlier runs stays in use: run twice and read the
 second. ESS and R-hat are the worst of all variables, peak memory is the whole process's.
@@ -16,6 +17,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
@@ -48,13 +50,14 @@ COLUMNS = {
 class Case:
     name: str
     sample: bool = False
-    segments: int = 0  # 0: pooled
-    landmarks: int = 1
+    segments: Literal["none", "rfm", "kmeans"] = "none"
+    spend: bool = False
 
 
-SAMPLE = Case("CDNOW 1/10 sample, pooled", sample=True)
-POOLED = Case("CDNOW, pooled")
-SEGMENTED = Case("CDNOW, 5 segments × 4 landmarks", segments=5, landmarks=4)
+SAMPLE = Case("CDNOW 1/10 sample, pooled, purchases only", sample=True)
+POOLED = Case("CDNOW, pooled, purchases only")
+DEFAULT = Case("CDNOW, the default: RFM segments, with spend", segments="rfm", spend=True)
+KMEANS = Case("CDNOW, 5 KMeans segments, with spend", segments="kmeans", spend=True)
 
 
 def parser() -> ArgumentParser:
@@ -63,7 +66,7 @@ def parser() -> ArgumentParser:
 
 def measure(arguments: Namespace) -> list[Report]:
     rows = []
-    for case in (SAMPLE, POOLED, SEGMENTED):
+    for case in (SAMPLE, POOLED, DEFAULT, KMEANS):
         say(f"fitting {case.name}")
         rows.append(in_a_process(fit, case))
     if not arguments.peer:
@@ -87,10 +90,10 @@ def fit(case: Case) -> Row:
     """Fit once."""
     from arviz_stats import ess
 
-    from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, load_cdnow
+    from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, RFMSegmenter, load_cdnow
 
-    segmenter = KMeansSegmenter(case.segments) if case.segments else None
-    estimator = HierarchicalBetaGeo(segmenter, landmarks=case.landmarks)
+    segmenters = {"none": None, "rfm": RFMSegmenter(), "kmeans": KMeansSegmenter(5)}
+    estimator = HierarchicalBetaGeo(segmenters[case.segments], spend=case.spend)
     transactions = load_cdnow(sample=case.sample)
     began = time.perf_counter()
     posterior = estimator.fit(transactions, draws=DRAWS, chains=CHAINS, seed=0)

@@ -405,4 +405,7 @@ def test_the_command_writes_the_page_and_the_figures(
     assert page.count("| log-likelihood | ") == 4
     assert page.count("| tau, concentration | ") == 2
     assert "`make sbc ARGS='--replicates 2 --seed 4'`" in page
-    assert re.findall(r"Seed (\d): 2 worlds", page) == ["4", "5", "6", "7"]
+    assert re.findall(r"Seed (\d): 2 worlds of", page) == ["4", "5", "6", "7"]
+    assert re.findall(r"Seed (\d): 2 worlds,", page) == ["4", "5"], "sampled once"
+    for made in ("none", "1–1 of 1,000", "more"):  # noqa: RUF001
+        assert len(re.findall(rf"^\| {made} \| ", page, re.MULTILINE)) == 2 * 4

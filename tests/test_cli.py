@@ -1,6 +1,10 @@
 """The command line as a user meets it: exit codes, output, files."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,7 @@ from bayes_clv.artifact import load_posterior, save_posterior
 from bayes_clv.cli import app
 from bayes_clv.datasets import load_cdnow
 
+MAIN = "from bayes_clv.cli import main; main()"
 FIT = ["--draws", "700", "--tune", "500", "--chains", "2", "--segments", "none", "--seed", "1"]
 
 
@@ -186,6 +191,64 @@ def test_a_posterior_that_failed_is_loud_and_exits_with_3(unsound: Path) -> None
         result = CliRunner().invoke(app, [command, str(unsound)])
         assert result.exit_code == 3, command
         assert "cannot be trusted (R-hat is 1.2" in result.stderr
+
+
+def test_a_remark_is_said_and_stops_nothing(model: Path, tmp_path: Path) -> None:
+    posterior = load_posterior(model)
+    remark = "1 of 1,400 transitions diverged, no more than 1 in 1,000"
+    remarked = replace(posterior.diagnostics, divergences=1, remarks=(remark,))
+    path = tmp_path / "remark.clv"
+    save_posterior(replace(posterior, diagnostics=remarked), path)
+    result = CliRunner().invoke(app, ["diagnose", str(path)])
+    assert result.exit_code == 0
+    assert f"Verdict: sound, with a remark: {remark}." in " ".join(result.output.split())
+    found = run_json("diagnose", path)["diagnostics"]
+    assert (found["sound"], found["remarks"]) == (True, [remark])
+    assert CliRunner().invoke(app, ["segments", str(path)]).exit_code == 0
+
+
+def test_an_interrupt_while_sampling_ends_the_command_and_writes_nothing(
+    log: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "model.clv"
+    long = ["--segments", "none", "--draws", "300000", "--chains", "2"]
+    with subprocess.Popen(
+        [sys.executable, "-c", MAIN, "fit", str(log), "--out", str(target), *long],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
+        assert process.stderr is not None
+        said = ""
+        while process.poll() is None and not said.startswith("sampling"):
+            said = process.stderr.readline()
+        time.sleep(2)
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []
+    assert "Traceback" not in rest
+    assert "sampling" not in rest, "it does not begin again"
+
+
+def test_where_all_pay_one_price_purchases_are_fitted_and_one_line_says_why_spend_is_not(
+    log: Path, tmp_path: Path
+) -> None:
+    path, model = tmp_path / "subscribers.csv", tmp_path / "model.clv"
+    rows = pd.read_csv(log).drop_duplicates(["Customer ID", "date"])
+    rows.assign(amount=9.99).to_csv(path, index=False)
+    result = CliRunner().invoke(app, ["fit", str(path), "--out", str(model), *FIT])
+    assert result.exit_code == 0, result.output
+    words = " ".join(result.output.split())
+    assert "Verdict: sound. Warning: spend is left out: everybody pays the same" in words
+    posterior = load_posterior(model)
+    assert posterior.diagnostics.sound
+    assert not posterior.has_spend
+    scores = CliRunner().invoke(
+        app, ["predict", str(model), str(path), "--out", str(tmp_path / "s.csv")]
+    )
+    assert scores.exit_code == 0, scores.output
 
 
 def test_a_fit_that_fails_its_verdict_never_replaces_a_model(log: Path, tmp_path: Path) -> None:

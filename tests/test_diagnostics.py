@@ -123,6 +123,32 @@ def test_divergent_transitions_are_counted_and_nothing_else_is_said(number: int)
     assert verdict.complaints == (f"{number} divergent transitions, there must be none",)
 
 
+@pytest.mark.parametrize(("number", "remarks"), [(0, 0), (1, 1), (4, 1), (5, 0)])
+def test_few_divergences_are_a_remark_where_sampling_was_as_careful_as_it_gets(
+    number: int, remarks: int
+) -> None:
+    tree = chains()
+    tree["sample_stats"]["diverging"].values[1, :number] = True
+    verdict = diagnose(tree, most_careful=True)
+    assert verdict.divergences == number
+    assert verdict.sound == (number <= 4), "1 in 1,000 of 4,000"
+    assert len(verdict.remarks) == remarks
+    if remarks:
+        assert verdict.remarks[0].startswith(f"{number} of 4,000 transitions diverged")
+        assert verdict.verdict == f"sound, with a remark: {verdict.remarks[0]}"
+        assert not diagnose(tree).sound, "smaller steps may end them"
+
+
+def test_a_remark_excuses_nothing_else() -> None:
+    tree = chains()
+    tree["sample_stats"]["diverging"].values[1, 7] = True
+    tree["posterior"]["r_population"][2] += 5
+    verdict = diagnose(tree, most_careful=True)
+    assert not verdict.sound
+    assert complained(verdict) <= {"R-hat", "bulk ESS", "tail ESS"}
+    assert verdict.verdict.startswith("NOT SOUND, do not use: R-hat")
+
+
 def test_an_energy_that_creeps_is_told_by_e_bfmi_and_nothing_else_is_said() -> None:
     tree = chains()
     energy = autoregressive(np.random.default_rng(4), 0.95, (DRAWS,))

@@ -1,11 +1,24 @@
-"""exp and log against 40-digit arithmetic."""
+"""exp, log and ln Γ against arithmetic of many digits; what is compiled is kept, not for ever."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import mpmath as mp
 import numpy as np
 import pytest
 from scipy.special import digamma, gammaln
 
-from bayes_clv.elementary import exp_non_positive, log_gamma_and_digamma, log_positive
+from bayes_clv.elementary import (
+    exp_non_positive,
+    log_gamma_and_digamma,
+    log_positive,
+    log_rise,
+    log_rise_in_steps,
+)
+
+ROOT = Path(__file__).parents[1]
 
 LAST_PLACE = 2.0**-52
 
@@ -54,3 +67,81 @@ def test_log_gamma_and_digamma_equal_scipys() -> None:
     np.testing.assert_allclose(log_gamma, gammaln(x), rtol=2e-14, atol=2e-14)
     np.testing.assert_allclose(psi, digamma(x), rtol=2e-14, atol=1e-14)
     assert log_gamma_and_digamma(1.0)[1] == pytest.approx(-np.euler_gamma, rel=1e-14)
+
+
+def test_rises_of_log_gamma_have_all_digits_where_the_terms_would_cancel() -> None:
+    rng = np.random.default_rng(3)
+    some = np.exp(rng.uniform(-12, 45, 400)).tolist()
+    for z in (*some, 9.999999, 10.0, 10.000001, 1e24, 2e24):
+        for n in (0.0, 1.0, 12.0, 13.0, 400.0, 1e7, float(rng.uniform(0, 30))):
+            seen = log_rise(z, n)
+            with mp.workdps(60):
+                at, y = mp.mpf(z), mp.mpf(z) + mp.mpf(n)
+                expected = (
+                    mp.loggamma(y) - mp.loggamma(at),
+                    mp.digamma(y) - mp.digamma(at),
+                    mp.digamma(y),
+                )
+            for value, exact in zip(seen, expected, strict=True):
+                assert value == pytest.approx(float(exact), rel=4e-14, abs=1e-14), (z, n)
+            if n == int(n):
+                rise, by_z = log_rise_in_steps(z, n)
+                assert rise == pytest.approx(float(expected[0]), rel=4e-14, abs=1e-14), (z, n)
+                assert by_z == pytest.approx(float(expected[1]), rel=4e-14, abs=1e-14 / z), (z, n)
+
+
+ABOVE = """
+from {package}.below import CONSTANT, Pair, twice
+from bayes_clv.elementary import compiled
+
+@compiled
+def answer(pair):
+    return twice(pair.first) + CONSTANT
+"""
+BELOW = """
+from typing import NamedTuple
+from bayes_clv.elementary import compiled
+
+CONSTANT = {constant}
+
+class Pair(NamedTuple):
+    {fields}
+
+@compiled
+def twice(x):
+    return {times} * x
+"""
+ASK = """
+from {package}.above import answer
+from {package}.below import Pair
+print(answer(Pair(first=3.0, second=4.0)), sum(answer.stats.cache_hits.values()))
+"""
+
+
+def test_what_is_compiled_and_kept_notices_a_change_of_the_modules_it_was_made_from(
+    tmp_path: Path,
+) -> None:
+    package = tmp_path / "made_for_a_test"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "above.py").write_text(ABOVE.format(package=package.name))
+
+    def ask(constant: float = 1.0, times: float = 2.0, fields: str = "first second") -> list[float]:
+        lines = "\n    ".join(f"{name}: float" for name in fields.split())
+        below = BELOW.format(constant=constant, times=times, fields=lines)
+        (package / "below.py").write_text(below)
+        done = subprocess.run(
+            [sys.executable, "-B", "-c", ASK.format(package=package.name)],
+            env=os.environ
+            | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "NUMBA_CACHE_DIR": str(tmp_path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return [float(it) for it in done.stdout.split()]
+
+    assert ask() == [7.0, 0], "compiled"
+    assert ask() == [7.0, 1], "kept"
+    assert ask(constant=10.0) == [16.0, 0]
+    assert ask(times=5.0) == [16.0, 0]
+    assert ask(fields="second first") == [7.0, 0]

@@ -1,17 +1,23 @@
 """The whole path on real data: published estimates, verdict, reproducibility."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
+from bayes_clv import hierarchical
 from bayes_clv.artifact import load_posterior
 from bayes_clv.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.datasets import load_cdnow
 from bayes_clv.errors import InputError
-from bayes_clv.hierarchical import HierarchicalBetaGeo
+from bayes_clv.fitting import Fitted
+from bayes_clv.hierarchical import HierarchicalBetaGeo, Prepared
 from bayes_clv.posterior import Posterior
+from bayes_clv.record import Diagnostics
+from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import KMeansSegmenter
 from bayes_clv.transactions import Transactions, read_transactions
 
@@ -107,3 +113,74 @@ def test_a_log_in_which_nobody_came_back_is_refused_with_the_reason() -> None:
 def test_own_segments_without_a_column_are_refused_with_the_remedy() -> None:
     with pytest.raises(InputError, match="segment=COLUMN"):
         HierarchicalBetaGeo(segmenter="column").fit(load_cdnow(sample=True))
+
+
+GOOD = Diagnostics(1.002, 2000.0, 1500.0, 0, 0.9, ())
+BAD = Diagnostics(1.4, 8.0, 9.0, 300, 0.2, ("R-hat is 1.4, it must be below 1.01",))
+
+
+@pytest.mark.parametrize(
+    ("purchases", "spend", "kept"),
+    [(GOOD, GOOD, True), (GOOD, BAD, False), (BAD, BAD, True), (BAD, GOOD, True)],
+)
+def test_spend_that_failed_never_takes_sound_purchases_down(
+    monkeypatch: pytest.MonkeyPatch, purchases: Diagnostics, spend: Diagnostics, kept: bool
+) -> None:
+    settings = SamplerSettings()
+
+    def fitted(verdict: Diagnostics) -> Callable[..., Fitted]:
+        return lambda *given, **more: Fitted(xr.DataTree(), verdict, settings, 1)
+
+    monkeypatch.setattr(hierarchical, "fit_table", fitted(purchases))
+    monkeypatch.setattr(hierarchical, "fit_spend", fitted(spend))
+    estimator = HierarchicalBetaGeo(segmenter=None)
+    sampled = estimator.sample(estimator.prepare(load_cdnow(sample=True)), settings)
+    assert (sampled.spend is not None) == kept
+    assert bool(sampled.left_out) != kept
+    assert sampled.diagnostics.sound == (purchases.sound and (spend.sound or not kept))
+    if not kept:
+        assert (
+            "spend is left out, for its draws cannot be trusted (R-hat is 1.4" in sampled.left_out
+        )
+
+
+@pytest.mark.parametrize(
+    ("amount", "fitted"),
+    [
+        (lambda log: 5.0, False),
+        (lambda log: 5.0 + log["customer_id"] % 7, False),  # each always the same
+        (lambda log: 5.0 + 1e-9 * np.arange(len(log)), False),
+        (lambda log: 5.0 + 0.02 * (np.arange(len(log)) % 3), True),
+        (lambda log: np.where(np.arange(len(log)) == 100, 1e9, log["amount"]), True),
+    ],
+)
+def test_spend_is_left_out_where_nothing_varies_and_only_there(
+    monkeypatch: pytest.MonkeyPatch, amount: Callable[[pd.DataFrame], object], fitted: bool
+) -> None:
+    taken = Fitted(xr.DataTree(), GOOD, SamplerSettings(), 1)
+    monkeypatch.setattr(hierarchical, "fit_table", lambda *given, **more: taken)
+    monkeypatch.setattr(hierarchical, "fit_spend", lambda *given, **more: taken)
+    frame = load_cdnow(sample=True).table.to_pandas().drop_duplicates(["customer_id", "date"])
+    log = read_transactions(frame.assign(amount=amount(frame)), keep_zero_amounts=True)
+    estimator = HierarchicalBetaGeo()
+    sampled = estimator.sample(estimator.prepare(log), SamplerSettings())
+    assert (sampled.spend is not None) == fitted
+    assert ("everybody pays the same each time" in sampled.left_out) != fitted
+
+
+def test_more_segments_than_the_log_can_carry_are_refused_before_sampling() -> None:
+    rows = load_cdnow(sample=True).table.to_pandas()
+
+    def prepared(segment: pd.Series) -> Prepared:
+        log = rows.assign(segment=segment.astype(str))
+        transactions = read_transactions(log, segment="segment", keep_zero_amounts=True)
+        return HierarchicalBetaGeo(segmenter="column").prepare(transactions)
+
+    number = rows["customer_id"].rank(method="dense").astype(int)
+    with pytest.raises(InputError, match="2,357 segments, more than 1,000: take fewer"):
+        prepared(number)
+    with pytest.raises(InputError, match=r"600 segments of 2,357 customers, 3\.9 each on average"):
+        prepared(number % 600)
+    warning = prepared(number % 100).warning
+    assert "100 segments of 2,357 customers, 23.6 each on average, fewer than 30" in warning
+    assert prepared(number % 20).warning == ""

@@ -141,3 +141,22 @@ def test_pairwise_probabilities_count_draws_and_a_tie_is_not_below() -> None:
     assert churns_more.to_numpy().tolist() == [[0, 0.25, 1], [0.5, 0, 1], [0, 0, 0]]
     assert buys_less.to_numpy().tolist() == [[0, 0, 0], [1, 0, 0.5], [1, 0.25, 0]]
     assert (churns_more.index.name, churns_more.columns.name) == ("segment", "than")
+
+
+def test_a_verdict_comes_back_with_its_remarks_and_older_ones_have_none() -> None:
+    remark = "2 of 4,000 transitions diverged, no more than 1 in 1,000"
+    verdict = Diagnostics(1.001, 2000.0, 1800.0, 2, 0.9, (), (remark,))
+    stored = json.loads(json.dumps(verdict.to_dict()))
+    assert stored["sound"] is True
+    assert Diagnostics.from_dict(stored) == verdict
+    del stored["remarks"]
+    assert Diagnostics.from_dict(stored) == replace(verdict, remarks=())
+
+
+def test_of_two_verdicts_the_worse_figures_and_all_words_are_kept() -> None:
+    purchases = Diagnostics(1.001, 2000.0, 900.0, 2, 0.9, (), ("2 diverged",))
+    spend = Diagnostics(1.02, 1500.0, 1800.0, 1, 0.8, ("R-hat is 1.02",), ("1 diverged",))
+    both = purchases.joined(spend, "spend")
+    assert both == Diagnostics(
+        1.02, 1500.0, 900.0, 3, 0.8, ("spend: R-hat is 1.02",), ("2 diverged", "spend: 1 diverged")
+    )

@@ -89,6 +89,16 @@ def test_the_ledger_the_warnings_and_the_verdict_are_shown(fitted):
     assert "<b>" not in page
 
 
+def test_a_remark_is_shown_as_one(fitted):
+    remark = "2 of 4,000 transitions diverged, no more than 1 in 1,000"
+    remarked = replace(fitted.diagnostics, divergences=2, remarks=(remark,))
+    page = page_of(replace(fitted, diagnostics=remarked)).text
+    assert f"<strong>Sound, with a remark:</strong> {remark}." in page
+    assert 'class="badge fair" href="#health">sound, with a remark<' in page
+    assert "NOT SOUND" not in page
+    assert "Every rule of the sampler" not in page
+
+
 def test_the_blind_spot_is_told_of_where_the_model_has_it(posterior_by_hand, make_customers):
     for dropout in Dropout:
         posterior = posterior_by_hand(dropout=dropout, fitted_to=make_customers(50))

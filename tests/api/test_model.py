@@ -42,6 +42,13 @@ def test_figures_that_json_does_not_know_are_null(fitted):
     assert (found["r_hat"], found["ess_bulk"], found["sound"]) == (None, None, False)
 
 
+def test_a_remark_is_served(fitted):
+    remarked = dataclasses.replace(fitted.diagnostics, divergences=1, remarks=("1 diverged",))
+    client = create_app(dataclasses.replace(fitted, diagnostics=remarked)).test_client()
+    found = client.get("/v1/model").json["data"]["diagnostics"]
+    assert (found["remarks"], found["complaints"], found["sound"]) == (["1 diverged"], [], True)
+
+
 def test_the_comparison_is_the_posteriors_own(client, fitted):
     answer = client.get("/v1/segments?level=0.5")
     Success[Comparison].model_validate(answer.json)
