@@ -17,10 +17,10 @@ unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help serve test soak fit lint bench sbc notebooks lock clean unsound
+.PHONY: help serve test test-all soak fit lint bench sbc notebooks lock clean unsound
 
 help: ## list the tasks
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 	@echo
 	@echo "  settings: MODEL=$(MODEL) DATA=$(DATA) PORT=$(PORT) ARGS= JOBS=$(JOBS) PYTHON=$(PYTHON)"
 
@@ -39,7 +39,10 @@ $(BIN)/bayes-clv fit $(DATA) --out $(MODEL)
 endef
 
 test: $(ENV)test ## run the tests in JOBS processes; ARGS goes to pytest
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m "not long" $(ARGS)
+
+test-all: $(ENV)test ## run the long tests that `make test` leaves out: Spark, notebooks, studies
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile -m long $(ARGS)
 
 soak: $(ENV)test ## try the service at full length, and write docs/service.md (half an hour)
 	BAYES_CLV_SOAK=docs/service.md $(BIN)/python -m pytest tests/service $(ARGS)

@@ -28,6 +28,13 @@ from bayes_clv.terms import Terms
 from bayes_clv.value import Tally
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is long is slow, too, so that "not slow" leaves it out."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker("slow")
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     """Run a test, with its fixtures, beside those of other processes, or alone."""

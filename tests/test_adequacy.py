@@ -317,7 +317,7 @@ def _width(truth: Parameters, repeaters: int, days: float, seed: int) -> float:
     return float(upper - lower)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("values", [CDNOW, FAITHFUL, FICKLE], ids=["cdnow", "faithful", "fickle"])
 def test_below_the_thresholds_nobody_knows_how_many_have_left_and_above_them_one_does(
     values: tuple[float, ...],

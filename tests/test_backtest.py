@@ -64,6 +64,7 @@ def test_outcomes_are_the_days_on_which_customers_bought_after_the_origin(result
     assert result.at(SPLITS[1])["active"].iloc[0] == pytest.approx(684 / 2357)
 
 
+@pytest.mark.slow
 def test_what_happens_after_the_origin_reaches_no_forecast() -> None:
     frame = cdnow_frame().assign(date=lambda it: pd.to_datetime(it["date"]))
     past = frame[frame["date"] <= pd.Timestamp(ORIGIN)]
@@ -78,6 +79,7 @@ def test_what_happens_after_the_origin_reaches_no_forecast() -> None:
         pd.testing.assert_series_equal(made[0][name], made[1][name])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_table(result: Backtest) -> None:
     again = backtest(load_cdnow(sample=True), methods=METHODS, splits=SPLITS, draws=100)
     pd.testing.assert_frame_equal(
@@ -129,7 +131,7 @@ def test_pooled_forecasts_the_published_holdout(result: Backtest) -> None:
     assert row["expected_lower"] < row["expected"] < row["expected_upper"]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_on_cdnow_landmarks_beat_pooled_and_segments_fitted_to_their_own_past_do_not() -> None:
     made = backtest(load_cdnow(), methods=METHODS, splits=SPLITS[1:], draws=750)
     rows = made.table.set_index("method")

@@ -273,7 +273,7 @@ def everybody_five_times(table: LandmarkTable, *arguments: Any, **options: Any) 
     return fit_table(replace(table, weight=5 * table.weight), *arguments, **options)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_fit_passes_and_a_fit_that_uses_the_data_five_times_is_found_out() -> None:
     right, wrong = (
         calibrate(POOLED, 50, seed=5, jobs=1, fit=fit) for fit in (fit_table, everybody_five_times)
@@ -390,6 +390,7 @@ def test_a_study_that_cannot_be_is_refused(name: str, value: int) -> None:
         calibrate(POOLED, **{"n_replicates": 2, "jobs": 1, name: value})
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page_and_the_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,5 +408,5 @@ def test_the_command_writes_the_page_and_the_figures(
     assert "`make sbc ARGS='--replicates 2 --seed 4'`" in page
     assert re.findall(r"Seed (\d): 2 worlds of", page) == ["4", "5", "6", "7"]
     assert re.findall(r"Seed (\d): 2 worlds,", page) == ["4", "5"], "sampled once"
-    for made in ("none", "1–1 of 1,000", "more"):  # noqa: RUF001
+    for made in ("none", "1–1 of 1,000", "more"):
         assert len(re.findall(rf"^\| {made} \| ", page, re.MULTILINE)) == 2 * 4

@@ -175,7 +175,7 @@ def test_where_tau_is_next_to_nothing_the_density_and_its_gradient_keep_their_di
         assert gradient[4 + component] > 1, "back to where τ may be"
 
 
-@pytest.mark.slow  # coordinates made for data do not suit the prior
+@pytest.mark.long  # coordinates made for data do not suit the prior
 def test_without_data_the_sampler_draws_from_the_prior() -> None:
     table = real_looking_table()
     nothing = replace(table, weight=np.zeros(len(table)))

@@ -113,7 +113,7 @@ def test_the_models_variables_and_their_dimensions_are_named() -> None:
     assert tuple(model.coords["component"]) == COMPONENTS
 
 
-@pytest.mark.slow  # PyMC's own sampler compiles the graph
+@pytest.mark.long  # PyMC's own sampler compiles the graph
 def test_other_samplers_run_on_the_model() -> None:
     _, model = built()
     with model:

@@ -69,6 +69,7 @@ def test_scores_are_those_of_the_definitions() -> None:
     assert (deciles.actual * deciles.customers).sum() == pytest.approx(actual.sum())
 
 
+@pytest.mark.long
 def test_simulated_customers_spend_what_was_said(log: Transactions) -> None:
     result = backtest_money(log, dt.date(2024, 3, 31), 180, draws=500)
     assert result.table.method.tolist() == ["pooled", "RFM"]

@@ -88,7 +88,7 @@ def executed():
         yield {script: pool.submit(execute, script) for script in SCRIPTS}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @every_notebook
 def test_the_script_runs_from_its_folder_on_the_sample(script, executed):
     notebook = executed[script].result()

@@ -220,7 +220,7 @@ def duckdb() -> BaseBackend:
     return ibis.duckdb.connect()
 
 
-@pytest.fixture(scope="module", params=["spark", "postgres"])
+@pytest.fixture(scope="module", params=[pytest.param("spark", marks=pytest.mark.long), "postgres"])
 def engine(request: pytest.FixtureRequest) -> BaseBackend:
     found: BaseBackend = request.getfixturevalue(request.param)
     return found

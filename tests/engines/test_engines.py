@@ -75,15 +75,21 @@ def made_up(n: int, seed: int = 8) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def log(duckdb, postgres, spark, tmp_path_factory) -> Path:
-    """The log as a Parquet file, and as the table `log` of every engine."""
+def log(duckdb, postgres, tmp_path_factory) -> Path:
+    """The log as a Parquet file, and as the table `log` of both databases."""
     frame = made_up(4_000)
     path = tmp_path_factory.mktemp("logs") / "log.parquet"
     frame.to_parquet(path, coerce_timestamps="us")
     duckdb.create_table("log", frame)
     postgres.create_table("log", frame)
-    spark.read_parquet(path, table_name="log")
     return path
+
+
+@pytest.fixture(scope="module")
+def spark(spark, log) -> Any:
+    """Spark, where the table `log` is the file."""
+    spark.read_parquet(log, table_name="log")
+    return spark
 
 
 def read(connection, **options) -> Any:
@@ -264,7 +270,7 @@ def command(*arguments: object) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_spark_connect_takes_the_same_commands_to_the_same_answers(
     log, models, connect_url, tmp_path
 ):
@@ -305,7 +311,7 @@ assert f"Scan In-memory table {states.get_name()}" in plan, plan
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_spark_connect_computes_once_what_is_kept(log, connect_url):
     subprocess.run([sys.executable, "-W", "ignore", "-c", KEEPER, connect_url, log], check=True)
 
@@ -395,7 +401,7 @@ print("done", flush=True)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_worker_that_is_killed_in_the_middle_changes_no_answer(models, tmp_path, duckdb, log):
     path, model = tmp_path / "log.parquet", tmp_path / "model.clv"
     summary, written = tmp_path / "summary.parquet", tmp_path / "scores.parquet"

@@ -122,7 +122,7 @@ def seconds(log, tmp_path_factory):
     return taken
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_fit_that_is_killed_leaves_the_previous_file(
     models, log, seconds, size, figures, tmp_path
 ):

@@ -138,7 +138,7 @@ def test_slow_clients_hold_nobody_up(server, figures, kind, sent):
     assert max(seconds) < 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_client_that_retries_once_loses_nothing_when_workers_are_killed(models, size, figures):
     kills = size(4, 20)
     with Server(models[0]) as server:
@@ -180,7 +180,7 @@ def answers_by_version(paths):
     return expected
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_hang_ups_under_load_lose_nothing(models, size, figures):
     times = size(3, 10)
     with Server(models[0]) as server:
@@ -197,7 +197,7 @@ def test_hang_ups_under_load_lose_nothing(models, size, figures):
     figures["hang up"] = f"{times} hang-ups, {result['answered']:,} answered, 0 failed, 0 mistagged"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_models_swapped_under_load_answer_for_themselves(models, tmp_path, size, figures):
     times = size(4, 50)
     path = tmp_path / "model.clv"
@@ -279,7 +279,7 @@ def test_batches_leave_room_for_others(models, size):
     assert max(seconds) < duration / 2
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_memory_stays_flat_under_mixed_requests(models, size, figures):
     per_round = size(2_000, 10_000)
     batch = json.dumps({"customers": [json.loads(CUSTOMER)] * 3})
