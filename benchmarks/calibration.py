@@ -166,7 +166,7 @@ def divergences(study: Calibration) -> str:
     others = fits["complaints"].map(lambda words: any("diverg" not in it for it in words))
     groups = {
         "none": (fits["divergences"] == 0) & ~others,
-        f"1–{few} of {made:,}": fits["divergences"].between(1, few) & ~others,
+        f"up to {few} of {made:,}": fits["divergences"].between(1, few) & ~others,
         "more": (fits["divergences"] > few) & ~others,
     }
     rows = []

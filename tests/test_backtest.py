@@ -64,7 +64,7 @@ def test_outcomes_are_the_days_on_which_customers_bought_after_the_origin(result
     assert result.at(SPLITS[1])["active"].iloc[0] == pytest.approx(684 / 2357)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_what_happens_after_the_origin_reaches_no_forecast() -> None:
     frame = cdnow_frame().assign(date=lambda it: pd.to_datetime(it["date"]))
     past = frame[frame["date"] <= pd.Timestamp(ORIGIN)]
@@ -79,7 +79,7 @@ def test_what_happens_after_the_origin_reaches_no_forecast() -> None:
         pd.testing.assert_series_equal(made[0][name], made[1][name])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_seed_gives_the_same_table(result: Backtest) -> None:
     again = backtest(load_cdnow(sample=True), methods=METHODS, splits=SPLITS, draws=100)
     pd.testing.assert_frame_equal(

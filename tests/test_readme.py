@@ -69,7 +69,7 @@ def test_the_refusal_shown_is_what_the_service_answers(
     assert answer.get_json() == json.loads(expected)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_answer_shown_is_that_of_a_fit_to_cdnow() -> None:
     text = "\n".join(blocks("console"))
     body, shown = re.search(r"curl -d '(\{.*?\})' \S+\n(\{.*\})", text).groups()  # type: ignore[union-attr]

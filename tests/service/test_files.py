@@ -64,7 +64,7 @@ print(json.dumps([answer(good), answers]))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_damaged_model_file_is_refused_in_one_line(models, size, figures, tmp_path):
     cuts, flips = size(20, 200), size(50, 500)
     damaged = tmp_path / "damaged.clv"

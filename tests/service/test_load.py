@@ -67,7 +67,7 @@ def server(models):
         yield server
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_prediction_costs_little_more_than_a_route_that_does_nothing(server, size, figures):
     rounds = size(3, 8)
     hello, predict = [], []
@@ -251,6 +251,7 @@ def test_a_bad_file_changes_nothing_and_is_told_of(models, tmp_path):
         assert server.get("/health/ready")["data"]["newer_file_refused"] is False
 
 
+@pytest.mark.long
 def test_batches_leave_room_for_others(models, size):
     """A thousand customers take a worker a second; others are answered meanwhile."""
     customers = [{"frequency": n, "recency": n / 2, "T": n} for n in range(1, 1001)]

@@ -19,7 +19,7 @@ from tests.serving import ROOT, Server
 HERE = Path(__file__).parent
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_generated_requests_are_answered_as_documented(models, size, figures, tmp_path):
     examples = size(100, 1800)
     with Server(models[0]) as server:
