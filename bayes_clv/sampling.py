@@ -1,6 +1,7 @@
 """NUTS by nutpie."""
 
 import os
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,7 @@ _STATISTICS = (
 )
 _SAME = 1e-6  # where p or a + b are large, either sum has lost some of its digits
 _FALL = 1000.0
+_SHORT = 1e-4  # seconds, of a step
 _INITIAL_STEP = 0.5  # all coordinates have about unit scale
 
 
@@ -101,7 +103,7 @@ def sample(
         draws=made,
         tune=settings.tune,
         chains=settings.chains,
-        cores=min(settings.chains, os.cpu_count() or 1),
+        cores=_threads(density, settings.chains),
         seed=settings.seed,
         target_accept=settings.target_accept,
         maxdepth=settings.max_depth,
@@ -162,6 +164,21 @@ def _nearer(x: NDArray[np.float64], density: HierarchicalDensity) -> NDArray[np.
     while not density(x)[0] > within and np.abs(x).max() > _SAME:
         x = x / 2
     return x
+
+
+def _threads(density: HierarchicalDensity, chains: int) -> int:
+    """How many chains are to run side by side; the draws do not depend on it.
+
+    Between two steps a chain needs Python's lock. Where steps are short chains wait for it most of
+    the time, and for one another: two threads then take longer than one.
+    """
+    x = np.zeros(density.n_dim)
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        density(x)
+        times.append(time.perf_counter() - began)
+    return 1 if min(times) < _SHORT else min(chains, os.cpu_count() or 1)
 
 
 def _for_nutpie(density: HierarchicalDensity) -> Any:

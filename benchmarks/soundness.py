@@ -14,10 +14,11 @@ import json
 import os
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from functools import lru_cache
+from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
 from typing import NamedTuple
@@ -98,23 +99,28 @@ def parser() -> ArgumentParser:
 
 
 def settings(*, full: bool) -> list[Setting]:
-    """All that is to be fitted, seed by seed, so that a run that is cut short tells of all."""
-    at_hand = [name for name in LOGS if name not in _missing()]
-    made = []
-    for seed in range(SEEDS if full else FEWEST_SEEDS):
-        for log in at_hand if full else ("CDNOW, 1/10 sample", "simulated"):
-            for segments in SEGMENTERS:
-                made += [Setting(log, segments, it.value, HERE, seed) for it in Dropout]
-        if full and seed < FEWER_SEEDS:
-            made += [
-                Setting(log, segments, it.value, target, seed)
-                for log in KEY_LOGS
-                if log in at_hand
-                for segments in KEY_SEGMENTS
-                for it in Dropout
-                for target in OTHER_TARGETS
-            ]
-    return made
+    """All that is to be fitted: what matters most first, the rest seed by seed."""
+    logs = [name for name in LOGS if name not in _missing()]
+    if not full:
+        logs = ["CDNOW, 1/10 sample", "simulated"]
+    seeds = SEEDS if full else FEWEST_SEEDS
+    key = [name for name in KEY_LOGS if name in logs]
+    made = _all(key, KEY_SEGMENTS, HERE, seeds)
+    for target in OTHER_TARGETS:
+        made += _all(key, KEY_SEGMENTS, target, FEWER_SEEDS)
+    return list(dict.fromkeys(made + _all(logs, tuple(SEGMENTERS), HERE, seeds)))
+
+
+def _all(
+    logs: Sequence[str], segmenters: Sequence[str], target: str, n_seeds: int
+) -> list[Setting]:
+    return [
+        Setting(log, segments, dropout.value, target, seed)
+        for seed in range(n_seeds)
+        for log in logs
+        for segments in segmenters
+        for dropout in Dropout
+    ]
 
 
 def measure(arguments: Namespace) -> list[Report]:
@@ -170,11 +176,8 @@ def fit(setting: Setting) -> Row:
 
 
 def _fits(wanted: Iterable[Setting], jobs: int) -> Iterator[tuple[Setting, Row]]:
-    """Fit all, the targets one after the other: a process compiles for one."""
-    by_target: dict[str, list[Setting]] = {}
-    for it in wanted:
-        by_target.setdefault(it.target, []).append(it)
-    for target, some in by_target.items():
+    """Fit all; a process compiles for one target, so those of another wait."""
+    for target, some in groupby(wanted, lambda it: it.target):
         with (
             _compiled_for(target),
             ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
