@@ -14,9 +14,16 @@ from bayes_clv.coordinates import Coordinates
 from bayes_clv.elementary import compiled
 from bayes_clv.hierarchy import HierarchicalDensity, Variables, backward, forward
 from bayes_clv.kernel import Layout, parameters_of, value_and_gradient_by_eta
-from bayes_clv.priors import Priors
+from bayes_clv.priors import PriorArrays, Priors
 
 type Floats = NDArray[np.float64]
+
+
+@compiled
+def _log_density(x, prior, coordinates, layout):  # type: ignore[no-untyped-def]
+    eta, value, saved = forward(x, prior, coordinates)
+    log_likelihood, by_eta = value_and_gradient_by_eta(eta, layout)
+    return value + log_likelihood, backward(by_eta, saved, coordinates)
 
 
 class LogDensity(HierarchicalDensity):
@@ -32,6 +39,8 @@ class LogDensity(HierarchicalDensity):
         By default those that suit the data.
     """
 
+    compiled = staticmethod(_log_density)
+
     def __init__(
         self, layout: Layout, priors: Priors, coordinates: Coordinates | None = None
     ) -> None:
@@ -42,10 +51,10 @@ class LogDensity(HierarchicalDensity):
         """Value and gradient by η, both of ``eta (group, component)``."""
         return value_and_gradient_by_eta(eta, self._layout)
 
-    def __call__(self, x: Floats) -> tuple[float, Floats]:
-        """Value and gradient at ``x (n_dim,)``."""
-        value, slope = _log_density(x, self.prior, self.coordinates, self._layout)
-        return value, slope
+    @property
+    def arguments(self) -> tuple[PriorArrays, Coordinates, Layout]:
+        """What ``compiled`` takes beside x."""
+        return self.prior, self.coordinates, self._layout
 
     def parameters(self, at: Variables) -> Mapping[str, Floats]:
         """r, α in days, a and b, ``(…, group)``."""
@@ -53,10 +62,3 @@ class LogDensity(HierarchicalDensity):
         flat: tuple[Any, ...] = parameters_of(eta.reshape(-1, eta.shape[-1]))
         r, alpha, a, b = (value.reshape(eta.shape[:-1]) for value in flat)
         return {"r": r, "alpha": alpha * self._layout.time_unit, "a": a, "b": b}
-
-
-@compiled
-def _log_density(x, prior, coordinates, layout):  # type: ignore[no-untyped-def]
-    eta, value, saved = forward(x, prior, coordinates)
-    log_likelihood, by_eta = value_and_gradient_by_eta(eta, layout)
-    return value + log_likelihood, backward(by_eta, saved, coordinates)

@@ -14,10 +14,10 @@ Python's lock.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +57,15 @@ class Variables:
 
 
 class HierarchicalDensity(ABC):
-    """The log-density of a model as a function of its coordinates, for NUTS."""
+    """The log-density of a model as a function of its coordinates, for NUTS.
+
+    Attributes
+    ----------
+    compiled
+        From ``x (n_dim,)`` and ``arguments`` to the value and the gradient, in machine code.
+    """
+
+    compiled: ClassVar[Callable[..., tuple[float, Floats]]]
 
     def __init__(
         self, priors: HierarchicalPriors, n_groups: int, coordinates: Coordinates | None = None
@@ -74,9 +82,15 @@ class HierarchicalDensity(ABC):
     def log_likelihood(self, eta: Floats) -> tuple[float, Floats]:
         """Value and gradient by η, both of ``eta (group, component)``."""
 
+    @property
     @abstractmethod
+    def arguments(self) -> tuple[Any, ...]:
+        """What ``compiled`` takes beside x: NamedTuples of arrays."""
+
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Value and gradient at ``x (n_dim,)``."""
+        value, slope = self.compiled(x, *self.arguments)
+        return value, slope
 
     @abstractmethod
     def parameters(self, at: Variables) -> Mapping[str, Floats]:

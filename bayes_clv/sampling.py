@@ -1,7 +1,6 @@
 """NUTS by nutpie."""
 
 import os
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +9,12 @@ import nutpie
 import pymc as pm
 import xarray as xr
 from numpy.typing import NDArray
+from nutpie.compile_pymc import CompiledPyMCModel
 from pytensor.compile.mode import Mode
 
 from bayes_clv.errors import InputError
 from bayes_clv.hierarchy import HierarchicalDensity
+from bayes_clv.native import copy_of_x, native
 from bayes_clv.progress import Stages
 
 _STATISTICS = (
@@ -28,7 +29,6 @@ _STATISTICS = (
 )
 _SAME = 1e-6  # where p or a + b are large, either sum has lost some of its digits
 _FALL = 1000.0
-_SHORT = 1e-4  # seconds, of a step
 _INITIAL_STEP = 0.5  # all coordinates have about unit scale
 
 
@@ -103,7 +103,7 @@ def sample(
         draws=made,
         tune=settings.tune,
         chains=settings.chains,
-        cores=_threads(density, settings.chains),
+        cores=min(settings.chains, os.cpu_count() or 1),
         seed=settings.seed,
         target_accept=settings.target_accept,
         maxdepth=settings.max_depth,
@@ -166,30 +166,25 @@ def _nearer(x: NDArray[np.float64], density: HierarchicalDensity) -> NDArray[np.
     return x
 
 
-def _threads(density: HierarchicalDensity, chains: int) -> int:
-    """How many chains are to run side by side; the draws do not depend on it.
-
-    Between two steps a chain needs Python's lock. Where steps are short chains wait for it most of
-    the time, and for one another: two threads then take longer than one.
-    """
-    x = np.zeros(density.n_dim)
-    times = []
-    for _ in range(5):
-        began = time.perf_counter()
-        density(x)
-        times.append(time.perf_counter() - began)
-    return 1 if min(times) < _SHORT else min(chains, os.cpu_count() or 1)
-
-
-def _for_nutpie(density: HierarchicalDensity) -> Any:
-    return nutpie.compiled_pyfunc.from_pyfunc(
-        density.n_dim,
-        make_logp_fn=lambda: density,
-        make_expand_fn=lambda *seeds: lambda x: {"x": x},
-        expanded_dtypes=[np.dtype(np.float64)],
-        expanded_shapes=[(density.n_dim,)],
-        expanded_names=["x"],
-        make_initial_point_fn=density.start,
+def _for_nutpie(density: HierarchicalDensity) -> CompiledPyMCModel:
+    """The density as nutpie knows those that it compiles itself; its one variable is x."""
+    n_dim = density.n_dim
+    log_density = native(density.compiled, density.arguments)
+    return CompiledPyMCModel(
+        compiled_logp_func=log_density.function,
+        compiled_expand_func=copy_of_x,
+        initial_point_func=density.start,
+        shared_data={"arguments": log_density.arguments},  # so that they live
+        shared_var_keys={},
+        user_data=log_density.memory,
+        n_expanded=n_dim,
+        shape_info=(["x"], [slice(0, n_dim)], [(n_dim,)]),
+        logp_func=None,
+        expand_func=None,
+        dims={},
+        _n_dim=n_dim,
+        _shapes={"x": (n_dim,)},
+        _coords={},
     )
 
 

@@ -14,53 +14,10 @@ from numpy.typing import NDArray
 from bayes_clv.coordinates import Coordinates
 from bayes_clv.elementary import compiled, log_gamma_and_digamma, log_rise
 from bayes_clv.hierarchy import HierarchicalDensity, Variables, backward, forward
-from bayes_clv.priors import SpendPriors
+from bayes_clv.priors import PriorArrays, SpendPriors
 from bayes_clv.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, SpendSums, SpendTable
 
 type Floats = NDArray[np.float64]
-
-
-class SpendDensity(HierarchicalDensity):
-    """The log-density of the model of spend as a function of its coordinates.
-
-    Parameters
-    ----------
-    table
-        From ``spend_table``.
-    priors
-        Of the three components.
-    coordinates
-        By default those that suit the data.
-    """
-
-    def __init__(
-        self, table: SpendTable, priors: SpendPriors, coordinates: Coordinates | None = None
-    ) -> None:
-        self._sums, self._unit = table.sums, table.unit
-        super().__init__(priors, table.n_groups, coordinates)
-
-    def log_likelihood(self, eta: Floats) -> tuple[float, Floats]:
-        """Value and gradient by η, both of ``eta (group, component)``: of spend in units."""
-        return value_and_gradient_by_eta(eta, self._sums)
-
-    def __call__(self, x: Floats) -> tuple[float, Floats]:
-        """Value and gradient at ``x (n_dim,)``."""
-        value, slope = _log_density(x, self.prior, self.coordinates, self._sums)
-        return value, slope
-
-    def parameters(self, at: Variables) -> Mapping[str, Floats]:
-        """p, q, and v in the currency of the log, ``(…, group)``."""
-        eta = at.eta
-        flat: tuple[Any, ...] = _parameters_of(eta.reshape(-1, eta.shape[-1]))
-        p, q, v = (value.reshape(eta.shape[:-1]) for value in flat)
-        return {"p": p, "q": q, "v": v * self._unit}
-
-
-@compiled
-def _log_density(x, prior, coordinates, sums):  # type: ignore[no-untyped-def]
-    eta, value, saved = forward(x, prior, coordinates)
-    log_likelihood, by_eta = value_and_gradient_by_eta(eta, sums)
-    return value + log_likelihood, backward(by_eta, saved, coordinates)
 
 
 @compiled
@@ -129,3 +86,48 @@ def _smooth(coefficients: Floats, ends: Floats, u: float) -> tuple[float, float]
         once, twice = fading * (2 * above + rising), fading * fading * (above + rising)
         return ends[1] * u + once - twice, ends[1] - once + 2 * twice
     return value, slope
+
+
+@compiled
+def _log_density(x, prior, coordinates, sums):  # type: ignore[no-untyped-def]
+    eta, value, saved = forward(x, prior, coordinates)
+    log_likelihood, by_eta = value_and_gradient_by_eta(eta, sums)
+    return value + log_likelihood, backward(by_eta, saved, coordinates)
+
+
+class SpendDensity(HierarchicalDensity):
+    """The log-density of the model of spend as a function of its coordinates.
+
+    Parameters
+    ----------
+    table
+        From ``spend_table``.
+    priors
+        Of the three components.
+    coordinates
+        By default those that suit the data.
+    """
+
+    compiled = staticmethod(_log_density)
+
+    def __init__(
+        self, table: SpendTable, priors: SpendPriors, coordinates: Coordinates | None = None
+    ) -> None:
+        self._sums, self._unit = table.sums, table.unit
+        super().__init__(priors, table.n_groups, coordinates)
+
+    def log_likelihood(self, eta: Floats) -> tuple[float, Floats]:
+        """Value and gradient by η, both of ``eta (group, component)``: of spend in units."""
+        return value_and_gradient_by_eta(eta, self._sums)
+
+    @property
+    def arguments(self) -> tuple[PriorArrays, Coordinates, SpendSums]:
+        """What ``compiled`` takes beside x."""
+        return self.prior, self.coordinates, self._sums
+
+    def parameters(self, at: Variables) -> Mapping[str, Floats]:
+        """p, q, and v in the currency of the log, ``(…, group)``."""
+        eta = at.eta
+        flat: tuple[Any, ...] = _parameters_of(eta.reshape(-1, eta.shape[-1]))
+        p, q, v = (value.reshape(eta.shape[:-1]) for value in flat)
+        return {"p": p, "q": q, "v": v * self._unit}
