@@ -7,8 +7,8 @@ Durations are divided by the mean T inside the model of purchases. The component
     dropout        logit a/(a+b)   mean chance of leaving after a purchase
     concentration  ln(a+b)         heterogeneity of that chance
 
-Money is divided by the mean spend per repeat purchase inside the model of spend; with q > 1, or
-there would be no mean spend,
+Money is divided by the typical (geometric mean) spend per repeat purchase inside the model of
+spend, which an absurd order leaves where it is; with q > 1, or there would be no mean spend,
 
     level          ln(pv/(q−1))    mean spend per purchase
     shape          ln p            1/p: how much a customer's purchases differ, squared

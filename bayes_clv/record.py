@@ -1,8 +1,8 @@
 """What is kept about a fit beside its draws: where they came from, and the sampler's verdict.
 
 The thresholds of the verdict are those of Vehtari et al. (2021), Bayesian Analysis 16(2), for R-hat
-and ESS, and of Betancourt (2016), arXiv:1604.00695, for E-BFMI. That a divergent draw in a thousand
-does no harm was simulated: see "Divergences" in docs/calibration.md.
+and ESS, and of Betancourt (2016), arXiv:1604.00695, for E-BFMI. Whether a divergent draw in a
+thousand does harm is simulated by ``make sbc``.
 """
 
 import datetime as dt
