@@ -57,9 +57,20 @@ class _Cache(FunctionCache):  # type: ignore[misc]
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
         self.stamp = _stamp(function, self._impl.locator.get_source_stamp())
-        self._cache_file = IndexDataCacheFile(
+        self._cache_file = _Index(
             self.cache_path, self._impl.filename_base, source_stamp=self.stamp
         )
+
+
+class _Index(IndexDataCacheFile):  # type: ignore[misc]
+    """What is kept of a function; an older release's may name types that are no longer there."""
+
+    def _load_index(self) -> dict[Any, Any]:
+        try:
+            found: dict[Any, Any] = super()._load_index()
+        except (ImportError, AttributeError):
+            return {}
+        return found
 
 
 def _stamp(function: Callable[..., Any], own_file: object) -> str:

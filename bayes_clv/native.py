@@ -23,8 +23,6 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bayes_clv.elementary import compiled
-
 type Floats = NDArray[np.float64]
 
 types: Any = numba_types  # of which Numba's own annotations know a part
@@ -114,7 +112,7 @@ def _c_function(kept: Any) -> CFunction:
     return found
 
 
-@compiled
+@numba.njit  # not kept on disk: there the types of all callers would stand in one file
 def _put(address, kept):  # type: ignore[no-untyped-def]
     _store(address, kept)
 

@@ -113,8 +113,8 @@ def twice(x):
 """
 ASK = """
 from {package}.above import answer
-from {package}.below import Pair
-print(answer(Pair(first=3.0, second=4.0)), sum(answer.stats.cache_hits.values()))
+from {package}.below import {pair}
+print(answer({pair}(first=3.0, second=4.0)), sum(answer.stats.cache_hits.values()))
 """
 
 
@@ -130,8 +130,11 @@ def test_what_is_compiled_and_kept_notices_a_change_of_the_modules_it_was_made_f
         lines = "\n    ".join(f"{name}: float" for name in fields.split())
         below = BELOW.format(constant=constant, times=times, fields=lines)
         (package / "below.py").write_text(below)
+        return asked("Pair")
+
+    def asked(pair: str) -> list[float]:
         done = subprocess.run(
-            [sys.executable, "-B", "-c", ASK.format(package=package.name)],
+            [sys.executable, "-B", "-c", ASK.format(package=package.name, pair=pair)],
             env=os.environ
             | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "NUMBA_CACHE_DIR": str(tmp_path)},
             check=True,
@@ -145,3 +148,8 @@ def test_what_is_compiled_and_kept_notices_a_change_of_the_modules_it_was_made_f
     assert ask(constant=10.0) == [16.0, 0]
     assert ask(times=5.0) == [16.0, 0]
     assert ask(fields="second first") == [7.0, 0]
+    below = (package / "below.py").read_text()
+    (package / "below.py").write_text(below.replace("Pair", "Couple"))
+    above = (package / "above.py").read_text()
+    (package / "above.py").write_text(above.replace("Pair", "Couple"))
+    assert asked("Couple") == [7.0, 0], "what is kept names a type that is gone"
