@@ -728,6 +728,7 @@ def test_a_process_killed_before_the_rename_leaves_the_old_file(
     assert len(leftovers(path)) == (0 if stage == "draws serialised" else 1), "killed at its work"
 
 
+@pytest.mark.long
 def test_a_process_killed_at_any_moment_leaves_a_whole_file(
     good: bytes, another_model: Path, tmp_path: Path
 ) -> None:

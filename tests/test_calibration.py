@@ -392,6 +392,7 @@ def test_a_study_that_cannot_be_is_refused(name: str, value: int) -> None:
         calibrate(POOLED, **{"n_replicates": 2, "jobs": 1, name: value})
 
 
+@pytest.mark.long
 def test_the_command_writes_the_page_and_the_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,7 +125,7 @@ def test_diagnose_prints_the_verdict_and_its_json(model: Path) -> None:
     assert facts["record"]["n_customers"] == 2349
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_mbg_nbd_is_one_switch_and_every_answer_says_so(log: Path, tmp_path: Path) -> None:
     model, scores = tmp_path / "model.clv", tmp_path / "scores.csv"
     sampler = ["--segments", "kmeans", "--n-segments", "2"]

@@ -182,7 +182,7 @@ def can_mount(tmp_path_factory):
         pytest.skip("nothing can be mounted here")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "prepare", "why"),
     [

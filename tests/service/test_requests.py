@@ -119,7 +119,7 @@ def test_whatever_is_sent_the_answer_comes_in_the_envelope(client, size, figures
     figures["fuzz"] = f"{bodies:,} bodies, all in the envelope ({statuses})"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_valid_customer_is_scored_and_a_single_answer_equals_its_row(client, size, figures):
     rng = np.random.default_rng(1502)
     n = size(2_000, 20_000)
