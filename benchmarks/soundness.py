@@ -171,7 +171,9 @@ def fit(setting: Setting) -> Row:
         "samplings": sampled.purchases.samplings,
         "spend_samplings": of_spend.fitted.samplings if of_spend else 0,
         "divergences": verdict.divergences,
-        "why": "; ".join([*verdict.complaints, *verdict.remarks, sampled.left_out.split(":")[0]]),
+        "why": "; ".join(
+            filter(None, [*verdict.complaints, *verdict.remarks, sampled.left_out.split(":")[0]])
+        ),
     }
 
 
