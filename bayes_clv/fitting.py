@@ -4,7 +4,8 @@ Sampling climbs a ladder by itself, for whether a draw diverges hangs on the las
 the machine. Every rung takes smaller steps and longer to choose them, which ends most divergences
 (benchmarks.soundness counts how many). The last rung also reads its coordinates off the draws at
 hand, in case those that were found beforehand do not suit. Where only the effective sample size is
-short, a rung goes on for longer, and keeps every so-manieth draw.
+short, or at the last rung R-hat is a little too large, it goes on for longer at the same rung, and
+keeps every so-manieth draw.
 """
 
 import math
@@ -144,7 +145,8 @@ def _climb(
         if verdict.sound or asked.chains * asked.draws <= MIN_ESS:
             return fitted
         why = "; ".join(verdict.complaints)
-        if verdict.only_short and settings.thin == 1 and (thin := _thin(verdict)) <= _MAX_THIN:
+        longer = verdict.only_short or (rung == last and verdict.nearly_mixed)
+        if longer and settings.thin == 1 and (thin := _thin(verdict)) <= _MAX_THIN:
             settings, words = replace(settings, thin=thin), f"{label} for longer ({why})"
             continue
         if rung == last:

@@ -173,14 +173,14 @@ class Diagnostics:
         return not self.complaints
 
     @property
+    def nearly_mixed(self) -> bool:
+        """Whether more draws of the same kind would do, if anything does."""
+        return self.r_hat < _NEARLY_MIXED and self.divergences == 0 and self.e_bfmi > MIN_E_BFMI
+
+    @property
     def only_short(self) -> bool:
         """Whether more draws of the same kind are all that is wanting."""
-        return (
-            min(self.ess_bulk, self.ess_tail) <= MIN_ESS
-            and self.r_hat < _NEARLY_MIXED
-            and self.divergences == 0
-            and self.e_bfmi > MIN_E_BFMI
-        )
+        return min(self.ess_bulk, self.ess_tail) <= MIN_ESS and self.nearly_mixed
 
     @property
     def verdict(self) -> str:

@@ -149,6 +149,15 @@ def test_where_only_the_sample_is_short_the_same_rung_goes_on_for_longer(climb: 
     assert [it.target_accept for it in sampler.settings] == [0.8, 0.95]
 
 
+def test_chains_that_are_nearly_mixed_at_the_last_rung_go_on_for_longer(climb: Any) -> None:
+    nearly = replace(GOOD, r_hat=1.011, complaints=("R-hat is 1.0110",))
+    _, sampler = climb(nearly, nearly, nearly, GOOD)
+    assert [it.target_accept for it in sampler.settings] == [0.8, 0.95, 0.99, 0.99]
+    assert [it.thin for it in sampler.settings] == [1, 1, 1, 2]
+    fitted, _ = climb(nearly, nearly, nearly, nearly)
+    assert not fitted.diagnostics.sound
+
+
 @pytest.mark.parametrize(("draws", "samplings"), [(100, 1), (101, 2)])
 def test_no_care_is_taken_where_draws_are_too_few_to_pass(
     draws: int, samplings: int, climb: Any
