@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.bgnbd import Dropout, Parameters, sample_purchases
 from bayes_clv.errors import InputError
 from bayes_clv.posterior import Posterior
@@ -243,9 +244,7 @@ def _some(parameters: Parameters, draws: int) -> NDArray[np.int64]:
 
 
 def _summary(replicas: Floats | NDArray[np.int64], level: float) -> pd.DataFrame:
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1: {level}")
-    lower, upper = np.quantile(replicas, ((1 - level) / 2, (1 + level) / 2), axis=0)
+    lower, upper = np.quantile(replicas, arguments.tails(level), axis=0)
     return pd.DataFrame({"mean": replicas.mean(axis=0), "lower": lower, "upper": upper})
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.terms import Terms
 
 MEASURES = ("prob_alive", "buys_again", "expected_purchases")
@@ -46,7 +47,7 @@ class SegmentComparison:
         worth within ``value_horizon``, and ``value_at_risk`` what they would be worth if all of
         them were alive, less that.
         """
-        tails = ((1 - self.level) / 2, (1 + self.level) / 2)
+        tails = arguments.tails(self.level)
         columns = {"customers": self.draws["customers"].to_numpy()}
         for name, values in self._measures():
             lower, upper = np.quantile(values, tails, axis=1)

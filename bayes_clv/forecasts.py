@@ -6,6 +6,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.measures import totals
 from bayes_clv.predictive import outcome_probabilities
@@ -54,7 +55,7 @@ class Forecasts:
         """Interval of the purchases of all together: what is unknown of θ, and chance."""
         noise = np.random.default_rng(seed).standard_normal(len(self.expected_total))
         draws = self.expected_total + np.sqrt(self.variance.sum()) * noise
-        lower, upper = np.quantile(draws, ((1 - level) / 2, (1 + level) / 2))
+        lower, upper = np.quantile(draws, arguments.tails(level))
         return float(lower), float(upper)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from bayes_clv import arguments
 from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.comparison import MEASURES, SUMS, SegmentComparison
 from bayes_clv.errors import InputError
@@ -174,7 +175,7 @@ class Posterior:
         """Return the probability of buying within ``horizon`` days; as ``probability_alive``."""
         from bayes_clv.measures import probability_of_purchase
 
-        measure = probability_of_purchase(_positive("horizon", horizon), self.dropout)
+        measure = probability_of_purchase(arguments.days("horizon", horizon), self.dropout)
         return self._answers(customers, measure, level)
 
     def expected_purchases(
@@ -186,7 +187,7 @@ class Posterior:
         """
         from bayes_clv.measures import expected_purchases
 
-        measure = expected_purchases(_positive("horizon", horizon), self.dropout)
+        measure = expected_purchases(arguments.days("horizon", horizon), self.dropout)
         return self._answers(customers, measure, level)
 
     def sample_purchases(
@@ -199,7 +200,9 @@ class Posterior:
         """
         from bayes_clv.measures import sample_purchases
 
-        measure = sample_purchases(_positive("horizon", horizon), self.dropout, _seed(seed))
+        measure = sample_purchases(
+            arguments.days("horizon", horizon), self.dropout, arguments.seed(seed)
+        )
         return self._answers(customers, measure, level)
 
     def expected_spend(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
@@ -271,7 +274,7 @@ class Posterior:
         from bayes_clv import value
 
         terms = Terms(horizon, annual_discount_rate, margin)
-        money = value.sample_value(terms, self.dropout, _seed(seed))
+        money = value.sample_value(terms, self.dropout, arguments.seed(seed))
         return self._money(customers, money, level)
 
     def compare_segments(
@@ -305,8 +308,8 @@ class Posterior:
             When something cannot be right, or the comparison that is stored was made on other
             terms than are asked for.
         """
-        _check_level(level)
-        horizon = _positive("horizon", horizon)
+        arguments.tails(level)
+        horizon = arguments.days("horizon", horizon)
         terms = Terms(value_horizon, annual_discount_rate, margin) if self.has_spend else None
         if customers is not None:
             from bayes_clv.value import Tally
@@ -411,8 +414,8 @@ class Posterior:
         from bayes_clv.measures import alive_and_purchase
         from bayes_clv.selection import mean_and_quantiles
 
-        tails = _tails(level)
-        horizon = _positive("horizon", horizon)
+        tails = arguments.tails(level)
+        horizon = arguments.days("horizon", horizon)
         code = self._code_of(segment) if segment is not None else None
         if code is None:
             spend = np.nan if monetary_value is None else monetary_value
@@ -454,7 +457,7 @@ class Posterior:
     def _answers(self, customers: pd.DataFrame, measure: "Measure", level: float) -> pd.DataFrame:
         from bayes_clv.selection import mean_and_quantiles
 
-        tails = _tails(level)
+        tails = arguments.tails(level)
         states = States.from_frame(customers)
         codes = self.codes(states)
         index, distinct = distinct_states(codes, states)
@@ -472,7 +475,7 @@ class Posterior:
     def _money(self, customers: pd.DataFrame, money: "Money", level: float) -> pd.DataFrame:
         from bayes_clv.selection import mean_and_quantiles
 
-        tails = _tails(level)
+        tails = arguments.tails(level)
         spend = self.spend_parameters
         states = States.from_frame(customers)
         codes = self.codes(states)
@@ -558,25 +561,3 @@ def _attributes(horizon: float, terms: Terms | None) -> dict[str, float]:
             "margin": float(terms.margin),
         }
     return attributes
-
-
-def _seed(seed: int) -> int:
-    if seed < 0:
-        raise InputError(f"seed must not be negative: {seed}")
-    return seed
-
-
-def _tails(level: float) -> tuple[float, float]:
-    _check_level(level)
-    return (1 - level) / 2, (1 + level) / 2
-
-
-def _check_level(level: float) -> None:
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1: {level}")
-
-
-def _positive(name: str, value: float) -> float:
-    if not 0 < value < np.inf:
-        raise InputError(f"{name} must be a positive number of days: {value}")
-    return float(value)

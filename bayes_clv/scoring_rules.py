@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from bayes_clv import arguments
+
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
@@ -49,7 +51,7 @@ def coverage(below: Floats, up_to: Floats, level: float) -> float:
 
     The PIT is uniform between F(y−) and F(y), and a point where y has no probability of its own.
     """
-    low, high = (1 - level) / 2, (1 + level) / 2
+    low, high = arguments.tails(level)
     inside = np.minimum(up_to, high) - np.maximum(below, low)
     width = up_to - below
     at_a_point = (low <= below) & (below <= high)

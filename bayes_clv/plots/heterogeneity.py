@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammaln, logit
 
+from bayes_clv import arguments
 from bayes_clv.bgnbd import Dropout, Parameters, probability_alive
 from bayes_clv.errors import InputError
 from bayes_clv.plots.style import (
@@ -111,7 +112,7 @@ def heterogeneity(
         np.geomspace(*_RATES, _POINTS),
         expit(np.linspace(-_FURTHEST, _FURTHEST, _POINTS)),
     )
-    tails = ((1 - level) / 2, (1 + level) / 2)
+    tails = arguments.tails(level)
     summaries = []
     for code, (x, t_x, T) in groups.items():
         parameters = posterior.parameters[code, draws]

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.bgnbd import Parameters
 from bayes_clv.calibration.worlds import draw_prior
 from bayes_clv.plots.style import (
@@ -116,7 +117,7 @@ def shrinkage(alone: Parameters, posterior: Posterior, *, level: float = 0.9) ->
             ("leaving", parameters.a / (parameters.a + parameters.b)),
         ):
             rows = np.vstack([values, nothing]) if end else values
-            quantiles = np.quantile(rows, (0.5, (1 - level) / 2, (1 + level) / 2), axis=1)
+            quantiles = np.quantile(rows, (0.5, *arguments.tails(level)), axis=1)
             for tail, quantile in zip(("", "_lower", "_upper"), quantiles, strict=True):
                 columns[f"{name}{end}{tail}"] = quantile
     return pd.DataFrame(columns, index=pd.Index(names, name="segment"))

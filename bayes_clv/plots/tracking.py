@@ -7,9 +7,9 @@ from matplotlib.dates import date2num
 from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.bgnbd import expected_purchases
 from bayes_clv.checks import Tracking
-from bayes_clv.errors import InputError
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
@@ -76,15 +76,12 @@ def new_customer(posterior: Posterior, days: float, *, level: float = 0.9) -> pd
     -------
     mean, lower and upper E[X(t)] by t, days.
     """
-    if not 0 < days < np.inf:
-        raise InputError(f"days must be a positive number: {days}")
-    if not 0 < level < 1:
-        raise InputError(f"level must lie between 0 and 1: {level}")
-    ahead = np.linspace(0, days, 61)
+    tails = arguments.tails(level)
+    ahead = np.linspace(0, arguments.days("days", days), 61)
     expected = expected_purchases(
         posterior.parameters[-1, :, None], 0, 0, 0, ahead, posterior.dropout
     )
-    lower, upper = np.quantile(expected, ((1 - level) / 2, (1 + level) / 2), axis=0)
+    lower, upper = np.quantile(expected, tails, axis=0)
     table = pd.DataFrame({"mean": expected.mean(axis=0), "lower": lower, "upper": upper})
     return table.set_index(pd.Index(ahead, name="days"))
 

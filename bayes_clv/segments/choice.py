@@ -19,6 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
+from bayes_clv import arguments
 from bayes_clv.errors import InputError
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter
 from bayes_clv.segments.rules import KMeansRule
@@ -67,7 +68,7 @@ def compare_n_segments(
         raise InputError(f"n_segments must hold numbers of 2 or more: {numbers}")
     if resamples < 1:
         raise InputError(f"resamples must be at least 1: {resamples}")
-    rng = np.random.default_rng(seed)
+    tails, rng = arguments.tails(level), np.random.default_rng(seed)
     some = states.iloc[rng.permutation(len(states))[:MOST_STATES]].reset_index(drop=True)
     samples = rng.integers(len(some), size=(resamples, len(some)))
     rows = {}
@@ -76,7 +77,7 @@ def compare_n_segments(
         rule, labels = cast(KMeansRule, segmenter.rule_), segmenter.labels_
         place = rule.standardise(States.from_frame(some))
         again = np.array([_agreement(segmenter, some, sample, labels) for sample in samples])
-        lower, upper = np.quantile(again, ((1 - level) / 2, (1 + level) / 2))
+        lower, upper = np.quantile(again, tails)
         rows[k] = {
             "inertia": _inertia(place, np.array(rule.centroids)[labels]),
             "silhouette": float(silhouette_score(_distances(place), labels, metric="precomputed")),
