@@ -13,7 +13,7 @@ from api.answers import Comparison, Matrix, SegmentRow
 from api.health import newer_file_refused
 from api.schemas import HORIZON
 from api.segments import comparison
-from bayes_clv.bgnbd import Dropout
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior import Posterior
 
 _LEVEL = 0.9

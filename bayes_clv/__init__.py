@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayes_clv.artifact import load_posterior
-    from bayes_clv.bgnbd import Dropout
     from bayes_clv.datasets import load_cdnow
     from bayes_clv.hierarchical import HierarchicalBetaGeo
+    from bayes_clv.models.bgnbd import Dropout
+    from bayes_clv.models.priors import ComponentPrior, Priors
     from bayes_clv.plots import plot_segment_comparison
     from bayes_clv.posterior import Posterior
-    from bayes_clv.priors import ComponentPrior, Priors
     from bayes_clv.rfm import customers, durations, summarise
     from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
     from bayes_clv.transactions import Transactions, read_transactions
 
 _HOME = {
-    "ComponentPrior": "bayes_clv.priors",
-    "Dropout": "bayes_clv.bgnbd",
+    "ComponentPrior": "bayes_clv.models.priors",
+    "Dropout": "bayes_clv.models.bgnbd",
     "HierarchicalBetaGeo": "bayes_clv.hierarchical",
     "KMeansSegmenter": "bayes_clv.segments.estimators",
     "Posterior": "bayes_clv.posterior",
-    "Priors": "bayes_clv.priors",
+    "Priors": "bayes_clv.models.priors",
     "RFMSegmenter": "bayes_clv.segments.estimators",
     "Transactions": "bayes_clv.transactions",
     "customers": "bayes_clv.rfm",

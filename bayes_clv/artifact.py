@@ -20,11 +20,11 @@ import numpy as np
 import xarray as xr
 from h5netcdf.core import NOT_A_VARIABLE
 
-from bayes_clv import bgnbd, gammagamma
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import ArtifactError
 from bayes_clv.files import write_whole
-from bayes_clv.gammagamma import Floats
+from bayes_clv.models import bgnbd, gammagamma
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.models.gammagamma import Floats
 from bayes_clv.posterior import PARAMETERS, SPEND_PARAMETERS, Posterior
 from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.segments.rules import POPULATION_NAME, rule_from_dict, rule_to_dict

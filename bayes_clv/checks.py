@@ -19,8 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
-from bayes_clv.bgnbd import Dropout, Parameters, sample_purchases
 from bayes_clv.errors import InputError
+from bayes_clv.models.bgnbd import Dropout, Parameters, sample_purchases
 from bayes_clv.posterior import Posterior
 from bayes_clv.rfm import purchase_days
 from bayes_clv.simulate import Purchases, draw_latents, live_on

@@ -19,8 +19,8 @@ from rich.progress import (
 )
 
 from bayes_clv.artifact import load_posterior, save_posterior
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior import ANNUAL_DISCOUNT_RATE, VALUE_HORIZON, Posterior
 from bayes_clv.reading import Log, Reader, reading
 from bayes_clv.report import (

@@ -47,7 +47,7 @@ from scipy.linalg import block_diag
 from scipy.optimize import brentq, minimize
 from scipy.stats import norm
 
-from bayes_clv.priors import HierarchicalPriors, PriorArrays
+from bayes_clv.models.priors import HierarchicalPriors, PriorArrays
 
 type Floats = NDArray[np.float64]
 

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_clv.coordinates import Coordinates
-from bayes_clv.elementary import compiled
 from bayes_clv.hierarchy import HierarchicalDensity, Variables, backward, forward
-from bayes_clv.kernel import Layout, parameters_of, value_and_gradient_by_eta
-from bayes_clv.priors import PriorArrays, Priors
+from bayes_clv.kernel import Layout, value_and_gradient_by_eta
+from bayes_clv.models.hyperparameters import parameters_of
+from bayes_clv.models.priors import PriorArrays, Priors
+from bayes_clv.numerics.jit import compiled
 
 type Floats = NDArray[np.float64]
 

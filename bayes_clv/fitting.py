@@ -17,14 +17,14 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.density import LogDensity
 from bayes_clv.diagnostics import diagnose
 from bayes_clv.hierarchy import HierarchicalDensity, Variables
 from bayes_clv.kernel import Layout
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.model import build_model
-from bayes_clv.priors import Priors, SpendPriors
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.models.priors import Priors, SpendPriors
 from bayes_clv.progress import Stages
 from bayes_clv.record import MIN_ESS, Diagnostics
 from bayes_clv.sampling import SamplerSettings, check_density, sample
@@ -91,7 +91,7 @@ def fit_table(
     settings
         How to sample at first.
     priors
-        By default those of :class:`bayes_clv.priors.Priors`.
+        By default those of :class:`bayes_clv.models.priors.Priors`.
     dropout
         When customers may leave.
     time_unit

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
-from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.measures import totals
+from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.scoring_rules import crps, log_scores, pit
 from bayes_clv.segments.rules import Codes

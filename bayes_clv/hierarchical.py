@@ -14,7 +14,6 @@ from ibis import ir
 from sklearn.base import clone
 
 from bayes_clv.adequacy import Evidence, check_segments, gather, shortcomings
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.census import segment_draws
 from bayes_clv.engines import fetched, kept
 from bayes_clv.errors import InputError
@@ -25,13 +24,14 @@ from bayes_clv.landmarks import (
     landmark_dates,
     landmark_table,
 )
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.models.priors import Priors, SpendPriors
 from bayes_clv.posterior import (
     ANNUAL_DISCOUNT_RATE,
     COMPARISON_HORIZON,
     VALUE_HORIZON,
     Posterior,
 )
-from bayes_clv.priors import Priors, SpendPriors
 from bayes_clv.progress import Stages
 from bayes_clv.record import Diagnostics, FitRecord, SpendRecord
 from bayes_clv.rfm import durations, sample_customers, summarise
@@ -132,13 +132,13 @@ class HierarchicalBetaGeo:
     landmarks
         How many, spread evenly, or the dates themselves; the observation end is always one.
     priors
-        See :class:`bayes_clv.priors.Priors`.
+        See :class:`bayes_clv.models.priors.Priors`.
     dropout
         When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
     spend
         Whether to fit spend, too (Gamma–Gamma), where the log has amounts.
     spend_priors
-        See :class:`bayes_clv.priors.SpendPriors`.
+        See :class:`bayes_clv.models.priors.SpendPriors`.
     """
 
     segmenter: Segmenter | Literal["column"] | None = field(default_factory=RFMSegmenter)

@@ -1,9 +1,9 @@
 r"""A hierarchy in coordinates that suit NUTS: its density and gradient around any likelihood.
 
 The variables are μ ``(component,)`` and, with segments, τ ``(component,)`` and z ``(segment,
-component)``, with priors as in :mod:`bayes_clv.priors`; a likelihood sees η ``(group, component)``,
-the population's row first. The coordinates x are one vector, of μ ``(component,)`` and, with
-segments, u ``(component,)`` for τ and ε ``(segment, component)``: see
+component)``, with priors as in :mod:`bayes_clv.models.priors`; a likelihood sees η ``(group,
+component)``, the population's row first. The coordinates x are one vector, of μ ``(component,)``
+and, with segments, u ``(component,)`` for τ and ε ``(segment, component)``: see
 :mod:`bayes_clv.coordinates`.
 
 ``forward`` goes from x to η, ``backward`` with the likelihood's gradient from η to x; a compiled
@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_clv.coordinates import Coordinates, coordinates_of_draws, find_coordinates
-from bayes_clv.elementary import compiled
-from bayes_clv.priors import HierarchicalPriors
+from bayes_clv.models.priors import HierarchicalPriors
+from bayes_clv.numerics.jit import compiled
 
 type Floats = NDArray[np.float64]
 

@@ -1,7 +1,7 @@
 r"""The landmark log-likelihood with its gradient, fused into one Numba pass.
 
-In the symbols of :mod:`bayes_clv.bgnbd`, for rows of weight w in group s (the population or a
-segment), and with L(t) = ln(1 + t/α_s) and the rise R(z, n) = ln Γ(z+n) − ln Γ(z),
+In the symbols of :mod:`bayes_clv.models.bgnbd`, for rows of weight w in group s (the population or
+a segment), and with L(t) = ln(1 + t/α_s) and the rise R(z, n) = ln Γ(z+n) − ln Γ(z),
 
     Σ w ll = Σ_(s,x) W_sx [R(r, x) + R(b, n) − R(a+b, n) − x ln α]             per distinct (s, x)
            − Σ_(s,T) (r W_sT + X_sT) L(T),   X_sT = Σ w x                     per distinct (s, T)
@@ -25,15 +25,11 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.bgnbd import Dropout
-from bayes_clv.elementary import (
-    compiled,
-    compiled_sums,
-    exp_non_positive,
-    log1p,
-    log_rise_in_steps,
-)
 from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.models.hyperparameters import parameters_of
+from bayes_clv.numerics.jit import compiled, compiled_sums
+from bayes_clv.numerics.special import exp_non_positive, log1p, log_rise_in_steps
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
@@ -144,7 +140,7 @@ def _block_starts(row_key: Ints, weight: Floats) -> Ints:
 def value_and_gradient_by_eta(eta: Floats, layout: Layout) -> tuple[float, Floats]:
     """Log-likelihood and its gradient by η, both of ``eta (group, component)``.
 
-    The components are those of :mod:`bayes_clv.priors`.
+    The components are those of :mod:`bayes_clv.models.priors`.
     """
     r, alpha, a, b = parameters_of(eta)
     value, by_r, by_alpha, by_a, by_b = value_and_gradient(r, alpha, a, b, layout)
@@ -155,15 +151,6 @@ def value_and_gradient_by_eta(eta: Floats, layout: Layout) -> tuple[float, Float
     slope[:, 2] = a * (1 - share) * by_a - b * share * by_b
     slope[:, 3] = a * by_a + b * by_b
     return value, slope
-
-
-@compiled
-def parameters_of(eta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Turn η ``(group, component)`` into r, α, a, b; durations in units of the mean T."""
-    rate, shape, dropout, concentration = eta[:, 0], eta[:, 1], eta[:, 2], eta[:, 3]
-    total = np.exp(concentration)
-    a, b = total / (1 + np.exp(-dropout)), total / (1 + np.exp(dropout))
-    return np.exp(shape), np.exp(shape - rate), a, b
 
 
 @compiled

@@ -1,8 +1,8 @@
 """The landmark log-likelihood as a plain PyTensor expression: what the PyMC model states.
 
-It follows :func:`bayes_clv.bgnbd.log_likelihood` line by line and evaluates every row of the table;
-:mod:`bayes_clv.kernel` gives the same value and gradient at a fraction of the cost, and is held
-against this before every fit.
+It follows :func:`bayes_clv.models.bgnbd.log_likelihood` line by line and evaluates every row of the
+table; :mod:`bayes_clv.kernel` gives the same value and gradient at a fraction of the cost, and is
+held against this before every fit.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytensor.tensor as pt
 
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.models.bgnbd import Dropout
 
 type Tensor = Any  # a PyTensor variable: its own type hints know no arithmetic
 

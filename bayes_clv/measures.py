@@ -1,4 +1,4 @@
-"""The measures of :mod:`bayes_clv.bgnbd` for many states and all draws at once, in vector code.
+"""Those of :mod:`bayes_clv.models.bgnbd` for many states and all draws at once, in vector code.
 
 Every measure is P(alive) times what happens if the customer is alive, and the latter needs no
 recency. So a measure looks at a stratum as a whole first, where its states share the quadrature
@@ -21,18 +21,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv import bgnbd
-from bayes_clv.bgnbd import TINY, Dropout, Parameters
-from bayes_clv.elementary import (
-    compiled,
-    compiled_sums,
-    exp_non_positive,
-    expm1,
-    log1p,
-    log_positive,
-)
-from bayes_clv.interpolation import OfTime, smooth_in_T
-from bayes_clv.splitmix import Keys, first_key, keyed, uniform
+from bayes_clv.models import bgnbd
+from bayes_clv.models.bgnbd import TINY, Dropout, Parameters
+from bayes_clv.numerics.chebyshev import OfTime, smooth_in_T
+from bayes_clv.numerics.jit import compiled, compiled_sums
+from bayes_clv.numerics.keyed_random import Keys, first_key, keyed, uniform
+from bayes_clv.numerics.special import exp_non_positive, expm1, log1p, log_positive
 from bayes_clv.strata import Stratum
 from bayes_clv.terms import Discounting, undiscounted
 
@@ -49,7 +43,7 @@ _MOST = 700.0  # ln odds of having left beyond which P(alive) is called 0
 
 
 def probability_alive(dropout: Dropout) -> Measure:
-    """As the function of this name in :mod:`bayes_clv.bgnbd`."""
+    """As the function of this name in :mod:`bayes_clv.models.bgnbd`."""
 
     def measure(parameters: Parameters, stratum: Stratum) -> OfBlock:
         r, alpha, a, b = parameters.r, parameters.alpha, parameters.a, parameters.b
@@ -86,7 +80,7 @@ def purchase_if_alive(horizon: float) -> IfAlive:
 def expected_purchases_if_alive(
     horizon: float, dropout: Dropout, discounting: Discounting = undiscounted
 ) -> IfAlive:
-    """As the function of this name in :mod:`bayes_clv.bgnbd`; discounted, if so wished."""
+    """As the function of this name in :mod:`bayes_clv.models.bgnbd`; discounted, if so wished."""
 
     def if_alive(parameters: Parameters, stratum: Stratum) -> OfTime:
         shape = parameters.r + stratum.frequency
@@ -109,14 +103,14 @@ def expected_purchases_if_alive(
 
 
 def probability_of_purchase(horizon: float, dropout: Dropout) -> Measure:
-    """As the function of this name in :mod:`bayes_clv.bgnbd`."""
+    """As the function of this name in :mod:`bayes_clv.models.bgnbd`."""
     return _times(probability_alive(dropout), purchase_if_alive(horizon))
 
 
 def expected_purchases(
     horizon: float, dropout: Dropout, discounting: Discounting = undiscounted
 ) -> Measure:
-    """As the function of this name in :mod:`bayes_clv.bgnbd`, to a relative 1e-12."""
+    """As the function of this name in :mod:`bayes_clv.models.bgnbd`, to a relative 1e-12."""
     if_alive = expected_purchases_if_alive(horizon, dropout, discounting)
     return _times(probability_alive(dropout), if_alive)
 

@@ -3,10 +3,10 @@
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.likelihood import Tensor, symbolic_log_likelihood
-from bayes_clv.priors import COMPONENTS, Priors
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.models.priors import COMPONENTS, Priors
 
 
 def build_model(
@@ -28,7 +28,7 @@ def build_model(
     segment_names
         In the order of their codes.
     priors
-        By default those of :class:`bayes_clv.priors.Priors`.
+        By default those of :class:`bayes_clv.models.priors.Priors`.
     dropout
         When customers may leave.
     time_unit

@@ -66,7 +66,7 @@ def native(log_density: Callable[..., tuple[float, Floats]], arguments: tuple[An
     ----------
     log_density
         From ``x (n_dim,)`` and arguments to the value and its gradient; compiled by
-        :func:`bayes_clv.elementary.compiled`.
+        :func:`bayes_clv.numerics.jit.compiled`.
     arguments
         NamedTuples of arrays and numbers, and of nothing else.
     """

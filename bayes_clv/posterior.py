@@ -16,10 +16,10 @@ import pandas as pd
 import xarray as xr
 
 from bayes_clv import arguments
-from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.comparison import MEASURES, SUMS, SegmentComparison
 from bayes_clv.errors import InputError
-from bayes_clv.gammagamma import SpendParameters
+from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.models.gammagamma import SpendParameters
 from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, Codes, ColumnRule, SegmentRule
 from bayes_clv.states import States, numbers
@@ -412,7 +412,7 @@ class Posterior:
             caller's to check: see :class:`bayes_clv.states.States`.
         """
         from bayes_clv.measures import alive_and_purchase
-        from bayes_clv.selection import mean_and_quantiles
+        from bayes_clv.numerics.quantiles import mean_and_quantiles
 
         tails = arguments.tails(level)
         horizon = arguments.days("horizon", horizon)
@@ -455,7 +455,7 @@ class Posterior:
         save_posterior(self, path)
 
     def _answers(self, customers: pd.DataFrame, measure: "Measure", level: float) -> pd.DataFrame:
-        from bayes_clv.selection import mean_and_quantiles
+        from bayes_clv.numerics.quantiles import mean_and_quantiles
 
         tails = arguments.tails(level)
         states = States.from_frame(customers)
@@ -473,7 +473,7 @@ class Posterior:
         return self._frame(customers, codes, summary[index])
 
     def _money(self, customers: pd.DataFrame, money: "Money", level: float) -> pd.DataFrame:
-        from bayes_clv.selection import mean_and_quantiles
+        from bayes_clv.numerics.quantiles import mean_and_quantiles
 
         tails = arguments.tails(level)
         spend = self.spend_parameters

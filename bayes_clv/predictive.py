@@ -2,7 +2,7 @@
 
 Of a customer who is alive, purchases wanted within t are negative binomial, N, and the one after
 which he leaves is beta-geometric, G; what happens is the smaller of the two. With ρ = t/(α+T),
-k = r+x and n as in :mod:`bayes_clv.bgnbd`
+k = r+x and n as in :mod:`bayes_clv.models.bgnbd`
 
     P(0) = 1 − P(alive) P(N > 0)
     P(m) = P(alive) [ P(N = m) P(G ≥ m) + P(N > m) P(G = m) ],   m ≥ 1
@@ -18,9 +18,10 @@ Source: Fader, Hardie & Lee (2005), Marketing Science 24(2), equation 8, is the 
 
 import numpy as np
 
-from bayes_clv.bgnbd import Dropout, Parameters
-from bayes_clv.elementary import compiled, compiled_sums, exp_non_positive, log1p, log_positive
 from bayes_clv.measures import Floats, probability_alive, purchase_if_alive
+from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.numerics.jit import compiled, compiled_sums
+from bayes_clv.numerics.special import exp_non_positive, log1p, log_positive
 from bayes_clv.strata import Stratum
 
 NEGLIGIBLE = 1e-8  # probability beyond the last outcome that is listed

@@ -14,7 +14,7 @@ import numpy as np
 
 from bayes_clv.errors import UnsoundPosterior
 from bayes_clv.ledger import Ledger
-from bayes_clv.priors import Priors, SpendPriors
+from bayes_clv.models.priors import Priors, SpendPriors
 
 MAX_R_HAT = 1.01
 MIN_ESS = 400

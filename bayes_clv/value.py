@@ -5,7 +5,7 @@ times e^−δu, has the expectation
 
     margin · D · E[spend a purchase],   D = P(alive) [ e^−δH M(H) + δ ∫₀ᴴ e^−δu M(u) du ]
 
-with M(u) the expected purchases of u days if alive (:mod:`bayes_clv.bgnbd`); the bracket is
+with M(u) the expected purchases of u days if alive (:mod:`bayes_clv.models.bgnbd`); the bracket is
 ∫ e^−δu dM by parts. Purchases and spend are independent given a draw, and the d-th draw of one
 goes with the d-th of the other: no mean is taken before the product. D depends on a customer's
 state, the expected spend is a line in the customer's own mean spend, so money costs one
@@ -28,9 +28,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.bgnbd import Dropout, Parameters
-from bayes_clv.elementary import compiled, compiled_sums
-from bayes_clv.gammagamma import SpendParameters, spend_line
 from bayes_clv.measures import (
     Measure,
     distinct_times,
@@ -40,7 +37,10 @@ from bayes_clv.measures import (
     probability_alive,
     purchase_if_alive,
 )
-from bayes_clv.splitmix import Keys, keyed, next_gamma, next_uniform, stream_of
+from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.models.gammagamma import SpendParameters, spend_line
+from bayes_clv.numerics.jit import compiled, compiled_sums
+from bayes_clv.numerics.keyed_random import Keys, keyed, next_gamma, next_uniform, stream_of
 from bayes_clv.strata import Stratum
 from bayes_clv.terms import Terms
 
@@ -63,7 +63,7 @@ def discounted_purchases(terms: Terms, dropout: Dropout) -> Measure:
 
 
 def expected_spend() -> Money:
-    """Expected spend per purchase: as the function of this name in :mod:`bayes_clv.gammagamma`."""
+    """Expected spend per purchase: :func:`bayes_clv.models.gammagamma.expected_spend`."""
 
     def money(
         parameters: Parameters, spend: SpendParameters, stratum: Stratum

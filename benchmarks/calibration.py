@@ -20,11 +20,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.calibration import Calibration, Design, calibrate
 from bayes_clv.calibration.figure import plot_calibration
 from bayes_clv.calibration.replicates import Fit
 from bayes_clv.fitting import RUNGS, fit_table
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.record import MAX_DIVERGENT
 from benchmarks.harness import ROOT
 from benchmarks.report import Column, Report, machine

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bayes_clv.bgnbd import Parameters, expected_purchases
+from bayes_clv.models.bgnbd import Parameters, expected_purchases
 from bayes_clv.simulate import Scenario, write_transactions
 from benchmarks.harness import Row
 

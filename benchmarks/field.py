@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bayes_clv.bgnbd import Dropout, Parameters
+from bayes_clv.models.bgnbd import Dropout, Parameters
 from benchmarks import data, report
 from benchmarks.harness import Row, in_a_process, in_peer, say
 from benchmarks.report import Column, Report

@@ -135,13 +135,13 @@ def one_world(number: int) -> Row:
     """Share of a world's customers whose truth lies within each interval."""
     import ibis
 
-    from bayes_clv import gammagamma
-    from bayes_clv.bgnbd import Dropout, Parameters
     from bayes_clv.fitting import fit_spend, fit_table
-    from bayes_clv.gammagamma import SpendParameters
     from bayes_clv.landmarks import landmark_table
     from bayes_clv.measures import expected_purchases
-    from bayes_clv.priors import ComponentPrior, Priors, SpendPriors
+    from bayes_clv.models import gammagamma
+    from bayes_clv.models.bgnbd import Dropout, Parameters
+    from bayes_clv.models.gammagamma import SpendParameters
+    from bayes_clv.models.priors import ComponentPrior, Priors, SpendPriors
     from bayes_clv.sampling import SamplerSettings
     from bayes_clv.scoring_rules import coverage
     from bayes_clv.simulate import live_on, simulate_lives

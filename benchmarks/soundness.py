@@ -35,8 +35,8 @@ from bayes_clv import (
     load_cdnow,
     read_transactions,
 )
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.hierarchical import Prepared
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.simulate import simulate_transactions
 from benchmarks import report

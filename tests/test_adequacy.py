@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_clv import bgnbd
 from bayes_clv.adequacy import (
     MAX_CORRELATION,
     MIN_BUYERS,
@@ -21,11 +20,12 @@ from bayes_clv.adequacy import (
     shortcomings,
 )
 from bayes_clv.artifact import load_posterior
-from bayes_clv.bgnbd import Parameters
 from bayes_clv.datasets import load_cdnow
 from bayes_clv.fitting import fit_table
 from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.models import bgnbd
+from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.posterior import by_code
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter

@@ -26,8 +26,8 @@ import xarray as xr
 
 from bayes_clv import artifact
 from bayes_clv.artifact import SCHEMA, load_posterior, save_posterior
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import ArtifactError
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior import Posterior
 from bayes_clv.segments.rules import ColumnRule, PooledRule, RFMRule, SegmentRule
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 from scipy.special import betaln, gammaln, log_expit
 
-from bayes_clv.bgnbd import (
+from bayes_clv.models.bgnbd import (
     Dropout,
     Parameters,
     expected_purchases,

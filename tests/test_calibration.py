@@ -18,20 +18,21 @@ import xarray as xr
 from arviz_stats.ecdf_utils import ecdf_pit
 from scipy.stats import binom
 
-from bayes_clv import bgnbd
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.calibration import Calibration, Design, calibrate
 from bayes_clv.calibration.design import LEVELS, QUADRANTS
 from bayes_clv.calibration.figure import plot_calibration
 from bayes_clv.calibration.replicates import Broken, Replicate, run_replicate
 from bayes_clv.calibration.results import LEVEL
 from bayes_clv.calibration.uniformity import Uniformity
-from bayes_clv.calibration.worlds import draw_prior, simulate_world
+from bayes_clv.calibration.worlds import simulate_world
 from bayes_clv.errors import InputError
 from bayes_clv.fitting import Fitted, fit_table
 from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.models import bgnbd
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.models.hyperparameters import draw_prior
+from bayes_clv.models.priors import COMPONENTS, ComponentPrior, Priors
 from bayes_clv.posterior import PARAMETERS
-from bayes_clv.priors import COMPONENTS, ComponentPrior, Priors
 from bayes_clv.record import Diagnostics
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.states import States

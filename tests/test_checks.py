@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, load_cdnow, read_transactions
-from bayes_clv.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.checks import count_again, live_again, purchase_counts, purchases_by_state, track
 from bayes_clv.errors import InputError
+from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.posterior import Posterior
 from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.segments.rules import POPULATION, PooledRule

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from scipy.stats import halfnorm, norm
 
-from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.calibration import Design
 from bayes_clv.calibration.worlds import simulate_world
 from bayes_clv.coordinates import (
@@ -29,7 +28,8 @@ from bayes_clv.density import LogDensity
 from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.kernel import Layout, value_and_gradient_by_eta
 from bayes_clv.landmarks import LandmarkTable
-from bayes_clv.priors import ComponentPrior, HierarchicalPriors, PriorArrays, Priors
+from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.models.priors import ComponentPrior, HierarchicalPriors, PriorArrays, Priors
 from bayes_clv.simulate import Scenario, write_transactions
 from bayes_clv.transactions import read_transactions
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.special import digamma, gammaln
 
-from bayes_clv.elementary import (
+from bayes_clv.numerics.special import (
     exp_non_positive,
     log_gamma_and_digamma,
     log_positive,
@@ -92,7 +92,7 @@ def test_rises_of_log_gamma_have_all_digits_where_the_terms_would_cancel() -> No
 
 ABOVE = """
 from {package}.below import CONSTANT, Pair, twice
-from bayes_clv.elementary import compiled
+from bayes_clv.numerics.jit import compiled
 
 @compiled
 def answer(pair):
@@ -100,7 +100,7 @@ def answer(pair):
 """
 BELOW = """
 from typing import NamedTuple
-from bayes_clv.elementary import compiled
+from bayes_clv.numerics.jit import compiled
 
 CONSTANT = {constant}
 

@@ -8,12 +8,12 @@ import pytest
 import xarray as xr
 
 from bayes_clv import HierarchicalBetaGeo, fitting, load_cdnow
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.density import LogDensity
 from bayes_clv.fitting import RUNGS, fit_table
 from bayes_clv.hierarchy import HierarchicalDensity
 from bayes_clv.kernel import Layout
 from bayes_clv.model import build_model
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.progress import Stages
 from bayes_clv.record import Diagnostics
 from bayes_clv.sampling import SamplerSettings, sample

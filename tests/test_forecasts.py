@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.forecasts import forecast
+from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.scoring_rules import coverage
 from bayes_clv.simulate import simulate_lives

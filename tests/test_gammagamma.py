@@ -9,7 +9,7 @@ from scipy.integrate import quad
 from scipy.optimize import minimize
 
 from bayes_clv.datasets import load_cdnow
-from bayes_clv.gammagamma import (
+from bayes_clv.models.gammagamma import (
     Floats,
     SpendParameters,
     expected_spend,

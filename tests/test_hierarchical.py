@@ -10,11 +10,11 @@ import xarray as xr
 
 from bayes_clv import hierarchical
 from bayes_clv.artifact import load_posterior
-from bayes_clv.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.datasets import load_cdnow
 from bayes_clv.errors import InputError
 from bayes_clv.fitting import Fitted
 from bayes_clv.hierarchical import HierarchicalBetaGeo, Prepared
+from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.posterior import Posterior
 from bayes_clv.record import Diagnostics
 from bayes_clv.sampling import SamplerSettings

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bayes_clv.interpolation import smooth_in_T
+from bayes_clv.numerics.chebyshev import smooth_in_T
 
 OFFSET, REACH = 25.0, 90.0
 

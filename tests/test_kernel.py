@@ -16,11 +16,11 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode
 
-from bayes_clv import bgnbd
-from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.kernel import Layout, value_and_gradient, value_and_gradient_by_eta
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.likelihood import symbolic_log_likelihood
+from bayes_clv.models import bgnbd
+from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.segments.rules import POPULATION
 from tests.hierarchy import from_eta, in_eta
 

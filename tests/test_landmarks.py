@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bayes_clv.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.errors import InputError
 from bayes_clv.landmarks import LandmarkTable, check_landmarks, landmark_dates, landmark_table
+from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.rfm import durations, summarise
 from bayes_clv.segments.rules import POPULATION
 from bayes_clv.transactions import read_transactions

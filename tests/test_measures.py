@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from bayes_clv import bgnbd, measures
-from bayes_clv.bgnbd import Dropout, Parameters
+from bayes_clv import measures
+from bayes_clv.models import bgnbd
+from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.strata import Stratum
 
 EXACT = 1e-12  # relative

@@ -10,11 +10,11 @@ import pytest
 from pytensor.compile.mode import Mode
 from scipy.stats import halfnorm, norm
 
-from bayes_clv import bgnbd
-from bayes_clv.bgnbd import Parameters
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.model import build_model
-from bayes_clv.priors import COMPONENTS
+from bayes_clv.models import bgnbd
+from bayes_clv.models.bgnbd import Parameters
+from bayes_clv.models.priors import COMPONENTS
 from bayes_clv.segments.rules import POPULATION
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, from_eta, in_eta, real_looking_table
 

@@ -15,8 +15,8 @@ from bayes_clv.backtest.money import (
     spend_after,
 )
 from bayes_clv.backtest.splits import Split
-from bayes_clv.bgnbd import Parameters
 from bayes_clv.errors import InputError
+from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.simulate import Scenario, simulate_transactions
 from bayes_clv.transactions import Transactions, read_transactions
 

@@ -8,13 +8,13 @@ import numpy as np
 import nutpie
 import pytest
 
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.density import LogDensity
-from bayes_clv.elementary import compiled
 from bayes_clv.hierarchy import HierarchicalDensity
 from bayes_clv.kernel import Layout
 from bayes_clv.model import build_model
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.native import Native, native
+from bayes_clv.numerics.jit import compiled
 from bayes_clv.sampling import SamplerSettings, sample
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
 

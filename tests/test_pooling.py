@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bayes_clv.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.fitting import fit_table
 from bayes_clv.ledger import Ledger
+from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.posterior import Posterior
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.rules import ColumnRule

@@ -4,8 +4,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.measures import expected_purchases, probability_of_purchase, sample_purchases
+from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.strata import Stratum
 

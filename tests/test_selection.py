@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bayes_clv.selection import mean_and_quantiles
+from bayes_clv.numerics.quantiles import mean_and_quantiles
 
 ROUNDING = 1e-14  # of values of order 1
 

@@ -17,11 +17,12 @@ from scipy.integrate import quad
 from scipy.special import betaln, gammaln, hyp2f1
 from scipy.stats import beta
 
-from bayes_clv import bgnbd, customers, read_transactions
-from bayes_clv.bgnbd import Dropout, Parameters
+from bayes_clv import customers, read_transactions
 from bayes_clv.errors import InputError
 from bayes_clv.kernel import Layout, value_and_gradient_by_eta
 from bayes_clv.landmarks import landmark_table
+from bayes_clv.models import bgnbd
+from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.segments.rules import POPULATION, KMeansRule, PooledRule
 from bayes_clv.simulate import (
     LandmarkLives,

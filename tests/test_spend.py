@@ -7,14 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_clv import gammagamma
-from bayes_clv.bgnbd import Parameters
 from bayes_clv.datasets import load_cdnow
 from bayes_clv.diagnostics import diagnose
 from bayes_clv.fitting import fit_spend
-from bayes_clv.gammagamma import SpendParameters
 from bayes_clv.hierarchical import HierarchicalBetaGeo, Prepared
-from bayes_clv.priors import SpendPriors
+from bayes_clv.models import gammagamma
+from bayes_clv.models.bgnbd import Parameters
+from bayes_clv.models.gammagamma import SpendParameters
+from bayes_clv.models.priors import SpendPriors
 from bayes_clv.sampling import SamplerSettings, check_density
 from bayes_clv.simulate import Scenario, Spend, simulate_transactions
 from bayes_clv.spend.density import Floats, SpendDensity, value_and_gradient_by_eta

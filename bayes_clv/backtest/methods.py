@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.hierarchical import Segmenter
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter, RFMSegmenter
 
 

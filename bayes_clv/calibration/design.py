@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Self
 
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.errors import InputError
-from bayes_clv.priors import Priors
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.models.priors import Priors
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.rules import KMeansRule, PooledRule, SegmentRule
 

@@ -16,15 +16,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_clv import bgnbd
-from bayes_clv.bgnbd import Dropout, Parameters
 from bayes_clv.calibration.design import LEVELS, Design
-from bayes_clv.calibration.worlds import Hyperparameters, World, simulate_world
+from bayes_clv.calibration.worlds import World, simulate_world
 from bayes_clv.fitting import Fitted, fit_table
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.ledger import Ledger
+from bayes_clv.models import bgnbd
+from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.models.hyperparameters import Hyperparameters
+from bayes_clv.models.priors import COMPONENTS, Priors
 from bayes_clv.posterior import PARAMETERS, Posterior
-from bayes_clv.priors import COMPONENTS, Priors
 from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.sampling import SamplerSettings
 

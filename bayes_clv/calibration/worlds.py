@@ -7,33 +7,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_clv.bgnbd import Parameters
 from bayes_clv.calibration.design import Design
-from bayes_clv.kernel import parameters_of
 from bayes_clv.landmarks import LandmarkTable, landmark_table
-from bayes_clv.priors import COMPONENTS, Priors
+from bayes_clv.models.hyperparameters import Hyperparameters, draw_prior
 from bayes_clv.simulate import LandmarkLives, Segmented, live_on, simulate_landmarks
 from bayes_clv.states import States
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Hyperparameters:
-    """Draws of all that the model does not know, from the prior or the posterior.
-
-    Attributes
-    ----------
-    mu, tau
-        ``(component, sample)``; a pooled model has no τ, and none is used.
-    parameters
-        r, α (days), a, b ``(segment + 1, sample)``: the population last, where code −1 points.
-    """
-
-    mu: Floats
-    tau: Floats | None
-    parameters: Parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +72,3 @@ def simulate_world(design: Design, rng: np.random.Generator) -> World:
     later, _ = live_on(rng, lives.rate, lives.leaving, lives.alive, horizon)
     future = np.bincount(later.customer, minlength=design.n_customers)
     return World(truth, told, landmark_table(ibis.memtable(told.history)), future)
-
-
-def draw_prior(
-    rng: np.random.Generator, priors: Priors, n_segments: int, time_unit: float, size: int = 1
-) -> Hyperparameters:
-    """Draw from the priors, as :mod:`bayes_clv.priors` says; without segments, a pooled model.
-
-    Parameters
-    ----------
-    time_unit
-        Days that the priors' unit of time stands for.
-    size
-        Samples.
-    """
-    n = len(COMPONENTS)
-    mean, sd, between = (
-        np.array(priors.column(name))[:, None] for name in ("mean", "sd", "between")
-    )
-    mu = mean + sd * rng.standard_normal((n, size))
-    if n_segments:
-        tau = np.abs(between * rng.standard_normal((n, size)))
-        eta = np.stack([*(mu + tau * rng.standard_normal((n_segments, n, size))), mu])
-    else:
-        tau = None
-        eta = np.stack([mu, mu])  # a pooled model's one segment is the population
-    r, alpha, a, b = parameters_of(eta.transpose(0, 2, 1).reshape(-1, n))
-    shape = (len(eta), size)
-    in_days = Parameters(*(it.reshape(shape) for it in (r, alpha * time_unit, a, b)))
-    return Hyperparameters(mu, tau, in_days)

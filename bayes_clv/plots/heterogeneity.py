@@ -2,7 +2,7 @@ r"""How unequal customers are: purchase rates λ and chances of leaving p, segme
 
 Both are drawn over ln λ and logit p, where their densities have one peak and vanish on both sides,
 whatever the shape: λ f(λ) and p (1−p) f(p). Of a customer with the history (x, t_x, T) and n
-chances to leave, see :mod:`bayes_clv.bgnbd`,
+chances to leave, see :mod:`bayes_clv.models.bgnbd`,
 
     λ ~ P(alive) Gamma(r+x, α+T)   + (1 − P(alive)) Gamma(r+x, α+t_x)
     p ~ P(alive) Beta(a, b+n)      + (1 − P(alive)) Beta(a+1, b+n−1)
@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammaln, logit
 
 from bayes_clv import arguments
-from bayes_clv.bgnbd import Dropout, Parameters, probability_alive
 from bayes_clv.errors import InputError
+from bayes_clv.models.bgnbd import Dropout, Parameters, probability_alive
 from bayes_clv.plots.style import (
     BAND,
     BLUE,

@@ -12,8 +12,9 @@ from matplotlib.ticker import LogLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
-from bayes_clv.bgnbd import Parameters
-from bayes_clv.calibration.worlds import draw_prior
+from bayes_clv.models.bgnbd import Parameters
+from bayes_clv.models.hyperparameters import draw_prior
+from bayes_clv.models.priors import COMPONENTS
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
@@ -28,7 +29,6 @@ from bayes_clv.plots.style import (
     new_axes,
 )
 from bayes_clv.posterior import Posterior
-from bayes_clv.priors import COMPONENTS
 
 _YEAR = 365.0
 _MEANING = {
@@ -42,7 +42,7 @@ _MEANING = {
 def plot_prior_posterior(posterior: Posterior, *, seed: int = 0, **how: Any) -> Any:
     """Draw the priors of μ, and of τ where there are segments, beside what became of them.
 
-    Times are in units of the mean T, as in :mod:`bayes_clv.priors`.
+    Times are in units of the mean T, as in :mod:`bayes_clv.models.priors`.
 
     Parameters
     ----------

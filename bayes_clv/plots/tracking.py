@@ -8,8 +8,8 @@ from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
-from bayes_clv.bgnbd import expected_purchases
 from bayes_clv.checks import Tracking
+from bayes_clv.models.bgnbd import expected_purchases
 from bayes_clv.plots.style import (
     BLUE,
     GREY,

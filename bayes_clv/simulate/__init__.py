@@ -2,7 +2,7 @@ r"""Customers whose truth is known, and the logs that they leave.
 
 There are two grains of time. The model's is continuous: :func:`simulate_lives` (BG/NBD and MBG/NBD)
 and :func:`simulate_landmarks` (the landmark model, where segments live by parameters of their own)
-give states (x, t_x, T) whose likelihood is exactly that of :mod:`bayes_clv.bgnbd` and of the
+give states (x, t_x, T) whose likelihood is exactly that of :mod:`bayes_clv.models.bgnbd` and of the
 landmark table. Logs are daily: :func:`simulate_transactions` puts the same lives on a calendar.
 
 What is random goes through one function, :func:`live_on`, which lives from a time at which a

@@ -8,10 +8,10 @@ and what is unknown of the customer is drawn anew from what h says of it under �
     λ, p | alive ~ Gamma(r + x, α + T),   Beta(a, b + n)
     λ, p | gone  ~ Gamma(r + x, α + t_x), Beta(a + 1, b + n − 1)
 
-with n chances to leave; see :mod:`bayes_clv.bgnbd`. Then life goes on as before. So the density of
-all states is that of :mod:`bayes_clv.landmarks`, factor by factor: what is drawn between two
-landmarks depends on the past through h alone, as ll(h(c_k) | θ_s) − ll(h(c_{k−1}) | θ_s) says. With
-equal parameters everywhere drawing anew changes nothing, and lives are ordinary ones.
+with n chances to leave; see :mod:`bayes_clv.models.bgnbd`. Then life goes on as before. So the
+density of all states is that of :mod:`bayes_clv.landmarks`, factor by factor: what is drawn between
+two landmarks depends on the past through h alone, as ll(h(c_k) | θ_s) − ll(h(c_{k−1}) | θ_s) says.
+With equal parameters everywhere drawing anew changes nothing, and lives are ordinary ones.
 
 A customer who was gone may be alive after a landmark. That is no resurrection: (alive, λ, p) is not
 the customer's, but what a model that conditions on h can know.
@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_clv.bgnbd import Dropout, Floats, Parameters, probability_alive
+from bayes_clv.models.bgnbd import Dropout, Floats, Parameters, probability_alive
 from bayes_clv.segments.rules import POPULATION, Codes, SegmentRule
 from bayes_clv.simulate.lives import Flags, Ids, Lives, simulate_lives
 from bayes_clv.states import States

@@ -23,9 +23,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from bayes_clv.bgnbd import Dropout, Floats, Parameters
 from bayes_clv.errors import InputError
 from bayes_clv.files import write_whole
+from bayes_clv.models.bgnbd import Dropout, Floats, Parameters
 from bayes_clv.segments.rules import POPULATION_NAME
 from bayes_clv.simulate.landmarks import Segmented, simulate_landmarks
 from bayes_clv.simulate.lives import Ids, Lives, simulate_lives

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_clv.coordinates import Coordinates
-from bayes_clv.elementary import compiled, log_gamma_and_digamma, log_rise
 from bayes_clv.hierarchy import HierarchicalDensity, Variables, backward, forward
-from bayes_clv.priors import PriorArrays, SpendPriors
+from bayes_clv.models.priors import PriorArrays, SpendPriors
+from bayes_clv.numerics.jit import compiled
+from bayes_clv.numerics.special import log_gamma_and_digamma, log_rise
 from bayes_clv.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, SpendSums, SpendTable
 
 type Floats = NDArray[np.float64]
@@ -24,8 +25,8 @@ type Floats = NDArray[np.float64]
 def value_and_gradient_by_eta(eta: Floats, sums: SpendSums) -> tuple[float, Floats]:
     """Log-likelihood and its gradient by η, both of ``eta (group, component)``.
 
-    The components are those of :class:`bayes_clv.priors.SpendPriors`, the density that of spend in
-    units of the table.
+    The components are those of :class:`bayes_clv.models.priors.SpendPriors`, the density that of
+    spend in units of the table.
     """
     p, q, _ = _parameters_of(eta)
     by_p, by_q, by_u = np.zeros_like(p), np.zeros_like(p), np.zeros_like(p)

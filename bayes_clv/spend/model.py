@@ -7,7 +7,7 @@ import numpy.polynomial.chebyshev as cheb
 import pymc as pm
 import pytensor.tensor as pt
 
-from bayes_clv.priors import SPEND_COMPONENTS, SpendPriors
+from bayes_clv.models.priors import SPEND_COMPONENTS, SpendPriors
 from bayes_clv.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, Floats, SpendSums, SpendTable
 
 type Tensor = Any  # a PyTensor variable: its own type hints know no arithmetic
@@ -25,7 +25,7 @@ def build_spend_model(
     segment_names
         In the order of their codes.
     priors
-        By default those of :class:`bayes_clv.priors.SpendPriors`.
+        By default those of :class:`bayes_clv.models.priors.SpendPriors`.
 
     Returns
     -------

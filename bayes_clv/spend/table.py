@@ -2,7 +2,7 @@ r"""What the likelihood of spend needs to know of the data: its size grows with 
 
 As with purchases, what a customer spent between two landmarks is judged by the segment that was
 chosen at the first of them (:mod:`bayes_clv.landmarks`). With x purchases before, whose sum is s,
-and n further ones, whose sum is Δs, :mod:`bayes_clv.gammagamma` has the likelihood
+and n further ones, whose sum is Δs, :mod:`bayes_clv.models.gammagamma` has the likelihood
 
     ln Γ(p(x+n)+q) − ln Γ(px+q) − ln Γ(pn) + (pn−1) ln Δs + (px+q) ln(v+s) − (p(x+n)+q) ln(v+s+Δs)
 

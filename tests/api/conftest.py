@@ -5,10 +5,10 @@ import pytest
 import xarray as xr
 
 from api import create_app
-from bayes_clv.bgnbd import Dropout
 from bayes_clv.ledger import Ledger
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.models.priors import Priors
 from bayes_clv.posterior import Posterior
-from bayes_clv.priors import Priors
 from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.segments.rules import KMeansRule
 

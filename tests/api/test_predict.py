@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from api import create_app
-from bayes_clv.bgnbd import Dropout
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior import Posterior
 from bayes_clv.segments.rules import ColumnRule
 

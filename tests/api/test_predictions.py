@@ -7,7 +7,7 @@ import pytest
 
 from api import create_app
 from api.answers import Predictions, Success
-from bayes_clv.bgnbd import Dropout
+from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior import Posterior
 from bayes_clv.segments.rules import ColumnRule
 

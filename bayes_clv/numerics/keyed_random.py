@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.elementary import compiled
+from bayes_clv.numerics.jit import compiled
 
 type Floats = NDArray[np.float64]
 type Keys = NDArray[np.uint64]

@@ -7,7 +7,7 @@ is small; what is smaller is gathered, and selected from (Floyd & Rivest 1975, A
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.elementary import compiled, compiled_sums
+from bayes_clv.numerics.jit import compiled, compiled_sums
 
 type Floats = NDArray[np.float64]
 

@@ -1,0 +1,13 @@
+"""BG/NBD and Gamma–Gamma as formulas: pure functions of arrays, without labels and files.
+
+| module | what it is for |
+| --- | --- |
+| `bgnbd` | purchases: P(alive), expected purchases, the likelihood |
+| `gammagamma` | spend per purchase |
+| `priors` | the priors, in a scale without units |
+| `hyperparameters` | from η to r, α, a and b; draws from the priors |
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,9 @@
+from . import bgnbd as bgnbd
+from . import gammagamma as gammagamma
+from .bgnbd import Dropout as Dropout
+from .bgnbd import Parameters as Parameters
+from .gammagamma import SpendParameters as SpendParameters
+from .hyperparameters import Hyperparameters as Hyperparameters
+from .priors import ComponentPrior as ComponentPrior
+from .priors import Priors as Priors
+from .priors import SpendPriors as SpendPriors

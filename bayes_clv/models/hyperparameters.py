@@ -1,0 +1,69 @@
+"""What the model of purchases does not know: from η to r, α, a, b, and draws from the priors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bayes_clv.models.bgnbd import Parameters
+from bayes_clv.models.priors import COMPONENTS, Priors
+from bayes_clv.numerics.jit import compiled
+
+type Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Hyperparameters:
+    """Draws of all that the model does not know, from the prior or the posterior.
+
+    Attributes
+    ----------
+    mu, tau
+        ``(component, sample)``; a pooled model has no τ, and none is used.
+    parameters
+        r, α (days), a, b ``(segment + 1, sample)``: the population last, where code −1 points.
+    """
+
+    mu: Floats
+    tau: Floats | None
+    parameters: Parameters
+
+
+@compiled
+def parameters_of(eta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Turn η ``(group, component)`` into r, α, a, b; durations in units of the mean T."""
+    rate, shape, dropout, concentration = eta[:, 0], eta[:, 1], eta[:, 2], eta[:, 3]
+    total = np.exp(concentration)
+    a, b = total / (1 + np.exp(-dropout)), total / (1 + np.exp(dropout))
+    return np.exp(shape), np.exp(shape - rate), a, b
+
+
+def draw_prior(
+    rng: np.random.Generator, priors: Priors, n_segments: int, time_unit: float, size: int = 1
+) -> Hyperparameters:
+    """Draw from the priors, as :mod:`bayes_clv.models.priors` says.
+
+    Parameters
+    ----------
+    n_segments
+        With parameters of their own; 0 makes a pooled model.
+    time_unit
+        Days that the priors' unit of time stands for.
+    size
+        Samples.
+    """
+    n = len(COMPONENTS)
+    mean, sd, between = (
+        np.array(priors.column(name))[:, None] for name in ("mean", "sd", "between")
+    )
+    mu = mean + sd * rng.standard_normal((n, size))
+    if n_segments:
+        tau = np.abs(between * rng.standard_normal((n, size)))
+        eta = np.stack([*(mu + tau * rng.standard_normal((n_segments, n, size))), mu])
+    else:
+        tau = None
+        eta = np.stack([mu, mu])  # a pooled model's one segment is the population
+    r, alpha, a, b = parameters_of(eta.transpose(0, 2, 1).reshape(-1, n))
+    shape = (len(eta), size)
+    in_days = Parameters(*(it.reshape(shape) for it in (r, alpha * time_unit, a, b)))
+    return Hyperparameters(mu, tau, in_days)
