@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bayes_clv.artifact import load_posterior
-    from bayes_clv.datasets import load_cdnow
+    from bayes_clv.data.datasets import load_cdnow
+    from bayes_clv.data.reading import read_transactions
+    from bayes_clv.data.rfm import customers, durations, summarise
+    from bayes_clv.data.transactions import Transactions
     from bayes_clv.hierarchical import HierarchicalBetaGeo
     from bayes_clv.models.bgnbd import Dropout
     from bayes_clv.models.priors import ComponentPrior, Priors
     from bayes_clv.plots import plot_segment_comparison
     from bayes_clv.posterior import Posterior
-    from bayes_clv.rfm import customers, durations, summarise
     from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
-    from bayes_clv.transactions import Transactions, read_transactions
 
 _HOME = {
     "ComponentPrior": "bayes_clv.models.priors",
@@ -27,14 +28,14 @@ _HOME = {
     "Posterior": "bayes_clv.posterior",
     "Priors": "bayes_clv.models.priors",
     "RFMSegmenter": "bayes_clv.segments.estimators",
-    "Transactions": "bayes_clv.transactions",
-    "customers": "bayes_clv.rfm",
-    "durations": "bayes_clv.rfm",
-    "load_cdnow": "bayes_clv.datasets",
+    "Transactions": "bayes_clv.data.transactions",
+    "customers": "bayes_clv.data.rfm",
+    "durations": "bayes_clv.data.rfm",
+    "load_cdnow": "bayes_clv.data.datasets",
     "load_posterior": "bayes_clv.artifact",
     "plot_segment_comparison": "bayes_clv.plots",
-    "read_transactions": "bayes_clv.transactions",
-    "summarise": "bayes_clv.rfm",
+    "read_transactions": "bayes_clv.data.reading",
+    "summarise": "bayes_clv.data.rfm",
 }
 
 __all__ = [

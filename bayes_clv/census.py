@@ -10,15 +10,15 @@ import xarray as xr
 from ibis import ir
 
 from bayes_clv.comparison import SegmentComparison
-from bayes_clv.engines import fetched, kept
+from bayes_clv.data.engines import fetched, kept
+from bayes_clv.data.rfm import durations, summarise
+from bayes_clv.data.states import States
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
-from bayes_clv.rfm import durations, summarise
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, ColumnRule
-from bayes_clv.states import States
 from bayes_clv.terms import Terms
-from bayes_clv.transactions import Transactions
 from bayes_clv.value import Tally
 
 KEYS = ("code", "frequency", "recency", "T")

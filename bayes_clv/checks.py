@@ -19,13 +19,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
+from bayes_clv.data.rfm import purchase_days
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters, sample_purchases
 from bayes_clv.posterior import Posterior
-from bayes_clv.rfm import purchase_days
 from bayes_clv.simulate import Purchases, draw_latents, live_on
 from bayes_clv.stretches import Stretches, days_since, stretches
-from bayes_clv.transactions import Transactions
 
 type Floats = NDArray[np.float64]
 type StateColumn = Literal["frequency", "recency", "T", "idle_time"]

@@ -281,7 +281,7 @@ def backtest(
     from bayes_clv.backtest import backtest as run
     from bayes_clv.backtest.methods import default_methods
     from bayes_clv.backtest.splits import check_splits
-    from bayes_clv.transactions.dates import as_date
+    from bayes_clv.data.dates import as_date
 
     with _errors():
         if plot is not None:
@@ -383,7 +383,7 @@ def _errors() -> Iterator[None]:
         code = UNSOUND if isinstance(error, UnsoundPosterior) else BAD_INPUT
         raise typer.Exit(code) from None
     except Exception as error:
-        from bayes_clv.engines import failures, one_line
+        from bayes_clv.data.engines import failures, one_line
 
         if not isinstance(error, failures()):
             raise
@@ -421,7 +421,7 @@ def _backtest_money(
     as_json: bool,
 ) -> None:
     from bayes_clv.backtest.money import backtest_money
-    from bayes_clv.transactions.dates import as_date
+    from bayes_clv.data.dates import as_date
 
     if len(origins) > 1 or len(horizons) > 1:
         raise InputError("--money takes one --origin and one --horizon")

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
+from bayes_clv.data.states import States
 from bayes_clv.measures import totals
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.scoring_rules import crps, log_scores, pit
 from bayes_clv.segments.rules import Codes
-from bayes_clv.states import States
 from bayes_clv.strata import Floats, Ints, Stratum, distinct_states, in_threads, strata
 
 

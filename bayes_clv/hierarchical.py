@@ -13,9 +13,11 @@ import xarray as xr
 from ibis import ir
 from sklearn.base import clone
 
-from bayes_clv.adequacy import Evidence, check_segments, gather, shortcomings
 from bayes_clv.census import segment_draws
-from bayes_clv.engines import fetched, kept
+from bayes_clv.data.adequacy import Evidence, check_segments, gather, shortcomings
+from bayes_clv.data.engines import fetched, kept
+from bayes_clv.data.rfm import durations, sample_customers, summarise
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.fitting import Fitted, fit_spend, fit_table
 from bayes_clv.landmarks import (
@@ -34,14 +36,12 @@ from bayes_clv.posterior import (
 )
 from bayes_clv.progress import Stages
 from bayes_clv.record import Diagnostics, FitRecord, SpendRecord
-from bayes_clv.rfm import durations, sample_customers, summarise
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import COLUMNS, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
 from bayes_clv.spend.table import MIN_VARIATION, SpendTable, spend_table
 from bayes_clv.terms import Terms
-from bayes_clv.transactions import Transactions
 
 MAX_LEARNING_STATES = 100_000
 _VERSIONS = ("arviz", "numpy", "nutpie", "pymc", "scikit-learn", "xarray")

@@ -22,10 +22,10 @@ import numpy as np
 from ibis import ir
 from numpy.typing import NDArray
 
-from bayes_clv.engines import fetched
+from bayes_clv.data.dates import as_date
+from bayes_clv.data.engines import fetched
 from bayes_clv.errors import InputError
 from bayes_clv.segments.rules import POPULATION
-from bayes_clv.transactions.dates import as_date
 
 
 @dataclass(frozen=True, slots=True)

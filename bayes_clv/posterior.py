@@ -17,12 +17,12 @@ import xarray as xr
 
 from bayes_clv import arguments
 from bayes_clv.comparison import MEASURES, SUMS, SegmentComparison
+from bayes_clv.data.states import States, numbers
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.gammagamma import SpendParameters
 from bayes_clv.record import Diagnostics, FitRecord
 from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, Codes, ColumnRule, SegmentRule
-from bayes_clv.states import States, numbers
 from bayes_clv.strata import (
     MAX_BLOCK,
     Floats,
@@ -409,7 +409,7 @@ class Posterior:
         ------
         InputError
             When the level, the horizon or the segment's name cannot be right. The state is the
-            caller's to check: see :class:`bayes_clv.states.States`.
+            caller's to check: see :class:`bayes_clv.data.states.States`.
         """
         from bayes_clv.measures import alive_and_purchase
         from bayes_clv.numerics.quantiles import mean_and_quantiles

@@ -12,7 +12,7 @@ from rich.console import Console
 from bayes_clv.errors import InputError
 
 if TYPE_CHECKING:  # DuckDB and pandas, which a command that is only asked for help does without
-    from bayes_clv.transactions import Transactions
+    from bayes_clv.data.transactions import Transactions
 
 CDNOW = "cdnow"
 _PANEL = "How the log is read"
@@ -75,9 +75,9 @@ def _read(
         bool, _option("Take what was paid back off what was spent.", "--net-refunds")
     ] = False,
 ) -> "Transactions":
-    from bayes_clv.datasets import load_cdnow
-    from bayes_clv.engines import connect, is_url
-    from bayes_clv.transactions import read_transactions
+    from bayes_clv.data.datasets import load_cdnow
+    from bayes_clv.data.engines import connect, is_url
+    from bayes_clv.data.reading import read_transactions
 
     columns = {
         "customer": customer,

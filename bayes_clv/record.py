@@ -12,8 +12,8 @@ from typing import Any, Self
 
 import numpy as np
 
+from bayes_clv.data.ledger import Ledger
 from bayes_clv.errors import UnsoundPosterior
-from bayes_clv.ledger import Ledger
 from bayes_clv.models.priors import Priors, SpendPriors
 
 MAX_R_HAT = 1.01
@@ -86,7 +86,7 @@ class FitRecord:
     versions
         Libraries by name.
     warnings
-        Where the data cannot carry the answer, a line each; see :mod:`bayes_clv.adequacy`.
+        Where the data cannot carry the answer, a line each; see :mod:`bayes_clv.data.adequacy`.
     spend
         What is known of spend; None where it was not fitted.
     """

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bayes_clv.comparison import SegmentComparison
-from bayes_clv.ledger import Ledger
+from bayes_clv.data.ledger import Ledger
 from bayes_clv.posterior import Posterior
 
 if TYPE_CHECKING:  # it brings the sampler, which most commands, and the service, do without

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 from ibis import ir
 
 from bayes_clv.census import KEYS, coded_customers
-from bayes_clv.engines import failures, fetched, is_url, kept, one_line, spark_frame, upload
+from bayes_clv.data.engines import failures, fetched, is_url, kept, one_line, spark_frame, upload
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.files import replaced
 from bayes_clv.posterior import Posterior
 from bayes_clv.segments.rules import POPULATION_NAME
 from bayes_clv.terms import Terms
-from bayes_clv.transactions import Transactions
 
 BATCH = 200_000  # states: some 50 MB of answers
 _SPARK = "pyspark"

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_clv.data.states import States
 from bayes_clv.segments.rules import Codes
-from bayes_clv.states import States
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]

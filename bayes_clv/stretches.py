@@ -16,12 +16,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_clv.data.rfm import durations, summarise
+from bayes_clv.data.states import States
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.posterior import Posterior
-from bayes_clv.rfm import durations, summarise
 from bayes_clv.segments.rules import POPULATION, Codes
-from bayes_clv.states import States
-from bayes_clv.transactions import Transactions
 
 type Floats = NDArray[np.float64]
 

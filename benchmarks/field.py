@@ -94,8 +94,8 @@ def fit_ours(path: Path | None, sample: bool, folder: Path) -> Row:
     from bayes_clv.backtest.evaluation import customers_at, evaluate, rfm_segments
     from bayes_clv.backtest.methods import POOLED, Method
     from bayes_clv.backtest.splits import default_splits
+    from bayes_clv.data.states import States
     from bayes_clv.hierarchical import HierarchicalBetaGeo
-    from bayes_clv.states import States
 
     log = read_transactions(path) if path else load_cdnow(sample=sample)
     first, *others = default_splits(log.start, log.end)
@@ -137,9 +137,9 @@ def fit_ours(path: Path | None, sample: bool, folder: Path) -> Row:
 def score_peer(folder: Path, draws: Path, dropout: Dropout) -> Row:
     """Score the forecasts that a peer's draws make."""
     from bayes_clv.backtest.evaluation import by_rfm_segment, scores_of
+    from bayes_clv.data.states import States
     from bayes_clv.forecasts import forecast
     from bayes_clv.scoring_rules import mean_difference
-    from bayes_clv.states import States
 
     customers = pd.read_parquet(folder / "customers.parquet")
     with np.load(draws) as found:

@@ -28,7 +28,7 @@ import pandas as pd
 from common import read, retailer, show
 
 from bayes_clv import HierarchicalBetaGeo, customers, plots
-from bayes_clv.adequacy import gather, shortcomings
+from bayes_clv.data.adequacy import gather, shortcomings
 
 transactions = read(DATA)
 everyone = customers(transactions)

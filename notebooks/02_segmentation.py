@@ -29,8 +29,8 @@ import pandas as pd
 from common import FAST, read, retailer, show
 
 from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, RFMSegmenter, customers, plots
-from bayes_clv.segments.choice import compare_n_segments
-from bayes_clv.states import States
+from bayes_clv.data.states import States
+from bayes_clv.segments.n_segments import compare_n_segments
 
 transactions = read(DATA)
 everyone = customers(transactions)

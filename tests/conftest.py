@@ -17,13 +17,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_clv.ledger import Ledger
+from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.states import States
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import ComponentPrior, Priors, SpendPriors
 from bayes_clv.posterior import PARAMETERS, Posterior
 from bayes_clv.record import Diagnostics, FitRecord, SpendRecord
 from bayes_clv.segments.rules import KMeansRule, SegmentRule
-from bayes_clv.states import States
 from bayes_clv.terms import Terms
 from bayes_clv.value import Tally
 

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_clv.adequacy import (
+from bayes_clv.artifact import load_posterior
+from bayes_clv.data.adequacy import (
     MAX_CORRELATION,
     MIN_BUYERS,
     MIN_GAPS,
@@ -19,8 +20,10 @@ from bayes_clv.adequacy import (
     gather,
     shortcomings,
 )
-from bayes_clv.artifact import load_posterior
-from bayes_clv.datasets import load_cdnow
+from bayes_clv.data.datasets import load_cdnow
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.data.states import States
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.fitting import fit_table
 from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.landmarks import LandmarkTable
@@ -30,8 +33,6 @@ from bayes_clv.posterior import by_code
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.simulate import Scenario, simulate_lives, simulate_transactions
-from bayes_clv.states import States
-from bayes_clv.transactions import Transactions, read_transactions
 
 START = dt.date(2023, 1, 1)
 CDNOW = (0.243, 4.414 * 7, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha in days, a, b

@@ -17,11 +17,11 @@ from bayes_clv.backtest import SCORES, Backtest, backtest
 from bayes_clv.backtest.methods import POOLED, Method, default_methods
 from bayes_clv.backtest.splits import Split, check_splits, default_splits
 from bayes_clv.cli import app
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.plots import plot_reliability
 from bayes_clv.report import backtest_json, recommendation
-from bayes_clv.transactions import Transactions
 
 ORIGIN = dt.date(1997, 9, 30)
 SPLITS = (Split(ORIGIN, 90), Split(ORIGIN, 273))

@@ -25,6 +25,7 @@ from bayes_clv.calibration.replicates import Broken, Replicate, run_replicate
 from bayes_clv.calibration.results import LEVEL
 from bayes_clv.calibration.uniformity import Uniformity
 from bayes_clv.calibration.worlds import simulate_world
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.fitting import Fitted, fit_table
 from bayes_clv.landmarks import LandmarkTable
@@ -35,7 +36,6 @@ from bayes_clv.models.priors import COMPONENTS, ComponentPrior, Priors
 from bayes_clv.posterior import PARAMETERS
 from bayes_clv.record import Diagnostics
 from bayes_clv.sampling import SamplerSettings
-from bayes_clv.states import States
 from benchmarks import calibration
 
 SMALL = SamplerSettings(draws=500, chains=2)

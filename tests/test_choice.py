@@ -6,7 +6,7 @@ import pytest
 from sklearn.metrics import silhouette_score
 
 from bayes_clv.errors import InputError
-from bayes_clv.segments.choice import compare_n_segments
+from bayes_clv.segments.n_segments import compare_n_segments
 
 
 def three_groups(n: int = 200, *, spend: bool = True) -> pd.DataFrame:

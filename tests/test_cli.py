@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from api import create_app
 from bayes_clv.artifact import load_posterior, save_posterior
 from bayes_clv.cli import app
-from bayes_clv.datasets import load_cdnow
+from bayes_clv.data.datasets import load_cdnow
 
 MAIN = "from bayes_clv.cli import main; main()"
 FIT = ["--draws", "700", "--tune", "500", "--chains", "2", "--segments", "none", "--seed", "1"]

@@ -24,6 +24,7 @@ from bayes_clv.coordinates import (
     coordinates_of_draws,
     find_coordinates,
 )
+from bayes_clv.data.reading import read_transactions
 from bayes_clv.density import LogDensity
 from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.kernel import Layout, value_and_gradient_by_eta
@@ -31,7 +32,6 @@ from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.priors import ComponentPrior, HierarchicalPriors, PriorArrays, Priors
 from bayes_clv.simulate import Scenario, write_transactions
-from bayes_clv.transactions import read_transactions
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
 
 NAMES = ("r", "alpha", "a", "b")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from bayes_clv.datasets import load_cdnow
-from bayes_clv.rfm import customers, summarise
+from bayes_clv.data.datasets import load_cdnow
+from bayes_clv.data.rfm import customers, summarise
 
 CALIBRATION_END = dt.date(1997, 9, 30)
 

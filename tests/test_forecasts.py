@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_clv.data.states import States
 from bayes_clv.forecasts import forecast
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.scoring_rules import coverage
 from bayes_clv.simulate import simulate_lives
-from bayes_clv.states import States
 from bayes_clv.strata import Stratum
 from tests.conftest import customers_of
 

@@ -8,7 +8,8 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import minimize
 
-from bayes_clv.datasets import load_cdnow
+from bayes_clv.data.datasets import load_cdnow
+from bayes_clv.data.rfm import customers
 from bayes_clv.models.gammagamma import (
     Floats,
     SpendParameters,
@@ -17,7 +18,6 @@ from bayes_clv.models.gammagamma import (
     log_likelihood_of_more,
     spend_line,
 )
-from bayes_clv.rfm import customers
 
 PUBLISHED = SpendParameters(*map(np.array, (6.25, 3.74, 15.44)))
 

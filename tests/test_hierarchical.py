@@ -10,7 +10,9 @@ import xarray as xr
 
 from bayes_clv import hierarchical
 from bayes_clv.artifact import load_posterior
-from bayes_clv.datasets import load_cdnow
+from bayes_clv.data.datasets import load_cdnow
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.fitting import Fitted
 from bayes_clv.hierarchical import HierarchicalBetaGeo, Prepared
@@ -19,7 +21,6 @@ from bayes_clv.posterior import Posterior
 from bayes_clv.record import Diagnostics
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import KMeansSegmenter
-from bayes_clv.transactions import Transactions, read_transactions
 
 # Fader, Hardie & Lee (2005), by maximum likelihood, in weeks.
 PUBLISHED = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}

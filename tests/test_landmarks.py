@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.errors import InputError
 from bayes_clv.landmarks import LandmarkTable, check_landmarks, landmark_dates, landmark_table
 from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
-from bayes_clv.rfm import durations, summarise
 from bayes_clv.segments.rules import POPULATION
-from bayes_clv.transactions import read_transactions
 
 START = dt.date(2021, 1, 1)
 END = dt.date(2021, 12, 31)

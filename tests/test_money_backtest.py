@@ -15,10 +15,11 @@ from bayes_clv.backtest.money import (
     spend_after,
 )
 from bayes_clv.backtest.splits import Split
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.simulate import Scenario, simulate_transactions
-from bayes_clv.transactions import Transactions, read_transactions
 
 START = dt.date(2023, 1, 1)
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from bayes_clv.data.ledger import Ledger
 from bayes_clv.fitting import fit_table
-from bayes_clv.ledger import Ledger
 from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.posterior import Posterior
 from bayes_clv.sampling import SamplerSettings

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from bayes_clv.comparison import MEASURES
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.posterior import PARAMETERS, Posterior
 from bayes_clv.segments.rules import ColumnRule, PooledRule, RFMRule
-from bayes_clv.states import States
 from bayes_clv.strata import distinct_states, strata
 
 HORIZON = 77.0

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from api import create_app
 from bayes_clv.cli import app
-from bayes_clv.datasets import load_cdnow
+from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.posterior import Posterior
 

@@ -10,8 +10,8 @@ import pytest
 import xarray as xr
 
 from bayes_clv.comparison import SegmentComparison
+from bayes_clv.data.ledger import Ledger
 from bayes_clv.errors import InputError
-from bayes_clv.ledger import Ledger
 from bayes_clv.models.priors import Priors
 from bayes_clv.posterior import Posterior
 from bayes_clv.record import Diagnostics, FitRecord

@@ -15,10 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from bayes_clv.datasets import load_cdnow
+from bayes_clv.data.datasets import load_cdnow
+from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.data.rfm import customers, durations, sample_customers, summarise
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.rfm import customers, durations, sample_customers, summarise
-from bayes_clv.transactions import Ledger, Transactions, read_transactions
 
 START = dt.date(2020, 2, 20)
 ENDS = ("1997-03-31", "1997-09-30", "1998-06-30")

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import validate_data
 
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.segments.estimators import COLUMNS, FEATURES, KMeansSegmenter, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
@@ -26,7 +27,6 @@ from bayes_clv.segments.rules import (
     rule_from_dict,
     rule_to_dict,
 )
-from bayes_clv.states import States
 
 RFM = RFMRule(
     idle_cuts=(10.0, 30.0, 90.0, 180.0),

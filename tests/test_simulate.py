@@ -18,6 +18,7 @@ from scipy.special import betaln, gammaln, hyp2f1
 from scipy.stats import beta
 
 from bayes_clv import customers, read_transactions
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.kernel import Layout, value_and_gradient_by_eta
 from bayes_clv.landmarks import landmark_table
@@ -39,7 +40,6 @@ from bayes_clv.simulate import (
     simulate_transactions,
     write_transactions,
 )
-from bayes_clv.states import States
 
 # CDNOW in weeks, as BTYD's walkthrough gives it: E[X(52)] = 1.444004 there.
 CDNOW = Parameters(0.2425967, 4.413659, 0.7929869, 2.426164)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_clv.datasets import load_cdnow
+from bayes_clv.data.datasets import load_cdnow
+from bayes_clv.data.reading import read_transactions
 from bayes_clv.diagnostics import diagnose
 from bayes_clv.fitting import fit_spend
 from bayes_clv.hierarchical import HierarchicalBetaGeo, Prepared
@@ -20,7 +21,6 @@ from bayes_clv.simulate import Scenario, Spend, simulate_transactions
 from bayes_clv.spend.density import Floats, SpendDensity, value_and_gradient_by_eta
 from bayes_clv.spend.model import build_spend_model
 from bayes_clv.spend.table import HIGHEST, LOWEST, SpendTable, spend_table
-from bayes_clv.transactions import read_transactions
 
 
 @cache

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
-from bayes_clv.states import States
 
 GOOD = {
     "frequency": [0, 2, 5],

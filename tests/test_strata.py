@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayes_clv.states import States
+from bayes_clv.data.states import States
 from bayes_clv.strata import MAX_BLOCK, MAX_STATES, distinct_states, strata
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.data.rfm import summarise
+from bayes_clv.data.sources import MEMORY, connect
 from bayes_clv.errors import InputError
-from bayes_clv.rfm import summarise
-from bayes_clv.transactions import Ledger, read_transactions
-from bayes_clv.transactions.sources import MEMORY, connect
 
 RETAILER = (
     Path(__file__).resolve().parents[2] / "shared" / "data" / "online_retail_II_2009_2010.parquet"

@@ -10,6 +10,7 @@ from scipy.integrate import quad
 from scipy.special import betaln, gammainc
 from scipy.stats import kstest
 
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.measures import expected_purchases_if_alive
 from bayes_clv.models import bgnbd, gammagamma
@@ -17,7 +18,6 @@ from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.numerics.keyed_random import next_gamma, next_uniform, stream_of
 from bayes_clv.posterior import Posterior
 from bayes_clv.segments.rules import PooledRule
-from bayes_clv.states import States
 from bayes_clv.strata import Stratum
 from bayes_clv.terms import Terms
 from bayes_clv.value import Tally

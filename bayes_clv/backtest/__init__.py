@@ -20,11 +20,11 @@ import pandas as pd
 from bayes_clv.backtest.evaluation import Scored, customers_at, evaluate, rfm_segments
 from bayes_clv.backtest.methods import POOLED, Method, default_methods
 from bayes_clv.backtest.splits import Split, default_splits
-from bayes_clv.engines import kept
-from bayes_clv.rfm import sample_customers, summarise
+from bayes_clv.data.engines import kept
+from bayes_clv.data.rfm import sample_customers, summarise
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.scoring_rules import mean_difference
-from bayes_clv.transactions import Transactions
 
 FAST_CUSTOMERS = 20_000
 FAST_DRAWS = 500

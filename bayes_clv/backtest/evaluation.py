@@ -11,18 +11,18 @@ import pandas as pd
 
 from bayes_clv.backtest.methods import Method
 from bayes_clv.backtest.splits import Split
-from bayes_clv.engines import kept
+from bayes_clv.data.engines import kept
+from bayes_clv.data.rfm import durations, summarise
+from bayes_clv.data.states import States
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.fitting import fit_table
 from bayes_clv.forecasts import Forecasts, forecast
 from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.landmarks import own_past_table
 from bayes_clv.posterior import by_code
-from bayes_clv.rfm import durations, summarise
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.scoring_rules import auc, brier, calibration_error, coverage, reliability
 from bayes_clv.segments.estimators import RFMSegmenter
-from bayes_clv.states import States
-from bayes_clv.transactions import Transactions
 
 FORECAST_DRAWS = 1000  # an average over draws has long settled by then
 LEVEL = 0.9  # of the interval of the total

@@ -15,13 +15,14 @@ import pandas as pd
 
 from bayes_clv.backtest.methods import POOLED, Method
 from bayes_clv.backtest.splits import Split
+from bayes_clv.data.rfm import customers
+from bayes_clv.data.states import States
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.posterior import Posterior
-from bayes_clv.rfm import customers
 from bayes_clv.scoring_rules import coverage
 from bayes_clv.segments.estimators import RFMSegmenter
-from bayes_clv.states import States
 from bayes_clv.strata import (
     MAX_BLOCK,
     Floats,
@@ -31,7 +32,6 @@ from bayes_clv.strata import (
     strata,
 )
 from bayes_clv.terms import Terms
-from bayes_clv.transactions import Transactions
 from bayes_clv.value import expected_value, sample_value
 
 LEVEL = 0.9  # of the interval of the total

@@ -4,8 +4,8 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.transactions import Transactions
 
 _FEWEST_DAYS = 12  # in a log, for three origins and a horizon
 

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from bayes_clv.calibration.design import LEVELS, Design
 from bayes_clv.calibration.worlds import World, simulate_world
+from bayes_clv.data.ledger import Ledger
 from bayes_clv.fitting import Fitted, fit_table
 from bayes_clv.landmarks import LandmarkTable
-from bayes_clv.ledger import Ledger
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.hyperparameters import Hyperparameters

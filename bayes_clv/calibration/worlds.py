@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_clv.calibration.design import Design
+from bayes_clv.data.states import States
 from bayes_clv.landmarks import LandmarkTable, landmark_table
 from bayes_clv.models.hyperparameters import Hyperparameters, draw_prior
 from bayes_clv.simulate import LandmarkLives, Segmented, live_on, simulate_landmarks
-from bayes_clv.states import States
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]

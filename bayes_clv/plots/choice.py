@@ -24,7 +24,7 @@ def plot_n_segments(table: pd.DataFrame, axes: ManyAxes | None = None) -> NDArra
     Parameters
     ----------
     table
-        From :func:`bayes_clv.segments.choice.compare_n_segments`.
+        From :func:`bayes_clv.segments.n_segments.compare_n_segments`.
     axes
         Three to draw on; by default those of a new figure.
 
@@ -35,7 +35,7 @@ def plot_n_segments(table: pd.DataFrame, axes: ManyAxes | None = None) -> NDArra
     Examples
     --------
     >>> from bayes_clv import customers, load_cdnow
-    >>> from bayes_clv.segments.choice import compare_n_segments
+    >>> from bayes_clv.segments.n_segments import compare_n_segments
     >>> states = customers(load_cdnow(sample=True))
     >>> axes = plot_n_segments(compare_n_segments(states, [3, 4], resamples=2))
     >>> [ax.get_title(loc="left") for ax in axes]

@@ -8,6 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
+from bayes_clv.data.rfm import purchase_days
+from bayes_clv.data.states import States
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.plots.style import (
     BLUE,
     GREEN,
@@ -24,9 +27,6 @@ from bayes_clv.plots.style import (
     over_time,
     write,
 )
-from bayes_clv.rfm import purchase_days
-from bayes_clv.states import States
-from bayes_clv.transactions import Transactions
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MOST_WRITTEN = 15  # columns of a cohort table whose numbers can still be read

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from bayes_clv.data.states import States
 from bayes_clv.plots.style import BLUE, PALE, VERMILION, dress, label, legend, new_axes
-from bayes_clv.states import States
 
 
 def plot_exposure(

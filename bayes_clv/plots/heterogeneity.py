@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammaln, logit
 
 from bayes_clv import arguments
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters, probability_alive
 from bayes_clv.plots.style import (
@@ -34,7 +35,6 @@ from bayes_clv.plots.style import (
 )
 from bayes_clv.posterior import Posterior
 from bayes_clv.segments.rules import POPULATION, POPULATION_NAME
-from bayes_clv.states import States
 
 type Floats = NDArray[np.float64]
 

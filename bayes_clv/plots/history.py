@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from bayes_clv.data.rfm import purchase_days
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.plots.style import (
     BLUE,
@@ -23,8 +25,6 @@ from bayes_clv.plots.style import (
     over_time,
 )
 from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
-from bayes_clv.rfm import purchase_days
-from bayes_clv.transactions import Transactions
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_clv.data.states import States
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
@@ -19,7 +20,6 @@ from bayes_clv.plots.style import (
     new_axes,
     write,
 )
-from bayes_clv.states import States
 
 _COLUMNS = {
     "idle_time": "days since\nlast purchase",

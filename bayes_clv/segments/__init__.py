@@ -1,5 +1,14 @@
-"""Segments: frozen rules that say which segment a customer is in, and how they are learnt.
+"""Which segment a customer is in: frozen rules, and how they are learnt.
 
-``rules`` holds the rules themselves (NumPy only, so that a service needs nothing else),
-``expressions`` evaluates the same rules inside a database, and ``estimators`` learns them.
+| module | what it is for |
+| --- | --- |
+| `rules` | the rules themselves: NumPy and JSON, all that serving needs |
+| `expressions` | the same rules as Ibis expressions, which run where the data live |
+| `estimators` | scikit-learn estimators that learn a rule |
+| `naming` | names for KMeans segments, read off the centroids |
+| `n_segments` | how many segments: silhouette, inertia, stability |
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -16,10 +16,10 @@ from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from bayes_clv.data.states import States, check_columns
 from bayes_clv.errors import InputError
 from bayes_clv.segments.naming import centroid_names
 from bayes_clv.segments.rules import KMeansRule, RFMRule, SegmentRule, log_features
-from bayes_clv.states import States, check_columns
 
 COLUMNS = ("frequency", "recency", "T", "monetary_value")
 FEATURES = ("idle_time", "frequency", "monetary_value")

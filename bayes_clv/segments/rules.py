@@ -15,8 +15,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
-from bayes_clv.states import States
 
 POPULATION = -1
 POPULATION_NAME = "population"

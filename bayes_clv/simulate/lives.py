@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_clv.data.states import States
 from bayes_clv.models.bgnbd import Dropout, Floats, Parameters
-from bayes_clv.states import States
 
 type Ids = NDArray[np.int64]
 type Flags = NDArray[np.bool_]

@@ -30,7 +30,7 @@ import pandas as pd
 from ibis import ir
 from numpy.typing import NDArray
 
-from bayes_clv.engines import kept
+from bayes_clv.data.engines import kept
 from bayes_clv.landmarks import chooser
 
 type Floats = NDArray[np.float64]

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from api import create_app
-from bayes_clv.ledger import Ledger
+from bayes_clv.data.ledger import Ledger
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors
 from bayes_clv.posterior import Posterior

@@ -21,7 +21,7 @@ import ibis
 import pytest
 from ibis.backends import BaseBackend
 
-from bayes_clv.engines import connect
+from bayes_clv.data.engines import connect
 
 # Small, and compiled little: these jobs are over before thorough compilation would pay.
 JAVA = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"

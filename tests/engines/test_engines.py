@@ -13,21 +13,22 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from bayes_clv import engines, hierarchical
-from bayes_clv.adequacy import gather
+from bayes_clv import hierarchical
 from bayes_clv.artifact import load_posterior
 from bayes_clv.census import compare_log
 from bayes_clv.cli import app
-from bayes_clv.engines import connect
+from bayes_clv.data import engines
+from bayes_clv.data.adequacy import gather
+from bayes_clv.data.engines import connect
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.data.rfm import customers, durations, summarise
 from bayes_clv.errors import InputError
 from bayes_clv.hierarchical import HierarchicalBetaGeo
-from bayes_clv.rfm import customers, durations, summarise
 from bayes_clv.scores import check_target, create_table, score_log, write_scores
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.segments.rules import ColumnRule
 from bayes_clv.spend.table import spend_table
 from bayes_clv.terms import Terms
-from bayes_clv.transactions import read_transactions
 from tests.engines.conftest import cluster_in
 
 ZONE = "America/New_York"
@@ -297,9 +298,9 @@ KEEPER = """
 import sys
 from datetime import date
 
-from bayes_clv.engines import connect, kept
-from bayes_clv.rfm import durations, summarise
-from bayes_clv.transactions import read_transactions
+from bayes_clv.data.engines import connect, kept
+from bayes_clv.data.rfm import durations, summarise
+from bayes_clv.data.reading import read_transactions
 
 url, log = sys.argv[1:]
 connection = connect(url)
@@ -368,10 +369,10 @@ DRIVER = """
 import sys, threading, time
 
 from bayes_clv.artifact import load_posterior
-from bayes_clv.engines import connect
-from bayes_clv.rfm import durations, summarise
+from bayes_clv.data.engines import connect
+from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.scores import score_log, write_scores
-from bayes_clv.transactions import read_transactions
+from bayes_clv.data.reading import read_transactions
 
 url, log, model, summary, written = sys.argv[1:]
 connection = connect(url)

@@ -13,9 +13,9 @@ from collections import Counter
 import pytest
 
 from bayes_clv.artifact import load_posterior
-from bayes_clv.datasets import load_cdnow
-from bayes_clv.transactions import read_transactions
-from bayes_clv.transactions.cleaning import REASONS
+from bayes_clv.data.cleaning import REASONS
+from bayes_clv.data.datasets import load_cdnow
+from bayes_clv.data.reading import read_transactions
 from tests.serving import ROOT
 
 AT_WORK = b"looking for the posterior"

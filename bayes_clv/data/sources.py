@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 from ibis.common.exceptions import IbisError
 
-from bayes_clv.engines import connect as connect_to
-from bayes_clv.engines import find_table, is_url, one_line, place, use_zone
+from bayes_clv.data.engines import connect as connect_to
+from bayes_clv.data.engines import find_table, is_url, one_line, place, use_zone
+from bayes_clv.data.text import TEXT_SUFFIXES, TextFile
 from bayes_clv.errors import InputError
-from bayes_clv.transactions.text import TEXT_SUFFIXES, TextFile
 
 AMOUNTS = ("amount", "quantity", "price")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".xlsx")

@@ -18,11 +18,11 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from bayes_clv.engines import fetched
+from bayes_clv.data.dates import as_date
+from bayes_clv.data.engines import fetched
+from bayes_clv.data.states import DURATIONS
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.states import DURATIONS
-from bayes_clv.transactions import Transactions
-from bayes_clv.transactions.dates import as_date
 
 
 def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = None) -> ir.Table:

@@ -29,9 +29,9 @@ from dataclasses import dataclass
 import ibis
 import ibis.expr.types as ir
 
+from bayes_clv.data.dates import with_days
+from bayes_clv.data.ledger import Ledger
 from bayes_clv.errors import InputError
-from bayes_clv.ledger import Ledger
-from bayes_clv.transactions.dates import with_days
 
 MALFORMED = "malformed line"
 NO_CUSTOMER = "no customer"

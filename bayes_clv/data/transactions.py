@@ -7,9 +7,9 @@ from typing import Self
 import ibis
 import ibis.expr.types as ir
 
+from bayes_clv.data.cleaning import AFTER_END
+from bayes_clv.data.ledger import Ledger
 from bayes_clv.errors import InputError
-from bayes_clv.ledger import Ledger
-from bayes_clv.transactions.cleaning import AFTER_END
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Transactions:
     source
         A short name for people.
     refunds
-        What was paid back (see :func:`bayes_clv.transactions.cleaning.refunds`); None where spend
+        What was paid back (see :func:`bayes_clv.data.cleaning.refunds`); None where spend
         is what was paid, whatever came back of it.
     """
 

@@ -12,7 +12,8 @@ from importlib import resources
 
 import pandas as pd
 
-from bayes_clv.transactions import Transactions, read_transactions
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.data.transactions import Transactions
 
 # Both logs were followed to this day, whether or not the last purchase fell on it.
 CDNOW_END = dt.date(1998, 6, 30)

@@ -23,15 +23,15 @@ import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends import BaseBackend
 
-from bayes_clv.engines import failures, one_line
+from bayes_clv.data.cleaning import Rules, has_amounts, judge, purchases, settle
+from bayes_clv.data.cleaning import refunds as find_refunds
+from bayes_clv.data.columns import find_columns
+from bayes_clv.data.dates import as_date
+from bayes_clv.data.engines import failures, one_line
+from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.sources import Loaded, open_source, store
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.ledger import Ledger
-from bayes_clv.transactions.cleaning import Rules, has_amounts, judge, purchases, settle
-from bayes_clv.transactions.cleaning import refunds as find_refunds
-from bayes_clv.transactions.columns import find_columns
-from bayes_clv.transactions.dates import as_date
-from bayes_clv.transactions.log import Transactions
-from bayes_clv.transactions.sources import Loaded, open_source, store
 
 __all__ = ["Ledger", "Transactions", "read_transactions"]
 
@@ -55,16 +55,16 @@ def read_transactions(
 ) -> Transactions:
     """Read a transaction log and keep its purchases.
 
-    Rows that are no purchase are counted by reason; `bayes_clv.transactions.cleaning` lists the
-    rules. Several rows of one customer on one day stay apart here: `bayes_clv.rfm` joins them.
+    Rows that are no purchase are counted by reason; `bayes_clv.data.cleaning` lists the
+    rules. Several rows of one customer on one day stay apart here: `bayes_clv.data.rfm` joins them.
 
     Parameters
     ----------
     source
         A .csv, .tsv, .txt, .parquet or .xlsx file, a pandas DataFrame, an Ibis table, or, together
         with `table`, an Ibis connection or a URL (``duckdb://shop.db``, ``postgresql://…``,
-        ``spark://…``; see :func:`bayes_clv.engines.connect`). Parquet, Ibis tables and engines are
-        read where they are, query by query; the others are copied.
+        ``spark://…``; see :func:`bayes_clv.data.engines.connect`). Parquet, Ibis tables and engines
+        are read where they are, query by query; the others are copied.
     customer, date, amount, quantity, price, invoice
         Columns; those that are not named are found by their usual names, in any case and
         punctuation. The amount is what was paid for the row: its own column, or quantity × price.

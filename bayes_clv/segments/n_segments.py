@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from bayes_clv import arguments
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter
 from bayes_clv.segments.rules import KMeansRule
-from bayes_clv.states import States
 
 MOST_STATES = 3_000  # that are looked at: distances between all of them are computed
 

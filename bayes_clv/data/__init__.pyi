@@ -1,0 +1,9 @@
+from .datasets import load_cdnow as load_cdnow
+from .engines import connect as connect
+from .ledger import Ledger as Ledger
+from .reading import read_transactions as read_transactions
+from .rfm import customers as customers
+from .rfm import durations as durations
+from .rfm import summarise as summarise
+from .states import States as States
+from .transactions import Transactions as Transactions

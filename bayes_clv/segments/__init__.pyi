@@ -1,0 +1,11 @@
+from .estimators import KMeansSegmenter as KMeansSegmenter
+from .estimators import RFMSegmenter as RFMSegmenter
+from .expressions import segment_code as segment_code
+from .n_segments import compare_n_segments as compare_n_segments
+from .rules import POPULATION as POPULATION
+from .rules import POPULATION_NAME as POPULATION_NAME
+from .rules import ColumnRule as ColumnRule
+from .rules import KMeansRule as KMeansRule
+from .rules import PooledRule as PooledRule
+from .rules import RFMRule as RFMRule
+from .rules import SegmentRule as SegmentRule
