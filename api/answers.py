@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 
 
 class Answer(BaseModel):

@@ -13,8 +13,7 @@ from api.answers import Comparison, Matrix, SegmentRow
 from api.health import newer_file_refused
 from api.schemas import HORIZON
 from api.segments import comparison
-from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 
 _LEVEL = 0.9
 _SHOWN_PAIRS = 12  # segments whose every pair still makes a table that one can read
@@ -31,7 +30,7 @@ def page(posterior: Posterior | None) -> str:
         posterior=posterior,
         record=posterior.record,
         diagnostics=posterior.diagnostics,
-        blind=posterior.dropout is Dropout.AFTER_REPEAT,
+        blind=bool(posterior.dropout.chances(0) == 0),
         leaving=compared and Leaving.of(compared),
         horizon=HORIZON,
         level=_LEVEL,

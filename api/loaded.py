@@ -8,9 +8,8 @@ from typing import Any
 
 from flask import Flask, abort, current_app, g
 
-from bayes_clv.artifact import load_posterior
 from bayes_clv.errors import ArtifactError, UnsoundPosterior
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior, load_posterior
 
 ENVIRONMENT_VARIABLE = "BAYES_CLV_MODEL"
 _KEY = "bayes_clv"

@@ -10,8 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from api import answers, loaded, tokens
 from api.schemas import Batch, BatchCustomer, ComparisonQuery, Customer
-from bayes_clv.posterior import Posterior
-from bayes_clv.segments.rules import POPULATION_NAME
+from bayes_clv.posterior.posterior import Posterior
 
 _REFERENCE = "#/components/schemas/{model}"
 _JSON, _TEXT = "application/json", "text/plain"
@@ -170,7 +169,7 @@ def document(posterior: Posterior | None, *, secured: bool) -> dict[str, Any]:
     )
     schemas = definitions["$defs"]
     if posterior is not None:
-        names = [*posterior.segment_names, POPULATION_NAME, None]
+        names = [*posterior.answerable, None]
         for model in (Customer, BatchCustomer):
             segment = schemas[model.__name__]["properties"]["segment"]
             segment |= {"enum": names, "anyOf": [{"type": "string"}, {"type": "null"}]}

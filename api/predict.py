@@ -8,8 +8,7 @@ from api.envelope import invalid_request, success
 from api.schemas import Customer
 from api.wire import read_body, read_object, unwrap
 from bayes_clv.errors import InputError
-from bayes_clv.posterior import Answer, Estimate
-from bayes_clv.segments.rules import POPULATION_NAME
+from bayes_clv.posterior.posterior import Answer, Estimate
 
 MAX_BYTES = 16 * 1024
 
@@ -22,7 +21,7 @@ def predict() -> Response:
     posterior = loaded.current()
     text = unwrap(read_body(MAX_BYTES))
     try:
-        segments = (*posterior.segment_names, POPULATION_NAME)
+        segments = posterior.answerable
         customer = Customer.read(read_object(text), segments)
         answer = posterior.answer(**customer.model_dump())
     except InputError as error:

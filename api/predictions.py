@@ -11,12 +11,12 @@ from api import loaded
 from api.answers import ModelName, Prediction, Predictions
 from api.answers import ValueTerms as ShownTerms
 from api.envelope import success
-from api.schemas import HORIZON, MAX_CUSTOMERS, Batch, BatchCustomer, ValueTerms
+from api.schemas import HORIZON, MAX_CUSTOMERS, Batch, BatchCustomer
+from api.schemas import ValueTerms as AskedTerms
 from api.wire import read_body, read_json, require_json
 from bayes_clv.errors import InputError
-from bayes_clv.posterior import Posterior
-from bayes_clv.segments.rules import POPULATION_NAME
-from bayes_clv.terms import Terms
+from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.posterior import Posterior
 
 MAX_BYTES = 512 * 1024
 IN_BACKGROUND = "bayes_clv_in_background"  # the extension that runs work beside other requests
@@ -49,7 +49,7 @@ def score(
     customers: list[BatchCustomer],
     horizon: float,
     level: float,
-    terms: Terms | None = None,
+    terms: ValueTerms | None = None,
 ) -> list[Prediction]:
     """Return every answer about each customer, in their order."""
     frame = pd.DataFrame([customer.model_dump(exclude={"customer_id"}) for customer in customers])
@@ -81,7 +81,7 @@ def score(
 def warm_up(posterior: Posterior) -> None:
     """Score somebody, so that the compiled code is in memory before the first request."""
     customer = BatchCustomer(frequency=2, recency=30, T=60)
-    score(posterior, [customer], HORIZON, 0.9, Terms() if posterior.has_spend else None)
+    score(posterior, [customer], HORIZON, 0.9, ValueTerms() if posterior.has_spend else None)
 
 
 def _read(posterior: Posterior) -> Batch:
@@ -98,15 +98,15 @@ def _read(posterior: Posterior) -> Batch:
                 description=f"customers may hold at most {MAX_CUSTOMERS:,}, not {len(customers):,}",
             )
     try:
-        return Batch.read(value, (*posterior.segment_names, POPULATION_NAME))
+        return Batch.read(value, posterior.answerable)
     except InputError as error:
         abort(422, description=str(error))
 
 
-def _terms(asked: ValueTerms | None) -> Terms | None:
+def _terms(asked: AskedTerms | None) -> ValueTerms | None:
     if asked is None:
         return None
-    return Terms(asked.horizon_days, asked.annual_discount_rate, asked.margin)
+    return ValueTerms(asked.horizon_days, asked.annual_discount_rate, asked.margin)
 
 
 def _rows(answer: pd.DataFrame | None, n: int) -> list[Any]:

@@ -23,12 +23,14 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 
 from api.words import named, shown
 from bayes_clv.errors import InputError
+from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON
+from bayes_clv.posterior.posterior import COMPARISON_HORIZON
 
 LIMIT = 1e9  # purchases, or days: beyond any customer, and far from overflow
 MONEY_LIMIT = 1e15
 MAX_CUSTOMERS = 1_000  # in one batch
 MAX_ID = 100  # characters
-HORIZON = 90.0  # days, where a request names no other
+HORIZON = COMPARISON_HORIZON  # days, where a request names no other
 _MAX_RATE = 100.0
 _MAX_FAULTS = 12
 _MAX_NAMES = 20
@@ -169,19 +171,19 @@ class ValueTerms(Request):
     """On what terms purchases are worth something."""
 
     horizon_days: float = Field(
-        default=365.0,
+        default=VALUE_HORIZON,
         gt=0,
         le=LIMIT,
         description=f"a number of days above 0, at most {LIMIT:,.0f}",
     )
     annual_discount_rate: float = Field(
-        default=0.1,
+        default=ANNUAL_DISCOUNT_RATE,
         ge=0,
         le=_MAX_RATE,
         description=f"a number from 0 to {_MAX_RATE:g}: what a year's delay costs",
     )
     margin: float = Field(
-        default=1.0,
+        default=MARGIN,
         gt=0,
         le=_MAX_RATE,
         description=f"a number above 0, at most {_MAX_RATE:g}: what remains of a unit of spend",

@@ -7,7 +7,7 @@ from api.answers import Comparison, ModelName
 from api.envelope import success
 from api.schemas import ComparisonQuery
 from bayes_clv.errors import InputError
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 
 blueprint = Blueprint("segments", __name__)
 

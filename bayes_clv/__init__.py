@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bayes_clv.artifact import load_posterior
     from bayes_clv.data.datasets import load_cdnow
     from bayes_clv.data.reading import read_transactions
     from bayes_clv.data.rfm import customers, durations, summarise
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from bayes_clv.models.bgnbd import Dropout
     from bayes_clv.models.priors import ComponentPrior, Priors
     from bayes_clv.plots import plot_segment_comparison
-    from bayes_clv.posterior import Posterior
+    from bayes_clv.posterior.posterior import Posterior, load_posterior
     from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 
 _HOME = {
@@ -25,14 +24,14 @@ _HOME = {
     "Dropout": "bayes_clv.models.bgnbd",
     "HierarchicalBetaGeo": "bayes_clv.hierarchical",
     "KMeansSegmenter": "bayes_clv.segments.estimators",
-    "Posterior": "bayes_clv.posterior",
+    "Posterior": "bayes_clv.posterior.posterior",
     "Priors": "bayes_clv.models.priors",
     "RFMSegmenter": "bayes_clv.segments.estimators",
     "Transactions": "bayes_clv.data.transactions",
     "customers": "bayes_clv.data.rfm",
     "durations": "bayes_clv.data.rfm",
     "load_cdnow": "bayes_clv.data.datasets",
-    "load_posterior": "bayes_clv.artifact",
+    "load_posterior": "bayes_clv.posterior.posterior",
     "plot_segment_comparison": "bayes_clv.plots",
     "read_transactions": "bayes_clv.data.reading",
     "summarise": "bayes_clv.data.rfm",

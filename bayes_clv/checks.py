@@ -23,7 +23,7 @@ from bayes_clv.data.rfm import purchase_days
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters, sample_purchases
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.simulate import Purchases, draw_latents, live_on
 from bayes_clv.stretches import Stretches, days_since, stretches
 

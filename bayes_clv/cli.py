@@ -18,10 +18,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from bayes_clv.artifact import load_posterior, save_posterior
 from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.posterior import ANNUAL_DISCOUNT_RATE, VALUE_HORIZON, Posterior
+from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON, ValueTerms
+from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior, load_posterior
 from bayes_clv.reading import Log, Reader, reading
 from bayes_clv.report import (
     backtest_json,
@@ -31,7 +31,6 @@ from bayes_clv.report import (
     segments_table,
     verdict,
 )
-from bayes_clv.terms import Terms
 
 BAD_INPUT, UNSOUND = 2, 3
 FEATURES = "idle_time,frequency,monetary_value"
@@ -112,7 +111,7 @@ def fit(
             progress=True,
         )
         target = to if posterior.diagnostics.sound else to.with_suffix(f".unsound{to.suffix}")
-        save_posterior(posterior, target)
+        posterior.save(target)
     if as_json:
         _print_json(posterior.facts() | {"model": str(target)})
     else:
@@ -136,10 +135,10 @@ def predict(
         str | None,
         typer.Option("--out-table", help="A table to make instead, in the engine of the log."),
     ] = None,
-    horizon: Annotated[float, typer.Option(help="Days ahead.")] = 90.0,
+    horizon: Annotated[float, typer.Option(help="Days ahead.")] = COMPARISON_HORIZON,
     value_horizon: ValueHorizon = VALUE_HORIZON,
     annual_discount_rate: DiscountRate = ANNUAL_DISCOUNT_RATE,
-    margin: Margin = 1.0,
+    margin: Margin = MARGIN,
     value: Annotated[
         bool, typer.Option(help="Tell what customers are worth, too: the longest of the answers.")
     ] = True,
@@ -148,13 +147,13 @@ def predict(
     segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
 ) -> None:
     """Score every customer of a transaction log: one row each, means with intervals."""
-    from bayes_clv.scores import check_target, create_table, score_log, write_scores
+    from bayes_clv.posterior.scores import check_target, create_table, score_log, write_scores
 
     where = f"the table {to_table}" if to_table else to
     with _errors():
         if not to_table:
             check_target(to)
-        terms = Terms(value_horizon, annual_discount_rate, margin)
+        terms = ValueTerms(value_horizon, annual_discount_rate, margin)
         posterior = load_posterior(model)
         log = read(transactions, segment=segment, writable=to_table is not None)
         if not to_table:
@@ -190,7 +189,9 @@ def segments(
             help="A log whose customers to compare, as for `predict`. Default: those of the fit.",
         ),
     ] = None,
-    horizon: Annotated[float, typer.Option(help="Days ahead, of another log.")] = 90.0,
+    horizon: Annotated[
+        float, typer.Option(help="Days ahead, of another log.")
+    ] = COMPARISON_HORIZON,
     segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
     level: Level = 0.9,
     plot: Annotated[Path | None, typer.Option(help="Write the figure to this file too.")] = None,
@@ -204,7 +205,7 @@ def segments(
                 raise InputError(f"without a log there is nothing to read by {', '.join(unread)}")
             comparison = posterior.compare_segments(horizon=horizon, level=level)
         else:
-            from bayes_clv.census import compare_log
+            from bayes_clv.posterior.log_states import compare_log
 
             log = read(transactions, segment=segment)
             err.print(ledger_table(log.ledger))

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from arviz_stats import bfmi, ess, rhat
 
-from bayes_clv.record import MAX_DIVERGENT, MAX_R_HAT, MIN_E_BFMI, MIN_ESS, Diagnostics
+from bayes_clv.posterior.diagnostics import Diagnostics
 
 
 def diagnose(tree: xr.DataTree, *, most_careful: bool = False) -> Diagnostics:
@@ -18,8 +18,7 @@ def diagnose(tree: xr.DataTree, *, most_careful: bool = False) -> Diagnostics:
     tree
         With the groups ``posterior`` and ``sample_stats`` (``energy``, ``diverging``).
     most_careful
-        Whether sampling was as careful as it gets: then a few divergences are a remark, for smaller
-        steps would not end them.
+        Whether sampling was as careful as it gets; see ``Diagnostics.judged``.
     """
     draws, stats = tree["posterior"].to_dataset(), tree["sample_stats"]
     # Statistics of ranks would not notice an infinite draw.
@@ -28,23 +27,15 @@ def diagnose(tree: xr.DataTree, *, most_careful: bool = False) -> Diagnostics:
     ess_bulk = _worst(ess(posterior, method="bulk"), np.min)
     ess_tail = _worst(ess(posterior, method="tail"), np.min)
     e_bfmi = float(np.min(bfmi(tree)["energy"].to_numpy()))
-    divergences, n_draws = int(stats["diverging"].sum()), stats["diverging"].size
-    few = most_careful and divergences <= MAX_DIVERGENT * n_draws
-    rules = (
-        (r_hat < MAX_R_HAT, f"R-hat is {r_hat:.4f}, it must be below {MAX_R_HAT}"),
-        (ess_bulk > MIN_ESS, f"bulk ESS is {ess_bulk:.0f}, it must be above {MIN_ESS}"),
-        (ess_tail > MIN_ESS, f"tail ESS is {ess_tail:.0f}, it must be above {MIN_ESS}"),
-        (few or divergences == 0, f"{divergences} divergent transitions, there must be none"),
-        (e_bfmi > MIN_E_BFMI, f"E-BFMI is {e_bfmi:.2f}, it must be above {MIN_E_BFMI}"),
+    return Diagnostics.judged(
+        r_hat=r_hat,
+        ess_bulk=ess_bulk,
+        ess_tail=ess_tail,
+        divergences=int(stats["diverging"].sum()),
+        e_bfmi=e_bfmi,
+        n_draws=stats["diverging"].size,
+        most_careful=most_careful,
     )
-    complaints = tuple(words for holds, words in rules if not holds)
-    remarks: tuple[str, ...] = ()
-    if few and divergences:
-        remarks = (
-            f"{divergences} of {n_draws:,} transitions diverged, no more than 1 in "
-            f"{1 / MAX_DIVERGENT:,.0f}",
-        )
-    return Diagnostics(r_hat, ess_bulk, ess_tail, divergences, e_bfmi, complaints, remarks)
 
 
 def _worst(statistics: Any, extreme: Callable[[Any], Any]) -> float:

@@ -25,8 +25,8 @@ from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.model import build_model
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors, SpendPriors
+from bayes_clv.posterior.diagnostics import MIN_ESS, Diagnostics
 from bayes_clv.progress import Stages
-from bayes_clv.record import MIN_ESS, Diagnostics
 from bayes_clv.sampling import SamplerSettings, check_density, sample
 from bayes_clv.spend.density import SpendDensity
 from bayes_clv.spend.model import build_spend_model

@@ -8,12 +8,19 @@ from numpy.typing import NDArray
 
 from bayes_clv import arguments
 from bayes_clv.data.states import States
-from bayes_clv.measures import totals
 from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.posterior.measures import totals
+from bayes_clv.posterior.state_groups import (
+    Floats,
+    Ints,
+    StateGroup,
+    customers_in,
+    distinct_states,
+    each_group,
+)
 from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.scoring_rules import crps, log_scores, pit
 from bayes_clv.segments.rules import Codes
-from bayes_clv.strata import Floats, Ints, Stratum, distinct_states, in_threads, strata
 
 
 @dataclass(frozen=True)
@@ -90,16 +97,16 @@ def forecast(
     columns = np.empty((len(_SCORED), len(pairs)))
     count = np.bincount(index, minlength=len(distinct.code)).astype(float)
 
-    def evaluate(stratum: Stratum) -> Floats:
-        of_segment = parameters[stratum.code]
-        for block in stratum.blocks():
-            here = slice(*np.searchsorted(state, [block.rows.start, block.rows.stop]))
+    def evaluate(group: StateGroup) -> Floats:
+        of_segment = parameters[group.code]
+        for block in group.blocks():
+            here = customers_in(block, state)
             y = outcome[here]
             listed = outcome_probabilities(of_segment, block, horizon, dropout, int(y.max()))
             columns[:, here] = _scored(listed[state[here] - block.rows.start], y)
-        return cast(Floats, totals(of_segment, stratum, count[stratum.rows], horizon, dropout)[2])
+        return cast(Floats, totals(of_segment, group, count[group.rows], horizon, dropout)[2])
 
-    expected_total = sum(in_threads(evaluate, strata(distinct)), np.zeros(parameters.r.shape[1]))
+    expected_total = sum(each_group(evaluate, distinct), np.zeros(parameters.r.shape[1]))
     scored = dict(zip(_SCORED, columns[:, who], strict=True))
     return Forecasts(outcome=outcomes, expected_total=expected_total, **scored)
 

@@ -13,7 +13,6 @@ import xarray as xr
 from ibis import ir
 from sklearn.base import clone
 
-from bayes_clv.census import segment_draws
 from bayes_clv.data.adequacy import Evidence, check_segments, gather, shortcomings
 from bayes_clv.data.engines import fetched, kept
 from bayes_clv.data.rfm import durations, sample_customers, summarise
@@ -28,20 +27,17 @@ from bayes_clv.landmarks import (
 )
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors, SpendPriors
-from bayes_clv.posterior import (
-    ANNUAL_DISCOUNT_RATE,
-    COMPARISON_HORIZON,
-    VALUE_HORIZON,
-    Posterior,
-)
+from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
+from bayes_clv.posterior.log_states import segment_draws
+from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.progress import Stages
-from bayes_clv.record import Diagnostics, FitRecord, SpendRecord
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import COLUMNS, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
 from bayes_clv.spend.table import MIN_VARIATION, SpendTable, spend_table
-from bayes_clv.terms import Terms
 
 MAX_LEARNING_STATES = 100_000
 _VERSIONS = ("arviz", "numpy", "nutpie", "pymc", "scikit-learn", "xarray")
@@ -222,7 +218,7 @@ class HierarchicalBetaGeo:
             spend=of_spend,
         )
         posterior = Posterior(tree, data.rule, Dropout(self.dropout), record, sampled.diagnostics)
-        terms = Terms(VALUE_HORIZON, ANNUAL_DISCOUNT_RATE) if posterior.has_spend else None
+        terms = ValueTerms() if posterior.has_spend else None
         compared = segment_draws(posterior, data.at_end, COMPARISON_HORIZON, terms)
         posterior.tree["segments"] = xr.DataTree(compared)
         return posterior

@@ -18,11 +18,11 @@ Source: Fader, Hardie & Lee (2005), Marketing Science 24(2), equation 8, is the 
 
 import numpy as np
 
-from bayes_clv.measures import Floats, probability_alive, purchase_if_alive
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.numerics.jit import compiled, compiled_sums
 from bayes_clv.numerics.special import exp_non_positive, log1p, log_positive
-from bayes_clv.strata import Stratum
+from bayes_clv.posterior.measures import Floats, probability_alive, purchase_if_alive
+from bayes_clv.posterior.state_groups import StateGroup
 
 NEGLIGIBLE = 1e-8  # probability beyond the last outcome that is listed
 _FIRST_ROOM, _MOST_ROOM = 32, 2**14
@@ -30,7 +30,7 @@ _LEAST_LOG = -600.0  # of P(N = 0): below it the recursion runs in logarithms
 
 
 def outcome_probabilities(
-    parameters: Parameters, block: Stratum, horizon: float, dropout: Dropout, least: int = 0
+    parameters: Parameters, block: StateGroup, horizon: float, dropout: Dropout, least: int = 0
 ) -> Floats:
     """Probabilities of 0, 1, 2, … purchases within the horizon, averaged over draws.
 

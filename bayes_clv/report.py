@@ -10,9 +10,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bayes_clv.comparison import SegmentComparison
 from bayes_clv.data.ledger import Ledger
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.comparison import SegmentComparison
+from bayes_clv.posterior.posterior import Posterior
 
 if TYPE_CHECKING:  # it brings the sampler, which most commands, and the service, do without
     from bayes_clv.backtest import Backtest

@@ -15,10 +15,10 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import halfnorm, norm
 
-from bayes_clv.comparison import MEASURES
 from bayes_clv.kernel import Layout, value_and_gradient_by_eta
 from bayes_clv.landmarks import LandmarkTable
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.comparison import MEASURES
+from bayes_clv.posterior.posterior import Posterior
 
 type Floats = NDArray[np.float64]
 

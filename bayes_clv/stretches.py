@@ -20,7 +20,7 @@ from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.segments.rules import POPULATION, Codes
 
 type Floats = NDArray[np.float64]

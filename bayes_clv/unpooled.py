@@ -14,7 +14,7 @@ from bayes_clv.fitting import fit_table
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.priors import Priors
-from bayes_clv.posterior import by_code
+from bayes_clv.posterior.draws import by_code
 from bayes_clv.sampling import SamplerSettings
 
 

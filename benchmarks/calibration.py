@@ -25,7 +25,7 @@ from bayes_clv.calibration.figure import plot_calibration
 from bayes_clv.calibration.replicates import Fit
 from bayes_clv.fitting import RUNGS, fit_table
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.record import MAX_DIVERGENT
+from bayes_clv.posterior.diagnostics import MAX_DIVERGENT
 from benchmarks.harness import ROOT
 from benchmarks.report import Column, Report, machine
 

@@ -87,7 +87,7 @@ def run(engine: str, log: Path, target: Path, draws: int, chains: int) -> Row:
     """Take a log all the way on one engine."""
     from bayes_clv import HierarchicalBetaGeo, load_posterior, read_transactions
     from bayes_clv.data.engines import connect
-    from bayes_clv.scores import score_log, write_scores
+    from bayes_clv.posterior.scores import score_log, write_scores
 
     row: Row = {"engine": engine}
     clock = [time.perf_counter()]

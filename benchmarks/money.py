@@ -137,18 +137,18 @@ def one_world(number: int) -> Row:
 
     from bayes_clv.fitting import fit_spend, fit_table
     from bayes_clv.landmarks import landmark_table
-    from bayes_clv.measures import expected_purchases
     from bayes_clv.models import gammagamma
     from bayes_clv.models.bgnbd import Dropout, Parameters
     from bayes_clv.models.gammagamma import SpendParameters
     from bayes_clv.models.priors import ComponentPrior, Priors, SpendPriors
+    from bayes_clv.posterior.discounting import ValueTerms
+    from bayes_clv.posterior.measures import expected_purchases
+    from bayes_clv.posterior.state_groups import StateGroup
+    from bayes_clv.posterior.value import expected_value, sample_value
     from bayes_clv.sampling import SamplerSettings
     from bayes_clv.scoring_rules import coverage
     from bayes_clv.simulate import live_on, simulate_lives
     from bayes_clv.spend.table import spend_table
-    from bayes_clv.strata import Stratum
-    from bayes_clv.terms import Terms
-    from bayes_clv.value import expected_value, sample_value
 
     rng = np.random.default_rng([19, number])
     priors = Priors(
@@ -202,22 +202,22 @@ def one_world(number: int) -> Row:
         )
     )
 
-    terms, kind = Terms(YEAR, 0.1), Dropout.AFTER_REPEAT
+    terms, kind = ValueTerms(YEAR, 0.1), Dropout.AFTER_REPEAT
     later, _ = live_on(rng, lives.rate, lives.leaving, lives.alive, np.full(CUSTOMERS, YEAR))
     pays = rng.gamma(paid.p.item(), size=len(later.time)) / nu[later.customer]
     came = np.bincount(later.customer, pays * np.exp(-terms.force * later.time), CUSTOMERS)
     seen: dict[str, list[float]] = {}
     chances = []
     for i in range(ASKED):
-        stratum = Stratum(slice(0, 1), 0, x[i], lives.recency[i : i + 1], T[i : i + 1])
+        group = StateGroup(slice(0, 1), 0, x[i], lives.recency[i : i + 1], T[i : i + 1])
         m = mean[i] if x[i] > 0 else 0.0
         asked = (np.array([0]), np.array([m if x[i] > 0 else np.nan]), np.zeros(1))
         each = gammagamma.expected_spend(costs, x[i], m)
         purchases = expected_purchases(YEAR, kind, terms.discounting())
-        now = purchases(of, stratum)(stratum)[0]
-        value = expected_value(terms, kind)(of, costs, stratum)(stratum)(*asked)[0]
+        now = purchases(of, group)(group)[0]
+        value = expected_value(terms, kind)(of, costs, group)(group)(*asked)[0]
         true_each = gammagamma.expected_spend(paid, x[i], m).item()
-        true_value = expected_value(terms, kind)(truth, paid, stratum)(stratum)(*asked).item()
+        true_value = expected_value(terms, kind)(truth, paid, group)(group)(*asked).item()
         for name, draws, true in (
             ("expected spend a purchase", each, true_each),
             ("expected value of a year", value, true_value),
@@ -225,7 +225,7 @@ def one_world(number: int) -> Row:
         ):
             lower, upper = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
             seen.setdefault(name, []).append(float(lower <= true <= upper))
-        outcome = sample_value(terms, kind, number)(of, costs, stratum)(stratum)(*asked)[0]
+        outcome = sample_value(terms, kind, number)(of, costs, group)(group)(*asked)[0]
         chances.append([(outcome < came[i]).mean(), (outcome <= came[i]).mean()])
     row = {name: float(np.mean(values)) for name, values in seen.items()}
     below, up_to = np.array(chances).T

@@ -21,11 +21,13 @@ from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.states import States
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import ComponentPrior, Priors, SpendPriors
-from bayes_clv.posterior import PARAMETERS, Posterior
-from bayes_clv.record import Diagnostics, FitRecord, SpendRecord
+from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.draws import PARAMETERS
+from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
+from bayes_clv.posterior.posterior import Posterior
+from bayes_clv.posterior.value import SpendTotals
 from bayes_clv.segments.rules import KMeansRule, SegmentRule
-from bayes_clv.terms import Terms
-from bayes_clv.value import Tally
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -115,8 +117,8 @@ def posterior_of(
     )
     if fitted_to is not None:
         states = States.from_frame(fitted_to)
-        tally = Tally.of_customers(states.repeat_spend)
-        compared = posterior.segment_draws(states, tally, 90.0, Terms() if spend else None)
+        tally = SpendTotals.of_customers(states.repeat_spend)
+        compared = posterior.segment_draws(states, tally, 90.0, ValueTerms() if spend else None)
         posterior.tree["segments"] = xr.DataTree(compared)
     return posterior
 

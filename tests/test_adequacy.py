@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_clv.artifact import load_posterior
 from bayes_clv.data.adequacy import (
     MAX_CORRELATION,
     MIN_BUYERS,
@@ -29,7 +28,8 @@ from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.landmarks import LandmarkTable
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Parameters
-from bayes_clv.posterior import by_code
+from bayes_clv.posterior.draws import by_code
+from bayes_clv.posterior.posterior import load_posterior
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.simulate import Scenario, simulate_lives, simulate_transactions

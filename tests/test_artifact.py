@@ -24,11 +24,11 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_clv import artifact
-from bayes_clv.artifact import SCHEMA, load_posterior, save_posterior
 from bayes_clv.errors import ArtifactError
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior import artifact
+from bayes_clv.posterior.artifact import SCHEMA
+from bayes_clv.posterior.posterior import Posterior, load_posterior
 from bayes_clv.segments.rules import ColumnRule, PooledRule, RFMRule, SegmentRule
 
 MANIFEST, DRAWS = "manifest.json", "posterior.nc"
@@ -47,7 +47,7 @@ def posterior(posterior_by_hand: Make, make_customers: MakeCustomers) -> Posteri
 def good(posterior: Posterior, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """The bytes of a saved model."""
     path = tmp_path_factory.mktemp("good") / "model.clv"
-    save_posterior(posterior, path)
+    posterior.save(path)
     return path.read_bytes()
 
 
@@ -112,7 +112,7 @@ def test_every_field_and_every_prediction_survives_the_round_trip(
     customers = make_customers(80)
     rules = () if rule is None else (rule,)
     saved = posterior_by_hand(*rules, dropout=dropout, fitted_to=customers)
-    save_posterior(saved, tmp_path / "model.clv")
+    saved.save(tmp_path / "model.clv")
     loaded = load_posterior(tmp_path / "model.clv")
     xr.testing.assert_identical(loaded.tree, saved.tree)
     for name in {field.name for field in fields(Posterior)} - {"tree", "version"}:
@@ -152,7 +152,7 @@ def test_an_unsound_verdict_with_figures_that_are_not_numbers_survives_too(
     verdict = replace(
         posterior.diagnostics, r_hat=float("nan"), divergences=3, complaints=("R-hat is nan",)
     )
-    save_posterior(replace(posterior, diagnostics=verdict), tmp_path / "model.clv")
+    replace(posterior, diagnostics=verdict).save(tmp_path / "model.clv")
     loaded = load_posterior(tmp_path / "model.clv").diagnostics
     assert np.isnan(loaded.r_hat)
     assert (loaded.divergences, loaded.complaints, loaded.sound) == (3, ("R-hat is nan",), False)
@@ -175,7 +175,7 @@ def test_the_file_holds_two_plain_members_no_pickle_and_no_customer(
     customers = make_customers(300).assign(customer_id=[f"secret-{i:04d}" for i in range(300)])
     sizes = []
     for n in (30, 300):
-        save_posterior(posterior_by_hand(fitted_to=customers.head(n)), tmp_path / "model.clv")
+        posterior_by_hand(fitted_to=customers.head(n)).save(tmp_path / "model.clv")
         content = (tmp_path / "model.clv").read_bytes()
         with zipfile.ZipFile(BytesIO(content)) as archive:
             assert archive.namelist() == [MANIFEST, DRAWS]
@@ -201,7 +201,7 @@ def test_the_file_has_the_permissions_that_the_umask_leaves(
 ) -> None:
     previous = os.umask(0o027)
     try:
-        save_posterior(posterior, tmp_path / "new folder" / "model.clv")
+        posterior.save(tmp_path / "new folder" / "model.clv")
         assert os.umask(0o027) == 0o027, "saving leaves the umask alone"
     finally:
         os.umask(previous)
@@ -382,7 +382,7 @@ def test_draws_that_are_not_finite_and_positive_are_refused(
 def test_draws_of_another_number_of_segments_are_refused(
     posterior_by_hand: Make, good: bytes, tmp_path: Path
 ) -> None:
-    save_posterior(posterior_by_hand(PooledRule(), spend=True), tmp_path / "pooled.clv")
+    posterior_by_hand(PooledRule(), spend=True).save(tmp_path / "pooled.clv")
     pooled = members((tmp_path / "pooled.clv").read_bytes())[1]
     line = refusal_of(framed(members(good)[0], pooled), tmp_path)
     assert "r does not have draws for 3 segments" in line
@@ -406,7 +406,7 @@ def test_a_file_from_before_there_was_spend_is_read(
     posterior_by_hand: Make, tmp_path: Path
 ) -> None:
     path = tmp_path / "model.clv"
-    save_posterior(posterior_by_hand(), path)
+    posterior_by_hand().save(path)
     manifest, draws = members(path.read_bytes())
     del manifest["record"]["spend"]
     path.write_bytes(framed(manifest | {"schema": 1}, draws))
@@ -421,7 +421,7 @@ def test_a_file_of_any_size_that_was_saved_can_be_loaded(
 ) -> None:
     """Dimensions without coordinates are declared with a length, and take no room."""
     saved = posterior_by_hand(draws=draws, fitted_to=make_customers(30))
-    save_posterior(saved, tmp_path / "model.clv")
+    saved.save(tmp_path / "model.clv")
     xr.testing.assert_identical(load_posterior(tmp_path / "model.clv").tree, saved.tree)
 
 
@@ -584,7 +584,7 @@ def test_a_full_or_failing_disk_leaves_the_old_file_and_nothing_else(
 
     monkeypatch.setattr(call, fail)
     with pytest.raises(ArtifactError) as refused:
-        save_posterior(posterior_by_hand(seed=2), path)
+        posterior_by_hand(seed=2).save(path)
     monkeypatch.undo()
     assert failures
     assert str(refused.value) == f"{path} cannot be written: {os.strerror(error)}"
@@ -616,7 +616,7 @@ def test_a_disk_that_fills_up_while_the_file_is_written_leaves_the_old_one(
 
     monkeypatch.setattr(Path, "open", lambda path, mode: FullDisk(path, mode))
     with pytest.raises(ArtifactError, match="cannot be written: No space left on device"):
-        save_posterior(posterior_by_hand(seed=2), path)
+        posterior_by_hand(seed=2).save(path)
     monkeypatch.undo()
     assert path.read_bytes() == good
     assert leftovers(path) == []
@@ -635,7 +635,7 @@ def test_a_folder_that_may_not_be_written_is_refused_and_unchanged(
             os.seteuid(65534)
         try:
             with pytest.raises(ArtifactError) as refused:
-                save_posterior(posterior, path)
+                posterior.save(path)
         finally:
             if superuser:
                 os.seteuid(0)
@@ -649,7 +649,7 @@ def test_a_path_that_no_file_can_have_is_refused(posterior: Posterior, tmp_path:
     (tmp_path / "file").write_text("in the way")
     for path in (tmp_path / "file" / "model.clv", tmp_path, tmp_path / ("x" * 300)):
         with pytest.raises(ArtifactError) as refused:
-            save_posterior(posterior, path)
+            posterior.save(path)
         assert str(refused.value).startswith(f"{path} cannot be written: ")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
@@ -658,10 +658,11 @@ def test_a_path_that_no_file_can_have_is_refused(posterior: Posterior, tmp_path:
 
 SAVE_AND_STOP = """
 import os, pathlib, sys, time
-from bayes_clv import artifact
+from bayes_clv.posterior import artifact
+from bayes_clv.posterior.posterior import load_posterior
 
 model, path, stage = sys.argv[1:]
-posterior = artifact.load_posterior(model)
+posterior = load_posterior(model)
 
 def stop(*args, **kwargs):
     print("now", flush=True)
@@ -689,8 +690,8 @@ elif stage == "synced, not renamed":
 elif stage == "again and again":
     print("now", flush=True)
     while True:
-        artifact.save_posterior(posterior, path)
-artifact.save_posterior(posterior, path)
+        posterior.save(path)
+posterior.save(path)
 """
 
 
@@ -709,7 +710,7 @@ def kill_while_saving(model: Path, path: Path, stage: str, after: float = 0.0) -
 @pytest.fixture(scope="module")
 def another_model(posterior_by_hand: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("another") / "another.clv"
-    save_posterior(posterior_by_hand(seed=3), path)
+    posterior_by_hand(seed=3).save(path)
     return path
 
 
@@ -790,7 +791,7 @@ def test_saving_needs_no_scratch_folder(
     posterior: Posterior, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
-    save_posterior(posterior, tmp_path / "model.clv")
+    posterior.save(tmp_path / "model.clv")
     assert load_posterior(tmp_path / "model.clv").record == posterior.record
 
 
@@ -806,7 +807,7 @@ def test_a_folder_that_cannot_be_synced_is_told_in_one_line(
 
     monkeypatch.setattr(os, "fsync", fail_for_folders)
     with pytest.raises(ArtifactError, match="Input/output error"):
-        save_posterior(posterior, tmp_path / "model.clv")
+        posterior.save(tmp_path / "model.clv")
 
 
 def test_draws_that_could_not_be_loaded_are_not_saved(
@@ -817,5 +818,5 @@ def test_draws_that_could_not_be_loaded_are_not_saved(
     broken = posterior_by_hand()
     broken.tree["posterior"]["r"].values[0, 0, 0] = np.inf
     with pytest.raises(ArtifactError, match="not finite and positive"):
-        save_posterior(broken, path)
+        broken.save(path)
     assert path.read_bytes() == good

@@ -33,8 +33,8 @@ from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.hyperparameters import draw_prior
 from bayes_clv.models.priors import COMPONENTS, ComponentPrior, Priors
-from bayes_clv.posterior import PARAMETERS
-from bayes_clv.record import Diagnostics
+from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.draws import PARAMETERS
 from bayes_clv.sampling import SamplerSettings
 from benchmarks import calibration
 

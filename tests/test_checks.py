@@ -11,10 +11,10 @@ from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, load_cdnow, read_tra
 from bayes_clv.checks import count_again, live_again, purchase_counts, purchases_by_state, track
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
+from bayes_clv.posterior.state_groups import StateGroup
 from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.segments.rules import POPULATION, PooledRule
-from bayes_clv.strata import Stratum
 from bayes_clv.stretches import Stretches, stretches
 
 WEEKS = (0.243, 4.414, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha, a, b
@@ -148,7 +148,7 @@ def test_a_log_that_does_not_reach_the_fits_end_is_refused(pooled, log):
 def test_counts_and_lives_follow_the_exact_law(state, dropout):
     n, draws = 2_000, 50
     parts, parameters = at(n, *state, days=39), same(WEEKS, draws)
-    block = Stratum(slice(0, 1), 0, state[0], *(np.array([float(it)]) for it in state[1:]))
+    block = StateGroup(slice(0, 1), 0, state[0], *(np.array([float(it)]) for it in state[1:]))
     law = outcome_probabilities(parameters[-1], block, 39, dropout, least=8)[0]
     expected = n * draws * np.append(law[:5], 1 - law[:5].sum())
     counted = np.concatenate(list(count_again(parts, parameters, dropout, draws)))
@@ -240,7 +240,7 @@ def test_counts_are_those_of_the_log_and_of_the_law(pooled, log):
     zero = sum(
         outcome_probabilities(
             pooled.parameters[-1],
-            Stratum(slice(0, 1), 0, 0.0, np.zeros(1), np.zeros(1)),
+            StateGroup(slice(0, 1), 0, 0.0, np.zeros(1), np.zeros(1)),
             days,
             pooled.dropout,
         )[0, 0]

@@ -14,9 +14,9 @@ import pytest
 from typer.testing import CliRunner
 
 from api import create_app
-from bayes_clv.artifact import load_posterior, save_posterior
 from bayes_clv.cli import app
 from bayes_clv.data.datasets import load_cdnow
+from bayes_clv.posterior.posterior import load_posterior
 
 MAIN = "from bayes_clv.cli import main; main()"
 FIT = ["--draws", "700", "--tune", "500", "--chains", "2", "--segments", "none", "--seed", "1"]
@@ -45,7 +45,7 @@ def unsound(model: Path, tmp_path: Path) -> Path:
     posterior = load_posterior(model)
     broken = replace(posterior.diagnostics, complaints=("R-hat is 1.2, it must be below 1.01",))
     path = tmp_path / "unsound.clv"
-    save_posterior(replace(posterior, diagnostics=broken), path)
+    replace(posterior, diagnostics=broken).save(path)
     return path
 
 
@@ -199,7 +199,7 @@ def test_a_remark_is_said_and_stops_nothing(model: Path, tmp_path: Path) -> None
     remark = "1 of 1,400 transitions diverged, no more than 1 in 1,000"
     remarked = replace(posterior.diagnostics, divergences=1, remarks=(remark,))
     path = tmp_path / "remark.clv"
-    save_posterior(replace(posterior, diagnostics=remarked), path)
+    replace(posterior, diagnostics=remarked).save(path)
     result = CliRunner().invoke(app, ["diagnose", str(path)])
     assert result.exit_code == 0
     assert f"Verdict: sound, with a remark: {remark}." in " ".join(result.output.split())

@@ -17,7 +17,7 @@ from bayes_clv.density import LogDensity
 from bayes_clv.kernel import Layout
 from bayes_clv.model import build_model
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.record import MAX_DIVERGENT
+from bayes_clv.posterior.diagnostics import MAX_DIVERGENT
 from bayes_clv.sampling import SamplerSettings, check_density, sample
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
 

@@ -10,7 +10,7 @@ import xarray as xr
 from scipy.signal import lfilter
 
 from bayes_clv.diagnostics import diagnose
-from bayes_clv.record import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, Diagnostics
+from bayes_clv.posterior.diagnostics import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, Diagnostics
 
 CHAINS, DRAWS = 4, 1000
 SHAPE = (CHAINS, DRAWS)

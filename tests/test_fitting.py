@@ -14,8 +14,8 @@ from bayes_clv.hierarchy import HierarchicalDensity
 from bayes_clv.kernel import Layout
 from bayes_clv.model import build_model
 from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.progress import Stages
-from bayes_clv.record import Diagnostics
 from bayes_clv.sampling import SamplerSettings, sample
 from tests.hierarchy import PRIORS, SEGMENTS, real_looking_table
 

@@ -7,10 +7,10 @@ import pytest
 from bayes_clv.data.states import States
 from bayes_clv.forecasts import forecast
 from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.posterior.state_groups import StateGroup
 from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.scoring_rules import coverage
 from bayes_clv.simulate import simulate_lives
-from bayes_clv.strata import Stratum
 from tests.conftest import customers_of
 
 both_rules = pytest.mark.parametrize("dropout", list(Dropout), ids=str)
@@ -30,7 +30,7 @@ def test_each_customer_gets_the_law_of_the_state_and_segment(dropout):
     codes, outcomes = rng.integers(-1, 2, len(states)), rng.integers(0, 6, len(states))
     made = forecast(draws(), codes, states, outcomes, 120.0, dropout)
     for i in range(0, len(states), 17):
-        one = Stratum(slice(0, 1), 0, states.frequency[i], states.recency[[i]], states.T[[i]])
+        one = StateGroup(slice(0, 1), 0, states.frequency[i], states.recency[[i]], states.T[[i]])
         (law,) = outcome_probabilities(draws()[codes[i]], one, 120.0, dropout, least=6)
         y, counts = outcomes[i], np.arange(len(law))
         cumulative = np.cumsum(law)

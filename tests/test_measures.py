@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.stats import chi2
 
-from bayes_clv import measures
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
-from bayes_clv.strata import Stratum
+from bayes_clv.posterior import measures
+from bayes_clv.posterior.state_groups import StateGroup
 
 EXACT = 1e-12  # relative
 FAR_EXACT = 1e-11  # the same where exponents are of thousands, and each ulp of them counts
@@ -31,21 +31,21 @@ LOYAL = draws_round(1.5, 60.0, 0.05, 4.0)  # hardly anybody leaves
 FICKLE = draws_round(3.0, 5.0, 12.0, 1.5)
 
 
-def stratum_of(frequency: float, recency: np.ndarray, T: np.ndarray) -> Stratum:
-    return Stratum(slice(0, len(T)), 0, frequency, recency, T)
+def group_of(frequency: float, recency: np.ndarray, T: np.ndarray) -> StateGroup:
+    return StateGroup(slice(0, len(T)), 0, frequency, recency, T)
 
 
-def states_of(frequency: float, latest: float, n: int = 300) -> Stratum:
+def states_of(frequency: float, latest: float, n: int = 300) -> StateGroup:
     rng = np.random.default_rng(int(frequency) + 1)
     T = np.sort(np.ceil(rng.uniform(0, latest, n)))
-    return stratum_of(frequency, np.floor(T * rng.random(n) ** 0.3) * (frequency > 0), T)
+    return group_of(frequency, np.floor(T * rng.random(n) ** 0.3) * (frequency > 0), T)
 
 
 def directly(
-    function: Callable[..., np.ndarray], parameters: Parameters, stratum: Stratum, *others: object
+    function: Callable[..., np.ndarray], parameters: Parameters, group: StateGroup, *others: object
 ) -> np.ndarray:
-    recency, T = stratum.recency[:, None], stratum.T[:, None]
-    return function(parameters, stratum.frequency, recency, T, *others)
+    recency, T = group.recency[:, None], group.T[:, None]
+    return function(parameters, group.frequency, recency, T, *others)
 
 
 # The formulas
@@ -58,7 +58,7 @@ def directly(
 def test_every_measure_equals_the_plain_function(
     parameters: Parameters, frequency: float, latest: float, dropout: Dropout
 ) -> None:
-    stratum = states_of(frequency, latest)
+    group = states_of(frequency, latest)
     for measure, function, others in (
         (measures.probability_alive(dropout), bgnbd.probability_alive, ()),
         (
@@ -68,29 +68,29 @@ def test_every_measure_equals_the_plain_function(
         ),
         (measures.expected_purchases(HORIZON, dropout), bgnbd.expected_purchases, (HORIZON,)),
     ):
-        got = measure(parameters, stratum)(stratum)
-        want = directly(function, parameters, stratum, *others, dropout)
+        got = measure(parameters, group)(group)
+        want = directly(function, parameters, group, *others, dropout)
         np.testing.assert_allclose(got, want, rtol=EXACT, atol=NEVER)
 
 
 @pytest.mark.parametrize("horizon", [1e-6, 1.0, 3650.0])
 def test_any_horizon_will_do(horizon: float) -> None:
-    dropout, stratum = Dropout.AFTER_REPEAT, states_of(3.0, 730.0)
+    dropout, group = Dropout.AFTER_REPEAT, states_of(3.0, 730.0)
     for name in ("probability_of_purchase", "expected_purchases"):
-        got = getattr(measures, name)(horizon, dropout)(CDNOW, stratum)(stratum)
-        want = directly(getattr(bgnbd, name), CDNOW, stratum, horizon, dropout)
+        got = getattr(measures, name)(horizon, dropout)(CDNOW, group)(group)
+        want = directly(getattr(bgnbd, name), CDNOW, group, horizon, dropout)
         np.testing.assert_allclose(got, want, rtol=EXACT, atol=NEVER)
 
 
 @both_rules
 def test_totals_are_sums_over_customers_draw_by_draw(dropout: Dropout) -> None:
-    stratum = states_of(2.0, 730.0)
-    count = np.random.default_rng(5).integers(1, 9, len(stratum.T)).astype(float)
-    got = measures.totals(CDNOW, stratum, count, HORIZON, dropout)
+    group = states_of(2.0, 730.0)
+    count = np.random.default_rng(5).integers(1, 9, len(group.T)).astype(float)
+    got = measures.totals(CDNOW, group, count, HORIZON, dropout)
     want = [
-        count @ directly(bgnbd.probability_alive, CDNOW, stratum, dropout),
-        count @ directly(bgnbd.probability_of_purchase, CDNOW, stratum, HORIZON, dropout),
-        count @ directly(bgnbd.expected_purchases, CDNOW, stratum, HORIZON, dropout),
+        count @ directly(bgnbd.probability_alive, CDNOW, group, dropout),
+        count @ directly(bgnbd.probability_of_purchase, CDNOW, group, HORIZON, dropout),
+        count @ directly(bgnbd.expected_purchases, CDNOW, group, HORIZON, dropout),
     ]
     np.testing.assert_allclose(got, want, rtol=EXACT)
 
@@ -125,13 +125,13 @@ def test_published_figures_come_out_of_the_compiled_code(
 ) -> None:
     x, t_x, T = history
     parameters = Parameters(*(np.array([value]) for value in values))
-    stratum = stratum_of(x, np.array([t_x], float), np.array([T], float))
+    group = group_of(x, np.array([t_x], float), np.array([T], float))
     for measure, published in (
         (measures.probability_alive(dropout), alive),
         (measures.expected_purchases(weeks, dropout), expected),
     ):
         if published is not None:
-            got = measure(parameters, stratum)(stratum).item()
+            got = measure(parameters, group)(group).item()
             assert got == pytest.approx(published, rel=3e-4 if alive == 0.1968 else 4e-5)
 
 
@@ -149,11 +149,11 @@ FAR = [
 EXTREME_T = np.array([0.0, 1e-9, 1.0, 365.0, 1e4, 1e6])
 
 
-def extreme_states(frequency: float) -> Stratum:
+def extreme_states(frequency: float) -> StateGroup:
     """Every T with a last purchase at once, midway and today."""
     shares = np.array([0.0]) if frequency == 0 else np.array([0.0, 0.5, 1.0])
     T = np.repeat(EXTREME_T, len(shares))
-    return stratum_of(frequency, T * np.tile(shares, len(EXTREME_T)), T)
+    return group_of(frequency, T * np.tile(shares, len(EXTREME_T)), T)
 
 
 @both_rules
@@ -163,16 +163,16 @@ def test_extreme_customers_get_finite_answers_in_range_and_those_of_the_plain_fu
     values: tuple[float, ...], frequency: float, dropout: Dropout
 ) -> None:
     parameters = Parameters(*(np.array([value, value * 1.01]) for value in values))
-    stratum, horizons = extreme_states(frequency), (1e-9, 1.0, 365.0, 1e6)
-    alive = measures.probability_alive(dropout)(parameters, stratum)(stratum)
+    group, horizons = extreme_states(frequency), (1e-9, 1.0, 365.0, 1e6)
+    alive = measures.probability_alive(dropout)(parameters, group)(group)
     assert ((alive >= 0) & (alive <= 1)).all()
-    plain = directly(bgnbd.probability_alive, parameters, stratum, dropout)
+    plain = directly(bgnbd.probability_alive, parameters, group, dropout)
     np.testing.assert_allclose(alive, plain, rtol=FAR_EXACT, atol=NEVER)
     for name in ("probability_of_purchase", "expected_purchases"):
         answers = []
         for horizon in horizons:
-            answer = getattr(measures, name)(horizon, dropout)(parameters, stratum)(stratum)
-            plain = directly(getattr(bgnbd, name), parameters, stratum, horizon, dropout)
+            answer = getattr(measures, name)(horizon, dropout)(parameters, group)(group)
+            plain = directly(getattr(bgnbd, name), parameters, group, horizon, dropout)
             never = NEVER * max(
                 1.0, plain.max()
             )  # P(alive) may be called 0, whatever it multiplies
@@ -193,13 +193,13 @@ def test_compiled_probability_alive_falls_with_idle_time_and_rises_with_recency(
     alive_of = measures.probability_alive(dropout)
     idle = np.concatenate([[0.0], np.geomspace(1e-3, 1e6, 50)])
     for x, t_x in ((1.0, 1.0), (3.0, 400.0), (1e6, 1e6)):
-        silent = stratum_of(x, np.full(len(idle), t_x), t_x + idle)
+        silent = group_of(x, np.full(len(idle), t_x), t_x + idle)
         assert (np.diff(alive_of(parameters, silent)(silent), axis=0) <= 0).all()
         later = np.linspace(0, t_x, 50)
-        recent = stratum_of(x, later, np.full(len(later), t_x))
+        recent = group_of(x, later, np.full(len(later), t_x))
         assert (np.diff(alive_of(parameters, recent)(recent), axis=0) >= 0).all()
     T = np.array([0.0, 1.0, 400.0, 1e6])
-    once = stratum_of(0.0, np.zeros(4), T)
+    once = group_of(0.0, np.zeros(4), T)
     alive = alive_of(parameters, once)(once)[:, 0]
     if dropout is BG:
         assert (alive == 1).all()
@@ -246,9 +246,9 @@ def outcome_law(values: tuple[float, ...], state: tuple[float, ...], dropout: Dr
 def test_outcomes_follow_their_law(state: tuple[float, ...], dropout: Dropout) -> None:
     values, n, most = (0.6, 30.0, 0.8, 2.5), 400_000, 8
     x, t_x, T = state
-    stratum = stratum_of(x, np.array([t_x]), np.array([T]))
+    group = group_of(x, np.array([t_x]), np.array([T]))
     parameters = Parameters(*(np.full(n, value) for value in values))
-    outcomes = measures.sample_purchases(HORIZON, dropout, seed=11)(parameters, stratum)(stratum)
+    outcomes = measures.sample_purchases(HORIZON, dropout, seed=11)(parameters, group)(group)
     seen = np.bincount(np.minimum(outcomes[0], most + 1).astype(int), minlength=most + 2)
     expected = n * outcome_law(values, state, dropout, most)
     assert expected.min() > 20
@@ -264,8 +264,8 @@ def test_very_frequent_buyers_outcomes_are_distributed_as_those_of_the_plain_fun
     # Two purchases a day: within 30 days they are drawn by inversion, within 2,000 by their story.
     state, n = (400.0, 199.0, 200.0), 20_000
     parameters = Parameters(*(np.full(n, value) for value in (0.5, 5.0, 0.5, 60.0)))
-    stratum = stratum_of(state[0], np.array([state[1]]), np.array([state[2]]))
-    drawn = measures.sample_purchases(horizon, dropout, seed=3)(parameters, stratum)(stratum)[0]
+    group = group_of(state[0], np.array([state[1]]), np.array([state[2]]))
+    drawn = measures.sample_purchases(horizon, dropout, seed=3)(parameters, group)(group)[0]
     rng = np.random.default_rng(4)
     told = bgnbd.sample_purchases(rng, parameters, *state, horizon, dropout)
     error = np.hypot(drawn.std(), told.std()) / np.sqrt(n)
@@ -276,20 +276,20 @@ def test_very_frequent_buyers_outcomes_are_distributed_as_those_of_the_plain_fun
 
 
 def test_horizons_and_customers_beyond_measure_have_outcomes() -> None:
-    stratum = stratum_of(1e6, np.array([9e5, 1e6]), np.array([1e6, 1e6]))
+    group = group_of(1e6, np.array([9e5, 1e6]), np.array([1e6, 1e6]))
     for horizon in (1.0, 1e6, 1e12):
-        outcomes = measures.sample_purchases(horizon, Dropout.AFTER_ANY, 0)(CDNOW, stratum)(stratum)
+        outcomes = measures.sample_purchases(horizon, Dropout.AFTER_ANY, 0)(CDNOW, group)(group)
         assert np.isfinite(outcomes).all()
         assert (outcomes >= 0).all()
         assert (outcomes == np.round(outcomes)).all()
 
 
 def test_states_and_draws_have_outcomes_of_their_own() -> None:
-    stratum = states_of(4.0, 730.0, 40)
+    group = states_of(4.0, 730.0, 40)
     parameters = Parameters(*(np.full(5_000, value) for value in (2.0, 10.0, 0.3, 5.0)))
     sample = measures.sample_purchases(HORIZON, Dropout.AFTER_REPEAT, 1)
-    outcomes = sample(parameters, stratum)(stratum)
-    _, first = np.unique(np.column_stack([stratum.T, stratum.recency]), axis=0, return_index=True)
+    outcomes = sample(parameters, group)(group)
+    _, first = np.unique(np.column_stack([group.T, group.recency]), axis=0, return_index=True)
     apart = outcomes[first]
     apart = apart[apart.std(axis=1) > 0.1]
     assert len(apart) > 10
@@ -301,9 +301,9 @@ def test_states_and_draws_have_outcomes_of_their_own() -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2**64, 10**40])
 def test_any_seed_gives_outcomes_and_the_same_again(seed: int) -> None:
-    stratum = states_of(4.0, 730.0, 40)
+    group = states_of(4.0, 730.0, 40)
     sample = measures.sample_purchases(HORIZON, Dropout.AFTER_REPEAT, seed)
-    first, again = sample(CDNOW, stratum)(stratum), sample(CDNOW, stratum)(stratum)
+    first, again = sample(CDNOW, group)(group), sample(CDNOW, group)(group)
     np.testing.assert_array_equal(first, again)
     other = measures.sample_purchases(HORIZON, Dropout.AFTER_REPEAT, seed + 1)
-    assert (first != other(CDNOW, stratum)(stratum)).any()
+    assert (first != other(CDNOW, group)(group)).any()

@@ -6,9 +6,9 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from bayes_clv.comparison import SegmentComparison
 from bayes_clv.errors import InputError
 from bayes_clv.plots import plot_segment_comparison, plot_value_at_risk
+from bayes_clv.posterior.comparison import SegmentComparison
 
 NAMES = ["lapsed", "regulars", "new"]
 BY_SHARE = ["regulars", "new", "lapsed"]

@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_clv.comparison import MEASURES
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
-from bayes_clv.posterior import PARAMETERS, Posterior
+from bayes_clv.posterior.comparison import MEASURES
+from bayes_clv.posterior.draws import PARAMETERS
+from bayes_clv.posterior.posterior import Posterior
+from bayes_clv.posterior.state_groups import distinct_states, state_groups
 from bayes_clv.segments.rules import ColumnRule, PooledRule, RFMRule
-from bayes_clv.strata import distinct_states, strata
 
 HORIZON = 77.0
 EXACT = 1e-12  # relative; nothing but the order of a few float operations may differ
@@ -156,13 +157,13 @@ def test_customers_who_share_a_state_share_the_answer(
 def test_more_states_than_a_stratum_or_a_block_holds_are_all_answered(
     posterior_by_hand: Make, monkeypatch: pytest.MonkeyPatch, method: Method
 ) -> None:
-    monkeypatch.setattr("bayes_clv.strata.MAX_STATES", 100)
-    monkeypatch.setattr("bayes_clv.strata.MAX_BLOCK", 30)
+    monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_STATES", 100)
+    monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_BLOCK", 30)
     n = 105
     T = np.random.default_rng(2).permutation(np.linspace(1, 700, n))
     customers = pd.DataFrame({"frequency": 3, "recency": T / 2, "T": T})
     posterior = posterior_by_hand(PooledRule())
-    parts = strata(distinct_states(np.zeros(n, np.int64), States.from_frame(customers))[1])
+    parts = state_groups(distinct_states(np.zeros(n, np.int64), States.from_frame(customers))[1])
     assert [[len(block.T) for block in part.blocks()] for part in parts] == [[30, 30, 30, 10], [5]]
     answers = getattr(posterior, method.name)(customers, *method.ahead)
     expected = directly(posterior, customers, ["all customers"] * n, method, level=0.9)
@@ -433,9 +434,9 @@ def test_a_customers_outcomes_do_not_depend_on_threads_or_on_who_else_is_asked_a
     posterior: Posterior, customers: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     together = posterior.sample_purchases(customers, HORIZON, seed=5)
-    monkeypatch.setattr("bayes_clv.strata.os.cpu_count", lambda: 1)
-    monkeypatch.setattr("bayes_clv.strata.MAX_STATES", 7)
-    monkeypatch.setattr("bayes_clv.strata.MAX_BLOCK", 3)
+    monkeypatch.setattr("bayes_clv.posterior.state_groups.os.cpu_count", lambda: 1)
+    monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_STATES", 7)
+    monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_BLOCK", 3)
     again = posterior.sample_purchases(customers, HORIZON, seed=5)
     pd.testing.assert_frame_equal(together, again)
     few = customers.iloc[[40, 3]]
@@ -599,7 +600,7 @@ def test_memory_does_not_grow_with_customers_times_draws(
     # All 20,000 states at once would be 153 MiB an array of 1,000 draws, 8,000 states 61 MiB. In
     # blocks of 64 an array is half a MiB. Measured on two threads: 3 MiB for the answers, 5 for the
     # comparison.
-    monkeypatch.setattr("bayes_clv.strata.os.cpu_count", lambda: 2)
+    monkeypatch.setattr("bayes_clv.posterior.state_groups.os.cpu_count", lambda: 2)
     posterior = posterior_by_hand(PooledRule(), draws=500)
     rng = np.random.default_rng(20)
     T = rng.permutation(np.linspace(1, 730, n))

@@ -4,10 +4,14 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from bayes_clv.measures import expected_purchases, probability_of_purchase, sample_purchases
 from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.posterior.measures import (
+    expected_purchases,
+    probability_of_purchase,
+    sample_purchases,
+)
+from bayes_clv.posterior.state_groups import StateGroup
 from bayes_clv.predictive import outcome_probabilities
-from bayes_clv.strata import Stratum
 
 # The estimates for CDNOW, in weeks, that BTYD's manual computes the probabilities below with.
 BTYD = (0.243, 4.414, 0.793, 2.426)
@@ -19,10 +23,10 @@ def one(values: tuple[float, ...], draws: int = 1) -> Parameters:
     return Parameters(*(np.full(draws, value) for value in values))
 
 
-def block(*states: tuple[float, float, float]) -> Stratum:
+def block(*states: tuple[float, float, float]) -> StateGroup:
     x, t_x, T = np.array(states, dtype=float).T
     assert len(set(x)) == 1
-    return Stratum(slice(0, len(x)), 0, float(x[0]), t_x, T)
+    return StateGroup(slice(0, len(x)), 0, float(x[0]), t_x, T)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from api import create_app
 from bayes_clv.cli import app
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.hierarchical import HierarchicalBetaGeo
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

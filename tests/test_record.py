@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayes_clv.comparison import SegmentComparison
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.errors import InputError
 from bayes_clv.models.priors import Priors
-from bayes_clv.posterior import Posterior
-from bayes_clv.record import Diagnostics, FitRecord
+from bayes_clv.posterior.comparison import SegmentComparison
+from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.fit_record import FitRecord
+from bayes_clv.posterior.posterior import Posterior
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bayes_clv.data.states import States
-from bayes_clv.strata import MAX_BLOCK, MAX_STATES, distinct_states, strata
+from bayes_clv.posterior.state_groups import MAX_BLOCK, MAX_STATES, distinct_states, state_groups
 
 
 def random_states(n: int) -> tuple[np.ndarray, States]:
@@ -27,7 +27,7 @@ def test_parts_cover_the_distinct_states_and_share_segment_and_frequency() -> No
     T = np.arange(n, dtype=float)
     states = States(np.where(T < 200, 1.0, 2.0), T / 2, T, np.full(n, np.nan))
     _, distinct = distinct_states(np.where(T < 90, 0, 1), states)
-    parts = strata(distinct)
+    parts = state_groups(distinct)
     assert [len(part.T) for part in parts] == [90, 110, MAX_STATES, 500]
     blocks = [block for part in parts for block in part.blocks()]
     assert max(len(block.T) for block in blocks) == MAX_BLOCK
@@ -45,4 +45,4 @@ def test_nobody_has_no_states() -> None:
     nobody = States(*np.empty((4, 0)))
     index, distinct = distinct_states(np.empty(0, dtype=np.int64), nobody)
     assert len(index) == len(distinct.code) == 0
-    assert strata(distinct) == []
+    assert state_groups(distinct) == []

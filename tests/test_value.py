@@ -12,15 +12,15 @@ from scipy.stats import kstest
 
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
-from bayes_clv.measures import expected_purchases_if_alive
 from bayes_clv.models import bgnbd, gammagamma
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.numerics.keyed_random import next_gamma, next_uniform, stream_of
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.measures import expected_purchases_if_alive
+from bayes_clv.posterior.posterior import Posterior
+from bayes_clv.posterior.state_groups import StateGroup
+from bayes_clv.posterior.value import SpendTotals
 from bayes_clv.segments.rules import PooledRule
-from bayes_clv.strata import Stratum
-from bayes_clv.terms import Terms
-from bayes_clv.value import Tally
 
 type Make = Callable[..., Posterior]
 
@@ -80,15 +80,15 @@ def test_discounted_purchases_are_the_integral_over_time(
         limit=400,
     )[0]
     parameters = Parameters(*(np.array([value]) for value in (r, alpha, a, b)))
-    stratum = Stratum(slice(0, 1), 0, float(x), np.array([0.0]), np.array([T]))
-    discounting = Terms(horizon, rate).discounting()
+    group = StateGroup(slice(0, 1), 0, float(x), np.array([0.0]), np.array([T]))
+    discounting = ValueTerms(horizon, rate).discounting()
     measure = expected_purchases_if_alive(horizon, Dropout.AFTER_REPEAT, discounting)
-    assert measure(parameters, stratum)(stratum.T)[0, 0] == pytest.approx(by_time, rel=1e-7)
+    assert measure(parameters, group)(group.T)[0, 0] == pytest.approx(by_time, rel=1e-7)
 
 
 def test_a_discount_rate_is_that_of_a_year_of_365_and_a_quarter_days() -> None:
-    assert np.exp(365.25 * Terms(annual_discount_rate=0.21).force) == pytest.approx(1.21)
-    times, weights = Terms(90.0, 0.0).discounting()(90.0, 30.0)
+    assert np.exp(365.25 * ValueTerms(annual_discount_rate=0.21).force) == pytest.approx(1.21)
+    times, weights = ValueTerms(90.0, 0.0).discounting()(90.0, 30.0)
     assert (times.tolist(), weights.tolist()) == ([90.0], [1.0])
 
 
@@ -104,7 +104,7 @@ def test_a_discount_rate_is_that_of_a_year_of_365_and_a_quarter_days() -> None:
 )
 def test_terms_that_cannot_be_are_refused(terms: dict[str, float], words: str) -> None:
     with pytest.raises(InputError, match=words):
-        Terms(**terms)
+        ValueTerms(**terms)
 
 
 # Values, by NumPy draw by draw
@@ -196,7 +196,7 @@ def test_total_spend_must_be_a_number(posterior: Posterior, customers: pd.DataFr
 
 
 def lives_by_numpy(
-    posterior: Posterior, state: tuple[int, float, float], m: float, terms: Terms, n: int
+    posterior: Posterior, state: tuple[int, float, float], m: float, terms: ValueTerms, n: int
 ) -> np.ndarray:
     """One pooled customer's future, by drawing the latents: λ, p, alive and ν, then the days."""
     rng = np.random.default_rng(31)
@@ -224,7 +224,7 @@ def test_outcomes_are_those_of_lives_whose_rates_are_drawn(
     posterior_by_hand: Make, state: tuple[int, float, float], m: float
 ) -> None:
     posterior = posterior_by_hand(PooledRule(), draws=20_000, spend=True)
-    terms = Terms(200.0, 0.3, 0.5)
+    terms = ValueTerms(200.0, 0.3, 0.5)
     frequency, recency, T = state
     frame = pd.DataFrame(
         {"frequency": [frequency], "recency": [recency], "T": [T], "monetary_value": [m]}
@@ -307,12 +307,14 @@ def test_distinct_states_with_their_tallies_compare_as_the_customers_do(
     twice = pd.concat([customers, customers.assign(monetary_value=np.nan)], ignore_index=True)
     states = states_of(twice)
     by_customer = posterior.segment_draws(
-        states, Tally.of_customers(states.repeat_spend), 90.0, Terms()
+        states, SpendTotals.of_customers(states.repeat_spend), 90.0, ValueTerms()
     )
     once = states_of(customers)
     known = ~np.isnan(once.repeat_spend)
-    tally = Tally(np.full(len(once), 2.0), known.astype(float), np.nan_to_num(once.repeat_spend))
-    gathered = posterior.segment_draws(once, tally, 90.0, Terms())
+    tally = SpendTotals(
+        np.full(len(once), 2.0), known.astype(float), np.nan_to_num(once.repeat_spend)
+    )
+    gathered = posterior.segment_draws(once, tally, 90.0, ValueTerms())
     for name in ("customers", "value", "value_if_alive", "buys_again"):
         np.testing.assert_allclose(by_customer[name], gathered[name], rtol=1e-10)
 
@@ -322,8 +324,8 @@ def test_a_stored_comparison_keeps_its_terms(
 ) -> None:
     posterior = posterior_by_hand(spend=True, fitted_to=customers)
     comparison = posterior.compare_segments()
-    assert comparison.value_terms == Terms()
-    assert comparison.to_dict()["value_terms"] == Terms().to_dict()
+    assert comparison.value_terms == ValueTerms()
+    assert comparison.to_dict()["value_terms"] == ValueTerms().to_dict()
     with pytest.raises(InputError, match=r"has margin 1: give the customers .* with 0\.5"):
         posterior.compare_segments(margin=0.5)
     assert posterior_by_hand(fitted_to=customers).compare_segments().value_terms is None

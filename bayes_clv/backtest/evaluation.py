@@ -19,7 +19,7 @@ from bayes_clv.fitting import fit_table
 from bayes_clv.forecasts import Forecasts, forecast
 from bayes_clv.hierarchical import HierarchicalBetaGeo
 from bayes_clv.landmarks import own_past_table
-from bayes_clv.posterior import by_code
+from bayes_clv.posterior.draws import by_code
 from bayes_clv.sampling import SamplerSettings
 from bayes_clv.scoring_rules import auc, brier, calibration_error, coverage, reliability
 from bayes_clv.segments.estimators import RFMSegmenter

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bayes_clv import arguments
 from bayes_clv.backtest.methods import POOLED, Method
 from bayes_clv.backtest.splits import Split
 from bayes_clv.data.rfm import customers
@@ -20,19 +21,19 @@ from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.hierarchical import HierarchicalBetaGeo
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.posterior import Posterior
+from bayes_clv.posterior.state_groups import (
+    Floats,
+    StateGroup,
+    customers_in,
+    cut,
+    distinct_states,
+    each_group,
+)
+from bayes_clv.posterior.value import expected_value, sample_value
 from bayes_clv.scoring_rules import coverage
 from bayes_clv.segments.estimators import RFMSegmenter
-from bayes_clv.strata import (
-    MAX_BLOCK,
-    Floats,
-    Stratum,
-    distinct_states,
-    in_threads,
-    strata,
-)
-from bayes_clv.terms import Terms
-from bayes_clv.value import expected_value, sample_value
 
 LEVEL = 0.9  # of the interval of the total
 GROUPS = 10
@@ -171,7 +172,7 @@ def forecast_money(
     seed
         Of the drawn lives.
     """
-    terms = Terms(horizon, annual_discount_rate=0.0)
+    terms = ValueTerms(horizon, annual_discount_rate=0.0)
     expectation = expected_value(terms, posterior.dropout)
     life = sample_value(terms, posterior.dropout, seed)
     states = States.from_frame(known)
@@ -180,15 +181,13 @@ def forecast_money(
     spend, paid, state = states.repeat_spend[order], actual[order], index[order]
     columns = np.empty((3, len(order)))
 
-    def evaluate(stratum: Stratum) -> Floats:
-        of = posterior.parameters[stratum.code], posterior.spend_parameters[stratum.code]
-        expect, live = (money(*of, stratum) for money in (expectation, life))
+    def evaluate(group: StateGroup) -> Floats:
+        of = posterior.parameters[group.code], posterior.spend_parameters[group.code]
+        expect, live = (money(*of, group) for money in (expectation, life))
         total = np.zeros(len(of[0].r))
-        for block in stratum.blocks():
+        for block in group.blocks():
             expected_of, life_of = expect(block), live(block)
-            first, last = np.searchsorted(state, [block.rows.start, block.rows.stop]).tolist()
-            for begin in range(first, last, MAX_BLOCK):
-                here = slice(begin, min(begin + MAX_BLOCK, last))
+            for here in cut(customers_in(block, state)):
                 who = np.arange(here.start, here.stop, dtype=float)
                 asked = (state[here] - block.rows.start, spend[here], who)
                 drawn, came = life_of(*asked), paid[here, None]
@@ -200,7 +199,7 @@ def forecast_money(
                 total += drawn.sum(axis=0)
         return total
 
-    total = sum(in_threads(evaluate, strata(distinct)), np.zeros(posterior.n_draws))
+    total = sum(each_group(evaluate, distinct), np.zeros(posterior.n_draws))
     in_callers_order = np.empty_like(columns)
     in_callers_order[:, order] = columns
     expected, below, up_to = in_callers_order
@@ -209,7 +208,7 @@ def forecast_money(
 
 def scores_of(made: MoneyForecasts) -> dict[str, Any]:
     """Return the scores of one method."""
-    lower, upper = np.quantile(made.total, ((1 - LEVEL) / 2, (1 + LEVEL) / 2)).tolist()
+    lower, upper = np.quantile(made.total, arguments.tails(LEVEL)).tolist()
     return {
         "customers": len(made.actual),
         "expected": float(made.expected.sum()),

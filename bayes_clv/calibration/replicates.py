@@ -1,8 +1,8 @@
 """One replicate: a world is simulated and fitted, and the truth is ranked among the draws.
 
 The whole path that users take is run, from states by way of the landmark table to the answers of
-:class:`bayes_clv.posterior.Posterior`. Nothing is left out for what the data are: a world in which
-nobody buys twice is a replicate, too.
+:class:`bayes_clv.posterior.posterior.Posterior`. Nothing is left out for what the data are: a world
+in which nobody buys twice is a replicate, too.
 """
 
 import datetime as dt
@@ -25,8 +25,10 @@ from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.hyperparameters import Hyperparameters
 from bayes_clv.models.priors import COMPONENTS, Priors
-from bayes_clv.posterior import PARAMETERS, Posterior
-from bayes_clv.record import Diagnostics, FitRecord
+from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.draws import PARAMETERS
+from bayes_clv.posterior.fit_record import FitRecord
+from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.sampling import SamplerSettings
 
 type Floats = NDArray[np.float64]

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from bayes_clv.comparison import SegmentComparison
 from bayes_clv.errors import InputError
 from bayes_clv.plots.style import (
     BLUE,
@@ -25,6 +24,7 @@ from bayes_clv.plots.style import (
     people,
     write,
 )
+from bayes_clv.posterior.comparison import SegmentComparison
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,8 @@ from bayes_clv.plots.style import (
     label,
     new_axes,
 )
-from bayes_clv.posterior import Posterior
-from bayes_clv.segments.rules import POPULATION, POPULATION_NAME
+from bayes_clv.posterior.posterior import Posterior
+from bayes_clv.segments.rules import POPULATION
 
 type Floats = NDArray[np.float64]
 
@@ -120,7 +120,7 @@ def heterogeneity(
         summaries.append(
             [np.stack([it.mean(axis=0), *np.quantile(it, tails, axis=0)]) for it in densities]
         )
-    names = [*posterior.segment_names, POPULATION_NAME]
+    names = posterior.answerable
     of_rate, of_chance = (np.stack(it) for it in zip(*summaries, strict=True))
     return Heterogeneity(
         tuple(names[code] for code in groups), rate, chance, of_rate, of_chance, level

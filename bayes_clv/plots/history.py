@@ -24,7 +24,7 @@ from bayes_clv.plots.style import (
     new_axes,
     over_time,
 )
-from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
+from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 
 
 @dataclass(frozen=True)

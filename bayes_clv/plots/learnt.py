@@ -28,7 +28,7 @@ from bayes_clv.plots.style import (
     label,
     new_axes,
 )
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 
 _YEAR = 365.0
 _MEANING = {
@@ -108,7 +108,7 @@ def shrinkage(alone: Parameters, posterior: Posterior, *, level: float = 0.9) ->
     while alive) and ``leaving`` (a/(a+b), the mean chance after a purchase) each the median and its
     ``_lower`` and ``_upper``, the same with ``_alone``.
     """
-    together, names = posterior.parameters, [*posterior.segment_names, "population"]
+    together, names = posterior.parameters, posterior.answerable
     nothing = np.full((1, alone.r.shape[1]), np.nan)
     columns = {}
     for end, parameters in (("", together), ("_alone", alone)):

@@ -18,7 +18,7 @@ from bayes_clv.plots.style import (
     label,
     new_axes,
 )
-from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
+from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 
 type Measure = Literal["prob_alive", "prob_purchase", "expected_purchases"]
 

@@ -24,7 +24,7 @@ from bayes_clv.plots.style import (
     new_axes,
     over_time,
 )
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 
 
 def plot_tracking(tracking: Tracking, axes: ManyAxes | None = None) -> NDArray[np.object_]:

@@ -24,6 +24,14 @@ POPULATION_NAME = "population"
 type Codes = NDArray[np.int64]
 
 
+def with_population(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names by code: the segments', and the population's last, where code −1 points.
+
+    Draws of parameters by segment stand in the same order.
+    """
+    return (*names, POPULATION_NAME)
+
+
 class SegmentRule(Protocol):
     """What every rule can do."""
 

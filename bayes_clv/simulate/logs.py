@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from bayes_clv.errors import InputError
 from bayes_clv.files import write_whole
 from bayes_clv.models.bgnbd import Dropout, Floats, Parameters
-from bayes_clv.segments.rules import POPULATION_NAME
+from bayes_clv.segments.rules import with_population
 from bayes_clv.simulate.landmarks import Segmented, simulate_landmarks
 from bayes_clv.simulate.lives import Ids, Lives, simulate_lives
 
@@ -227,7 +227,7 @@ def _live(
     told = simulate_landmarks(
         population, segmented, first, scenario.landmark_days, dropout=dropout, rng=rng
     )
-    names = np.array([*segmented.rule.names, POPULATION_NAME], dtype=object)
+    names = np.array(with_population(segmented.rule.names), dtype=object)
     return told.lives, {"segment": names[told.code]}
 
 

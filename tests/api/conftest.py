@@ -8,8 +8,9 @@ from api import create_app
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors
-from bayes_clv.posterior import Posterior
-from bayes_clv.record import Diagnostics, FitRecord
+from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.fit_record import FitRecord
+from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.segments.rules import KMeansRule
 
 CDNOW = {"r": 0.243, "alpha": 4.414 * 7, "a": 0.793, "b": 2.426}  # Fader, Hardie & Lee 2005, days

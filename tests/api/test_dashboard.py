@@ -10,7 +10,7 @@ import pytest
 
 from api import create_app
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.record import Diagnostics
+from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.segments.rules import KMeansRule
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"}

@@ -1,8 +1,8 @@
 import pytest
 
 from api import create_app
-from bayes_clv.artifact import load_posterior
 from bayes_clv.errors import ArtifactError
+from bayes_clv.posterior.posterior import load_posterior
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from api import create_app
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.segments.rules import ColumnRule
 
 EXAMPLE = {"frequency": 30, "recency": 100, "T": 215}

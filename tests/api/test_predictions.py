@@ -8,7 +8,7 @@ import pytest
 from api import create_app
 from api.answers import Predictions, Success
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.segments.rules import ColumnRule
 
 URL = "/v1/predictions"

@@ -9,7 +9,7 @@ import pytest
 
 from api import create_app, logs, metrics
 from bayes_clv.errors import InputError
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 
 TOKEN = "a-token-that-is-long"
 ONE = {"frequency": 30, "recency": 100, "T": 215}

@@ -14,8 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from bayes_clv import hierarchical
-from bayes_clv.artifact import load_posterior
-from bayes_clv.census import compare_log
 from bayes_clv.cli import app
 from bayes_clv.data import engines
 from bayes_clv.data.adequacy import gather
@@ -24,11 +22,13 @@ from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import customers, durations, summarise
 from bayes_clv.errors import InputError
 from bayes_clv.hierarchical import HierarchicalBetaGeo
-from bayes_clv.scores import check_target, create_table, score_log, write_scores
+from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.log_states import compare_log
+from bayes_clv.posterior.posterior import load_posterior
+from bayes_clv.posterior.scores import check_target, create_table, score_log, write_scores
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.segments.rules import ColumnRule
 from bayes_clv.spend.table import spend_table
-from bayes_clv.terms import Terms
 from tests.engines.conftest import cluster_in
 
 ZONE = "America/New_York"
@@ -182,7 +182,7 @@ def scored(models, connection, kind):
         models[kind],
         transactions,
         60.0,
-        Terms(200.0, 0.05, 0.4),
+        ValueTerms(200.0, 0.05, 0.4),
         value=kind != "no value",
         seed=3,
     )
@@ -190,7 +190,7 @@ def scored(models, connection, kind):
 
 @pytest.mark.parametrize("kind", ["value", "no value", "no spend", "own segments"])
 def test_scores_are_the_same_for_everybody(log, duckdb, engine, models, kind, monkeypatch):
-    monkeypatch.setattr("bayes_clv.scores.BATCH", 300)  # several, as of many states
+    monkeypatch.setattr("bayes_clv.posterior.scores.BATCH", 300)  # several, as of many states
     expected, found = (
         scored(models, connection, kind).to_pandas().sort_values("customer_id", ignore_index=True)
         for connection in (duckdb, engine)
@@ -368,10 +368,10 @@ def test_a_table_that_is_missing_is_named(engine):
 DRIVER = """
 import sys, threading, time
 
-from bayes_clv.artifact import load_posterior
+from bayes_clv.posterior.posterior import load_posterior
 from bayes_clv.data.engines import connect
 from bayes_clv.data.rfm import durations, summarise
-from bayes_clv.scores import score_log, write_scores
+from bayes_clv.posterior.scores import score_log, write_scores
 from bayes_clv.data.reading import read_transactions
 
 url, log, model, summary, written = sys.argv[1:]

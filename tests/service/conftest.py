@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bayes_clv.posterior import Posterior
+from bayes_clv.posterior.posterior import Posterior
 from tests.service import report
 
 SOAK = os.environ.get("BAYES_CLV_SOAK")

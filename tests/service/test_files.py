@@ -12,10 +12,10 @@ from collections import Counter
 
 import pytest
 
-from bayes_clv.artifact import load_posterior
 from bayes_clv.data.cleaning import REASONS
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.reading import read_transactions
+from bayes_clv.posterior.posterior import load_posterior
 from tests.serving import ROOT
 
 AT_WORK = b"looking for the posterior"
@@ -25,7 +25,7 @@ COMMAND = [sys.executable, "-c", "from bayes_clv.cli import main; main()"]
 REFUSALS = """
 import json, os, random, sys
 from bayes_clv.cli import app
-from bayes_clv.artifact import load_posterior
+from bayes_clv.posterior.posterior import load_posterior
 source, damaged, cuts, flips = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 good = open(source, "rb").read()
 load_posterior(source)

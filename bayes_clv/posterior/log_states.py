@@ -9,17 +9,17 @@ import numpy as np
 import xarray as xr
 from ibis import ir
 
-from bayes_clv.comparison import SegmentComparison
 from bayes_clv.data.engines import fetched, kept
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.posterior import COMPARISON_HORIZON, Posterior
+from bayes_clv.posterior.comparison import SegmentComparison
+from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
+from bayes_clv.posterior.value import SpendTotals
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, ColumnRule
-from bayes_clv.terms import Terms
-from bayes_clv.value import Tally
 
 KEYS = ("code", "frequency", "recency", "T")
 
@@ -53,7 +53,7 @@ def compare_log(
     transactions: Transactions,
     *,
     horizon: float = COMPARISON_HORIZON,
-    terms: Terms | None = None,
+    terms: ValueTerms | None = None,
     level: float = 0.9,
 ) -> SegmentComparison:
     """Compare churn between the segments of a log's customers.
@@ -68,12 +68,12 @@ def compare_log(
         Those of value; by default a year ahead. A posterior without spend has none.
     """
     customers = coded_customers(posterior, transactions)
-    terms = (terms or Terms()) if posterior.has_spend else None
+    terms = (terms or ValueTerms()) if posterior.has_spend else None
     return SegmentComparison(segment_draws(posterior, customers, horizon, terms), level)
 
 
 def segment_draws(
-    posterior: Posterior, customers: ir.Table, horizon: float, terms: Terms | None
+    posterior: Posterior, customers: ir.Table, horizon: float, terms: ValueTerms | None
 ) -> xr.Dataset:
     """Each measure for each segment, draw by draw: ``Posterior.segment_draws`` of a table.
 
@@ -95,7 +95,7 @@ def segment_draws(
     unknown = np.full(len(frame), np.nan)  # the codes are known, and the tally holds the spend
     return posterior.segment_draws(
         States(**columns, monetary_value=unknown),
-        Tally(*tally),
+        SpendTotals(*tally),
         horizon,
         terms,
         codes=frame["code"].to_numpy(dtype=np.int64),
@@ -110,9 +110,8 @@ def _code(posterior: Posterior, states: ir.Table) -> ir.IntegerValue:
         return segment_code(rule, states)
     if isinstance(rule, ColumnRule):
         return segment_code(rule, states)
-    known = {*posterior.segment_names, POPULATION_NAME}
     found = states.select("segment").distinct().to_pyarrow()["segment"].to_pylist()
-    for name in sorted(name for name in found if name not in known):
+    for name in sorted(name for name in found if name not in posterior.answerable):
         raise InputError(
             f"segment must be one of {', '.join(posterior.segment_names)} or {POPULATION_NAME}: "
             f"{name[:100]!r}"

@@ -16,14 +16,13 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 from ibis import ir
 
-from bayes_clv.census import KEYS, coded_customers
 from bayes_clv.data.engines import failures, fetched, is_url, kept, one_line, spark_frame, upload
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.files import replaced
-from bayes_clv.posterior import Posterior
-from bayes_clv.segments.rules import POPULATION_NAME
-from bayes_clv.terms import Terms
+from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.log_states import KEYS, coded_customers
+from bayes_clv.posterior.posterior import Posterior
 
 BATCH = 200_000  # states: some 50 MB of answers
 _SPARK = "pyspark"
@@ -33,7 +32,7 @@ def score_customers(
     posterior: Posterior,
     customers: pd.DataFrame,
     horizon: float,
-    terms: Terms | None = None,
+    terms: ValueTerms | None = None,
     *,
     value: bool = True,
     level: float = 0.9,
@@ -77,7 +76,7 @@ def score_customers(
     outcome = posterior.sample_purchases(customers, horizon, level=level, seed=seed)
     add("purchases", outcome, mean=False)
     if value and posterior.has_spend:
-        on = asdict(terms or Terms())
+        on = asdict(terms or ValueTerms())
         add("expected_spend", posterior.expected_spend(customers, level=level))
         worth = posterior.customer_lifetime_value(customers, **on, level=level)
         add("expected_value", worth)
@@ -93,7 +92,7 @@ def score_log(
     posterior: Posterior,
     transactions: Transactions,
     horizon: float,
-    terms: Terms | None = None,
+    terms: ValueTerms | None = None,
     *,
     value: bool = True,
     level: float = 0.9,
@@ -131,7 +130,6 @@ def score_log(
         keys.append("monetary_value")
     distinct = kept(states.select(*keys).distinct())
     total = int(distinct.count().execute())
-    names = (*posterior.segment_names, POPULATION_NAME)  # the last is that of code −1
 
     def answers() -> Iterator[pa.Table]:
         done = 0
@@ -139,7 +137,7 @@ def score_log(
         ordered = distinct.order_by(["code", "frequency", "T", "recency"])
         for batch in fetched(ordered).to_batches(max_chunksize=BATCH):
             frame = batch.to_pandas()
-            named = frame.assign(segment=[names[code] for code in frame["code"]])
+            named = frame.assign(segment=[posterior.answerable[code] for code in frame["code"]])
             scores = score_customers(
                 posterior, named, horizon, terms, value=value, level=level, seed=seed
             )
@@ -147,10 +145,10 @@ def score_log(
             done += len(frame)
             on_states(done, total)
 
-    return _joined(states, upload(states.get_backend(), answers()), keys, terms or Terms())
+    return _joined(states, upload(states.get_backend(), answers()), keys, terms or ValueTerms())
 
 
-def _joined(states: ir.Table, scores: ir.Table, keys: list[str], terms: Terms) -> ir.Table:
+def _joined(states: ir.Table, scores: ir.Table, keys: list[str], terms: ValueTerms) -> ir.Table:
     """Every customer with the answers about their state."""
     customers = states.drop("landmark", "first", "last", *({"segment"} & {*states.columns}))
     joined = customers.left_join(scores, keys, rname="{name}_of_scores")

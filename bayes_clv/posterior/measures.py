@@ -1,7 +1,7 @@
 """Those of :mod:`bayes_clv.models.bgnbd` for many states and all draws at once, in vector code.
 
 Every measure is P(alive) times what happens if the customer is alive, and the latter needs no
-recency. So a measure looks at a stratum as a whole first, where its states share the quadrature
+recency. So a measure looks at a group as a whole first, where its states share the quadrature
 over p and all that depends on T alone, and then evaluates one block of it after another.
 
 An outcome is drawn by inverting its distribution: purchases wanted are negative binomial, N; the
@@ -27,16 +27,16 @@ from bayes_clv.numerics.chebyshev import OfTime, smooth_in_T
 from bayes_clv.numerics.jit import compiled, compiled_sums
 from bayes_clv.numerics.keyed_random import Keys, first_key, keyed, uniform
 from bayes_clv.numerics.special import exp_non_positive, expm1, log1p, log_positive
-from bayes_clv.strata import Stratum
-from bayes_clv.terms import Discounting, undiscounted
+from bayes_clv.posterior.discounting import Discounting, undiscounted
+from bayes_clv.posterior.state_groups import StateGroup
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
-type OfBlock = Callable[[Stratum], Floats]  # to (state, draw)
+type OfBlock = Callable[[StateGroup], Floats]  # to (state, draw)
 
-# Given the draws of its segment, what a stratum's customers do if alive, or do at all.
-type IfAlive = Callable[[Parameters, Stratum], OfTime]
-type Measure = Callable[[Parameters, Stratum], OfBlock]
+# Given the draws of its segment, what a group's customers do if alive, or do at all.
+type IfAlive = Callable[[Parameters, StateGroup], OfTime]
+type Measure = Callable[[Parameters, StateGroup], OfBlock]
 
 _FEW = 100.0  # expected purchases up to which inversion is the fastest way to draw them
 _MOST = 700.0  # ln odds of having left beyond which P(alive) is called 0
@@ -45,13 +45,13 @@ _MOST = 700.0  # ln odds of having left beyond which P(alive) is called 0
 def probability_alive(dropout: Dropout) -> Measure:
     """As the function of this name in :mod:`bayes_clv.models.bgnbd`."""
 
-    def measure(parameters: Parameters, stratum: Stratum) -> OfBlock:
+    def measure(parameters: Parameters, group: StateGroup) -> OfBlock:
         r, alpha, a, b = parameters.r, parameters.alpha, parameters.a, parameters.b
         log_odds = np.empty_like(a)
-        _leaving_odds(a, b, float(dropout.chances(stratum.frequency)), log_odds)
-        shape = r + stratum.frequency
+        _leaving_odds(a, b, float(dropout.chances(group.frequency)), log_odds)
+        shape = r + group.frequency
 
-        def evaluate(block: Stratum) -> Floats:
+        def evaluate(block: StateGroup) -> Floats:
             values = np.empty((len(block.T), len(r)))
             _alive(shape, alpha, log_odds, block.recency, block.T, values)
             return values
@@ -64,8 +64,8 @@ def probability_alive(dropout: Dropout) -> Measure:
 def purchase_if_alive(horizon: float) -> IfAlive:
     """P(at least one purchase in (T, T + horizon]), given that the customer is alive."""
 
-    def if_alive(parameters: Parameters, stratum: Stratum) -> OfTime:
-        shape = parameters.r + stratum.frequency
+    def if_alive(parameters: Parameters, group: StateGroup) -> OfTime:
+        shape = parameters.r + group.frequency
 
         def of_time(T: Floats) -> Floats:
             values = np.empty((len(T), len(shape)))
@@ -82,12 +82,12 @@ def expected_purchases_if_alive(
 ) -> IfAlive:
     """As the function of this name in :mod:`bayes_clv.models.bgnbd`; discounted, if so wished."""
 
-    def if_alive(parameters: Parameters, stratum: Stratum) -> OfTime:
-        shape = parameters.r + stratum.frequency
-        a, b = parameters.a, parameters.b + dropout.chances(stratum.frequency)
+    def if_alive(parameters: Parameters, group: StateGroup) -> OfTime:
+        shape = parameters.r + group.frequency
+        a, b = parameters.a, parameters.b + dropout.chances(group.frequency)
         p, weight = np.empty((2, bgnbd.NODES, len(a)))
         _leaving_quadrature(a, b, *bgnbd.quadrature_range(a, b), p, weight)
-        times, worth = discounting(horizon, float(parameters.alpha.min() + stratum.T.min()))
+        times, worth = discounting(horizon, float(parameters.alpha.min() + group.T.min()))
 
         def of_time(T: Floats) -> Floats:
             values = np.zeros((len(T), len(shape)))
@@ -96,7 +96,7 @@ def expected_purchases_if_alive(
             return values
 
         return smooth_in_T(
-            of_time, stratum.T, float(parameters.alpha.min()), float(shape.max()), horizon
+            of_time, group.T, float(parameters.alpha.min()), float(shape.max()), horizon
         )
 
     return if_alive
@@ -119,12 +119,12 @@ def sample_purchases(horizon: float, dropout: Dropout, seed: int) -> Measure:
     """Outcomes, distributed as those of ``bgnbd.sample_purchases``, one for each draw."""
     alive, purchase = probability_alive(dropout), purchase_if_alive(horizon)
 
-    def measure(parameters: Parameters, stratum: Stratum) -> OfBlock:
-        alive_of, purchase_of = alive(parameters, stratum), purchase(parameters, stratum)
-        shape, alpha = parameters.r + stratum.frequency, parameters.alpha
-        b = parameters.b + dropout.chances(stratum.frequency)
+    def measure(parameters: Parameters, group: StateGroup) -> OfBlock:
+        alive_of, purchase_of = alive(parameters, group), purchase(parameters, group)
+        shape, alpha = parameters.r + group.frequency, parameters.alpha
+        b = parameters.b + dropout.chances(group.frequency)
 
-        def evaluate(block: Stratum) -> Floats:
+        def evaluate(block: StateGroup) -> Floats:
             keys, outcomes = keys_of(seed, block), alive_of(block)
             T, index = distinct_times(block.T)
             few = horizon * shape.max() / (alpha.min() + block.T) <= _FEW
@@ -173,9 +173,9 @@ def alive_and_purchase(
 
 
 def totals(
-    parameters: Parameters, stratum: Stratum, count: Floats, horizon: float, dropout: Dropout
+    parameters: Parameters, group: StateGroup, count: Floats, horizon: float, dropout: Dropout
 ) -> Floats:
-    """Sum P(alive), P(purchase) and expected purchases over the customers of a stratum.
+    """Sum P(alive), P(purchase) and expected purchases over the customers of a group.
 
     Parameters
     ----------
@@ -187,12 +187,12 @@ def totals(
     ``(3, draw)``
     """
     sums = np.zeros((3, len(parameters.r)))
-    alive = probability_alive(dropout)(parameters, stratum)
-    purchase = purchase_if_alive(horizon)(parameters, stratum)
-    expected = expected_purchases_if_alive(horizon, dropout)(parameters, stratum)
-    for block in stratum.blocks():
+    alive = probability_alive(dropout)(parameters, group)
+    purchase = purchase_if_alive(horizon)(parameters, group)
+    expected = expected_purchases_if_alive(horizon, dropout)(parameters, group)
+    for block in group.blocks():
         T, index = distinct_times(block.T)
-        first = block.rows.start - stratum.rows.start
+        first = block.rows.start - group.rows.start
         weight = count[first : first + len(index)]
         _add(alive(block), purchase(T), expected(T), index, weight, sums)
     return sums
@@ -201,10 +201,10 @@ def totals(
 def _times(alive: Measure, if_alive: IfAlive) -> Measure:
     """P(alive) times what happens if alive."""
 
-    def measure(parameters: Parameters, stratum: Stratum) -> OfBlock:
-        alive_of, of_time = alive(parameters, stratum), if_alive(parameters, stratum)
+    def measure(parameters: Parameters, group: StateGroup) -> OfBlock:
+        alive_of, of_time = alive(parameters, group), if_alive(parameters, group)
 
-        def evaluate(block: Stratum) -> Floats:
+        def evaluate(block: StateGroup) -> Floats:
             values = alive_of(block)
             T, index = distinct_times(block.T)
             _multiply(values, of_time(T), index)
@@ -221,7 +221,7 @@ def distinct_times(T: Floats) -> tuple[Floats, Ints]:
     return T[new], np.cumsum(new) - 1
 
 
-def keys_of(seed: int, block: Stratum) -> Keys:
+def keys_of(seed: int, block: StateGroup) -> Keys:
     """One key for each state."""
     keys = np.full(len(block.T), first_key(seed))
     return keyed(keys, *np.broadcast_arrays(block.frequency, block.recency, block.T))

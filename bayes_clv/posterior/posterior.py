@@ -1,9 +1,7 @@
 """The posterior, and what it answers about customers and segments.
 
-A customer's answer depends on the state alone, so each distinct state is evaluated once, over all
-draws, a block of states at a time: memory is bounded whatever the number of customers. Money also
-depends on what a customer spent, in a way that costs one multiplication. The compiled code for that
-is loaded when it is first needed, so that looking at a posterior gets by without.
+The compiled code that answers is loaded when it is first needed, so that looking at a posterior
+gets by without.
 """
 
 from dataclasses import dataclass
@@ -14,35 +12,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import NDArray
 
 from bayes_clv import arguments
-from bayes_clv.comparison import MEASURES, SUMS, SegmentComparison
 from bayes_clv.data.states import States, numbers
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.gammagamma import SpendParameters
-from bayes_clv.record import Diagnostics, FitRecord
-from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, Codes, ColumnRule, SegmentRule
-from bayes_clv.strata import (
-    MAX_BLOCK,
-    Floats,
-    Stratum,
-    distinct_pairs,
-    distinct_states,
-    in_threads,
-    strata,
+from bayes_clv.posterior import artifact, draws
+from bayes_clv.posterior.comparison import SegmentComparison, attributes
+from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.discounting import (
+    ANNUAL_DISCOUNT_RATE,
+    MARGIN,
+    VALUE_HORIZON,
+    ValueTerms,
 )
-from bayes_clv.terms import Terms
+from bayes_clv.posterior.fit_record import FitRecord
+from bayes_clv.segments.rules import (
+    POPULATION,
+    POPULATION_NAME,
+    Codes,
+    ColumnRule,
+    SegmentRule,
+    with_population,
+)
 
 if TYPE_CHECKING:
-    from bayes_clv.measures import Measure
-    from bayes_clv.value import Money, Tally
+    from bayes_clv.posterior.measures import Measure
+    from bayes_clv.posterior.value import SpendTotals, ValueMeasure
 
-PARAMETERS = ("r", "alpha", "a", "b")
-SPEND_PARAMETERS = ("p", "q", "v")
 COMPARISON_HORIZON = 90.0
-VALUE_HORIZON = 365.0
-ANNUAL_DISCOUNT_RATE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +115,20 @@ class Posterior:
         """The segments, in the order of their codes."""
         return self.rule.names
 
+    @property
+    def answerable(self) -> tuple[str, ...]:
+        """Whose parameters may be asked for: the segments', and the population's last."""
+        return with_population(self.rule.names)
+
     @cached_property
     def parameters(self) -> Parameters:
         """``(segment + 1, draw)``: the population comes last, where code −1 points."""
-        return by_code(self.tree)
+        return draws.by_code(self.tree)
 
     @property
     def has_spend(self) -> bool:
         """Whether spend was fitted, too."""
-        return "spend" in self.tree.children
+        return draws.has_spend(self.tree)
 
     @cached_property
     def spend_parameters(self) -> SpendParameters:
@@ -138,8 +143,7 @@ class Posterior:
             raise InputError(
                 "this model knows nothing of spend: fit a log with amounts, without --no-spend"
             )
-        draws = self.tree["spend/posterior"].to_dataset()
-        return SpendParameters(*(_by_code(draws, name) for name in SPEND_PARAMETERS))
+        return draws.spend_by_code(self.tree)
 
     @property
     def has_comparison(self) -> bool:
@@ -165,7 +169,7 @@ class Posterior:
         InputError
             On a row, a level or a segment name that cannot be right.
         """
-        from bayes_clv.measures import probability_alive
+        from bayes_clv.posterior.measures import probability_alive
 
         return self._answers(customers, probability_alive(self.dropout), level)
 
@@ -173,7 +177,7 @@ class Posterior:
         self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9
     ) -> pd.DataFrame:
         """Return the probability of buying within ``horizon`` days; as ``probability_alive``."""
-        from bayes_clv.measures import probability_of_purchase
+        from bayes_clv.posterior.measures import probability_of_purchase
 
         measure = probability_of_purchase(arguments.days("horizon", horizon), self.dropout)
         return self._answers(customers, measure, level)
@@ -185,7 +189,7 @@ class Posterior:
 
         The interval is that of the *expectation*; ``sample_purchases`` gives the outcome's.
         """
-        from bayes_clv.measures import expected_purchases
+        from bayes_clv.posterior.measures import expected_purchases
 
         measure = expected_purchases(arguments.days("horizon", horizon), self.dropout)
         return self._answers(customers, measure, level)
@@ -198,7 +202,7 @@ class Posterior:
         ``lower`` and ``upper`` bound the number of purchases itself, not its expectation. They
         depend on the seed and on the customer's own state, not on who else is asked about.
         """
-        from bayes_clv.measures import sample_purchases
+        from bayes_clv.posterior.measures import sample_purchases
 
         measure = sample_purchases(
             arguments.days("horizon", horizon), self.dropout, arguments.seed(seed)
@@ -211,9 +215,9 @@ class Posterior:
         Customers whose monetary_value is unknown, or who never bought again, are expected to spend
         what their segment does.
         """
-        from bayes_clv import value
+        from bayes_clv.posterior import value
 
-        return self._money(customers, value.expected_spend(), level)
+        return self._values(customers, value.expected_spend(), level)
 
     def customer_lifetime_value(
         self,
@@ -221,7 +225,7 @@ class Posterior:
         horizon: float = VALUE_HORIZON,
         *,
         annual_discount_rate: float = ANNUAL_DISCOUNT_RATE,
-        margin: float = 1.0,
+        margin: float = MARGIN,
         level: float = 0.9,
     ) -> pd.DataFrame:
         """Return the expected value of the purchases within ``horizon`` days.
@@ -247,10 +251,10 @@ class Posterior:
         One row per customer in the caller's order: segment, mean, lower, upper, in the currency of
         the log; with total_spend also past, its margin, and total, past and mean together.
         """
-        from bayes_clv import value
+        from bayes_clv.posterior import value
 
-        terms = Terms(horizon, annual_discount_rate, margin)
-        answers = self._money(customers, value.expected_value(terms, self.dropout), level)
+        terms = ValueTerms(horizon, annual_discount_rate, margin)
+        answers = self._values(customers, value.expected_value(terms, self.dropout), level)
         if "total_spend" in customers:
             past = margin * numbers(customers, "total_spend", allow_missing=True)
             answers = answers.assign(past=past, total=past + answers["mean"])
@@ -262,7 +266,7 @@ class Posterior:
         horizon: float = VALUE_HORIZON,
         *,
         annual_discount_rate: float = ANNUAL_DISCOUNT_RATE,
-        margin: float = 1.0,
+        margin: float = MARGIN,
         level: float = 0.9,
         seed: int = 0,
     ) -> pd.DataFrame:
@@ -271,11 +275,11 @@ class Posterior:
         ``lower`` and ``upper`` bound the value itself, not its expectation. They depend on the seed
         and on the customer's own state and spend, not on who else is asked about.
         """
-        from bayes_clv import value
+        from bayes_clv.posterior import value
 
-        terms = Terms(horizon, annual_discount_rate, margin)
+        terms = ValueTerms(horizon, annual_discount_rate, margin)
         money = value.sample_value(terms, self.dropout, arguments.seed(seed))
-        return self._money(customers, money, level)
+        return self._values(customers, money, level)
 
     def compare_segments(
         self,
@@ -284,7 +288,7 @@ class Posterior:
         horizon: float = COMPARISON_HORIZON,
         value_horizon: float = VALUE_HORIZON,
         annual_discount_rate: float = ANNUAL_DISCOUNT_RATE,
-        margin: float = 1.0,
+        margin: float = MARGIN,
         level: float = 0.9,
     ) -> SegmentComparison:
         """Compare churn between segments.
@@ -310,38 +314,38 @@ class Posterior:
         """
         arguments.tails(level)
         horizon = arguments.days("horizon", horizon)
-        terms = Terms(value_horizon, annual_discount_rate, margin) if self.has_spend else None
+        terms = ValueTerms(value_horizon, annual_discount_rate, margin) if self.has_spend else None
         if customers is not None:
-            from bayes_clv.value import Tally
+            from bayes_clv.posterior.value import SpendTotals
 
             states = States.from_frame(customers)
-            tally = Tally.of_customers(states.repeat_spend)
-            return SegmentComparison(self.segment_draws(states, tally, horizon, terms), level)
+            each = SpendTotals.of_customers(states.repeat_spend)
+            return SegmentComparison(self.segment_draws(states, each, horizon, terms), level)
         if not self.has_comparison:
             raise InputError("this posterior holds no comparison: give the customers to compare")
-        draws = self.tree["segments"].to_dataset()
-        asked = _attributes(horizon, terms if "value" in draws else None)
+        stored = self.tree["segments"].to_dataset()
+        asked = attributes(horizon, terms if "value" in stored else None)
         for name, value in asked.items():
-            if value != draws.attrs[name]:
+            if value != stored.attrs[name]:
                 raise InputError(
-                    f"the stored comparison has {name} {draws.attrs[name]:g}: give the customers "
+                    f"the stored comparison has {name} {stored.attrs[name]:g}: give the customers "
                     f"to compare them with {value:g}"
                 )
-        return SegmentComparison(draws, level)
+        return SegmentComparison(stored, level)
 
     def segment_draws(
         self,
         states: States,
-        tally: "Tally",
+        shared: "SpendTotals",
         horizon: float,
-        terms: Terms | None = None,
+        terms: ValueTerms | None = None,
         codes: Codes | None = None,
     ) -> xr.Dataset:
-        """Each measure for each segment, draw by draw.
+        """Return each measure for each segment, draw by draw.
 
         Parameters
         ----------
-        states, tally
+        states, shared
             Distinct states (or customers) and who shares each, ``(state,)``.
         horizon
             Days ahead.
@@ -352,44 +356,20 @@ class Posterior:
 
         Returns
         -------
-        ``customers (segment)``; means over the segment's customers of each of
-        ``comparison.MEASURES``, ``(segment, sample)``; and, with terms, sums over them of each of
-        ``comparison.SUMS``. Segments without customers are left out.
+        As :func:`bayes_clv.posterior.answers.draws_by_segment`.
         """
-        from bayes_clv import measures, value
+        from bayes_clv.posterior.answers import draws_by_segment
 
-        codes = self.codes(states) if codes is None else codes
-        index, distinct = distinct_states(codes, states)
-        shared = tally.gathered(index, len(distinct.code))
-        customers = np.bincount(
-            distinct.code + 1, shared.customers, minlength=len(self.segment_names) + 1
-        )
-        names = MEASURES + (SUMS if terms else ())
-        totals = np.zeros((len(names), len(customers), self.n_draws))
-
-        def add(stratum: Stratum) -> tuple[int, Floats]:
-            own, here = self.parameters[stratum.code], shared[stratum.rows]
-            sums = measures.totals(own, stratum, here.customers, horizon, self.dropout)
-            if terms:
-                spend = self.spend_parameters[stratum.code]
-                money = value.totals(own, spend, stratum, here, terms, self.dropout)
-                sums = np.concatenate([sums, money])
-            return stratum.code + 1, sums
-
-        for group, sums in in_threads(add, strata(distinct)):
-            totals[:, group] += sums
-        present = np.flatnonzero(customers)
-        totals = totals[:, present]
-        totals[: len(MEASURES)] /= customers[present, None]
-        segments = np.array([POPULATION_NAME, *self.segment_names], dtype=object)[present]
-        return xr.Dataset(
-            {"customers": ("segment", customers[present].astype(np.int64))}
-            | {
-                name: (("segment", "sample"), total)
-                for name, total in zip(names, totals, strict=True)
-            },
-            coords={"segment": segments.astype(str)},
-            attrs=_attributes(horizon, terms),
+        return draws_by_segment(
+            self.parameters,
+            self.spend_parameters if terms else None,
+            self.segment_names,
+            self.dropout,
+            self.codes(states) if codes is None else codes,
+            states,
+            shared,
+            horizon,
+            terms,
         )
 
     def answer(
@@ -411,8 +391,7 @@ class Posterior:
             When the level, the horizon or the segment's name cannot be right. The state is the
             caller's to check: see :class:`bayes_clv.data.states.States`.
         """
-        from bayes_clv.measures import alive_and_purchase
-        from bayes_clv.numerics.quantiles import mean_and_quantiles
+        from bayes_clv.posterior.answers import answer_one
 
         tails = arguments.tails(level)
         horizon = arguments.days("horizon", horizon)
@@ -420,21 +399,21 @@ class Posterior:
         if code is None:
             spend = np.nan if monetary_value is None else monetary_value
             code = self.rule.assign_one(frequency, recency, T, spend)
-        values = alive_and_purchase(
+        alive, purchase = answer_one(
             self.parameters[code],
             float(frequency),
             float(recency),
             float(T),
             horizon,
             self.dropout,
-        )
-        of_alive, of_purchase = mean_and_quantiles(values, tails).tolist()
+            tails,
+        ).tolist()
         return Answer(
-            alive=Estimate(*of_alive),
-            purchase=Estimate(*of_purchase),
+            alive=Estimate(*alive),
+            purchase=Estimate(*purchase),
             level=level,
             horizon=horizon,
-            segment=self._name_of(code),
+            segment=self.answerable[code],
             dropout=self.dropout,
         )
 
@@ -449,58 +428,40 @@ class Posterior:
         }
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the model file; see :mod:`bayes_clv.artifact`."""
-        from bayes_clv.artifact import save_posterior  # the layer above: it builds posteriors
+        """Write the model file, replacing what is there only once all is on disk.
 
-        save_posterior(self, path)
+        Raises
+        ------
+        ArtifactError
+            When the draws cannot be those of a posterior, the folder cannot be written or the disk
+            is full; the previous file stays as it was.
+        """
+        artifact.write(path, self.tree, self.rule, self.dropout, self.record, self.diagnostics)
 
     def _answers(self, customers: pd.DataFrame, measure: "Measure", level: float) -> pd.DataFrame:
-        from bayes_clv.numerics.quantiles import mean_and_quantiles
+        from bayes_clv.posterior.answers import answer_customers
 
-        tails = arguments.tails(level)
+        tails, states = arguments.tails(level), States.from_frame(customers)
+        codes = self.codes(states)
+        summary = answer_customers(self.parameters, codes, states, measure, tails)
+        return self._frame(customers, codes, summary)
+
+    def _values(
+        self, customers: pd.DataFrame, measure: "ValueMeasure", level: float
+    ) -> pd.DataFrame:
+        from bayes_clv.posterior.answers import value_customers
+
+        tails, spend = arguments.tails(level), self.spend_parameters
         states = States.from_frame(customers)
         codes = self.codes(states)
-        index, distinct = distinct_states(codes, states)
-        summary = np.empty((len(distinct.code), 3))
+        summary = value_customers(self.parameters, spend, codes, states, measure, tails)
+        return self._frame(customers, codes, summary)
 
-        def summarise(stratum: Stratum) -> None:
-            evaluate = measure(self.parameters[stratum.code], stratum)
-            for block in stratum.blocks():
-                summary[block.rows] = mean_and_quantiles(evaluate(block), tails)
-
-        for _ in in_threads(summarise, strata(distinct)):
-            pass
-        return self._frame(customers, codes, summary[index])
-
-    def _money(self, customers: pd.DataFrame, money: "Money", level: float) -> pd.DataFrame:
-        from bayes_clv.numerics.quantiles import mean_and_quantiles
-
-        tails = arguments.tails(level)
-        spend = self.spend_parameters
-        states = States.from_frame(customers)
-        codes = self.codes(states)
-        index, distinct = distinct_states(codes, states)
-        own, who, mean = distinct_pairs(index, states.repeat_spend)
-        summary = np.empty((len(who), 3))
-
-        def summarise(stratum: Stratum) -> None:
-            of_block = money(self.parameters[stratum.code], spend[stratum.code], stratum)
-            for block in stratum.blocks():
-                of_customers = of_block(block)
-                first, last = np.searchsorted(who, [block.rows.start, block.rows.stop]).tolist()
-                for start in range(first, last, MAX_BLOCK):
-                    rows = slice(start, min(start + MAX_BLOCK, last))
-                    one = np.zeros(rows.stop - rows.start)
-                    values = of_customers(who[rows] - block.rows.start, mean[rows], one)
-                    summary[rows] = mean_and_quantiles(values, tails)
-
-        for _ in in_threads(summarise, strata(distinct)):
-            pass
-        return self._frame(customers, codes, summary[own])
-
-    def _frame(self, customers: pd.DataFrame, codes: Codes, summary: Floats) -> pd.DataFrame:
+    def _frame(
+        self, customers: pd.DataFrame, codes: Codes, summary: NDArray[np.float64]
+    ) -> pd.DataFrame:
         """Mean and interval of each customer, in the caller's order."""
-        names = np.array([*self.segment_names, POPULATION_NAME], dtype=object)
+        names = np.array(self.answerable, dtype=object)
         who = {"customer_id": customers["customer_id"]} if "customer_id" in customers else {}
         return pd.DataFrame(
             who
@@ -534,30 +495,16 @@ class Posterior:
                 f"{str(segment)[:100]!r}"
             ) from None
 
-    def _name_of(self, code: int) -> str:
-        return POPULATION_NAME if code == POPULATION else self.segment_names[code]
 
+def load_posterior(path: str | PathLike[str]) -> Posterior:
+    """Read a model file and check it: see :mod:`bayes_clv.posterior.artifact`.
 
-def by_code(tree: xr.DataTree) -> Parameters:
-    """Return the draws of ``tree`` as ``(segment + 1, draw)``, the population's last."""
-    draws = tree["posterior"].to_dataset()
-    return Parameters(*(_by_code(draws, name) for name in PARAMETERS))
-
-
-def _by_code(draws: xr.Dataset, name: str) -> Floats:
-    by_segment = draws[name].transpose("segment", "chain", "draw").to_numpy()
-    population = draws[f"{name}_population"].to_numpy()
-    rows = np.concatenate([by_segment, population[None]])
-    return np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=float)
-
-
-def _attributes(horizon: float, terms: Terms | None) -> dict[str, float]:
-    """On what terms a comparison is made."""
-    attributes = {"horizon": float(horizon)}
-    if terms:
-        attributes |= {
-            "value_horizon": float(terms.horizon),
-            "annual_discount_rate": float(terms.annual_discount_rate),
-            "margin": float(terms.margin),
-        }
-    return attributes
+    Raises
+    ------
+    ArtifactError
+        In one line that says what is wrong with the file.
+    """
+    stored = artifact.read(path)
+    return Posterior(
+        stored.tree, stored.rule, stored.dropout, stored.record, stored.diagnostics, stored.version
+    )

@@ -1,4 +1,4 @@
-"""Distinct states in strata and blocks: the units of work that every answer is computed by."""
+"""Distinct states in groups and blocks: the units of work that every answer is computed by."""
 
 import os
 from collections import deque
@@ -15,7 +15,7 @@ from bayes_clv.segments.rules import Codes
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
-MAX_STATES = 16_384  # in a stratum: enough to repay what its states share, few enough for all cores
+MAX_STATES = 16_384  # in a group: enough to repay what its states share, few enough for all cores
 MAX_BLOCK = 64  # states: with 4,000 draws 2 MB an array, which the processor's cache holds
 
 
@@ -30,7 +30,7 @@ class DistinctStates:
 
 
 @dataclass(frozen=True, slots=True)
-class Stratum:
+class StateGroup:
     """States of one segment and one frequency, sorted by T.
 
     Attributes
@@ -49,19 +49,30 @@ class Stratum:
     recency: Floats
     T: Floats
 
-    def blocks(self) -> Iterator["Stratum"]:
+    def blocks(self) -> Iterator["StateGroup"]:
         """Cut every ``MAX_BLOCK`` states."""
-        return (
-            Stratum(
-                slice(self.rows.start + first, self.rows.start + first + len(T)),
-                self.code,
-                self.frequency,
-                self.recency[first : first + MAX_BLOCK],
-                T,
-            )
-            for first in range(0, len(self.T), MAX_BLOCK)
-            for T in [self.T[first : first + MAX_BLOCK]]
-        )
+        for rows in cut(self.rows):
+            own = slice(rows.start - self.rows.start, rows.stop - self.rows.start)
+            yield StateGroup(rows, self.code, self.frequency, self.recency[own], self.T[own])
+
+
+def cut(rows: slice, every: int = MAX_BLOCK) -> Iterator[slice]:
+    """Cut rows, or customers, every so many."""
+    for start in range(rows.start, rows.stop, every):
+        yield slice(start, min(start + every, rows.stop))
+
+
+def customers_in(block: StateGroup, state: Ints) -> slice:
+    """Return where the customers are whose states are in a block.
+
+    Parameters
+    ----------
+    block
+        Of distinct states.
+    state
+        ``(customer,)`` index into the distinct states, ascending.
+    """
+    return slice(*np.searchsorted(state, [block.rows.start, block.rows.stop]).tolist())
 
 
 def distinct_states(codes: Codes, states: States) -> tuple[Ints, DistinctStates]:
@@ -95,37 +106,37 @@ def distinct_pairs(index: Ints, value: Floats) -> tuple[Ints, Ints, Floats]:
     return own, first[new], second[new]
 
 
-def strata(states: DistinctStates) -> list[Stratum]:
+def state_groups(states: DistinctStates) -> list[StateGroup]:
     """Cut sorted states where segment or frequency changes, and every ``MAX_STATES``."""
     n = len(states.code)
     changes = (np.diff(states.code) != 0) | (np.diff(states.frequency) != 0)
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1, [n]])
     return [
-        Stratum(
-            slice(first, min(first + MAX_STATES, stop)),
-            int(states.code[first]),
-            float(states.frequency[first]),
-            states.recency[first : min(first + MAX_STATES, stop)],
-            states.T[first : min(first + MAX_STATES, stop)],
+        StateGroup(
+            rows,
+            int(states.code[start]),
+            float(states.frequency[start]),
+            states.recency[rows],
+            states.T[rows],
         )
         for start, stop in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True)
-        for first in range(start, stop, MAX_STATES)
+        for rows in cut(slice(start, stop), MAX_STATES)
     ]
 
 
-def in_threads[R](work: Callable[[Stratum], R], parts: list[Stratum]) -> Iterator[R]:
-    """Yield results in the order of the parts; compiled code leaves threads every core.
+def each_group[R](work: Callable[[StateGroup], R], states: DistinctStates) -> Iterator[R]:
+    """Do work for each group and yield its results in their order; threads share the cores.
 
-    Only so many parts are begun ahead, so that results do not pile up.
+    Only so many groups are begun ahead, so that results do not pile up.
     """
     begun: deque[Future[R]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for part in parts:
-            begun.append(pool.submit(work, part))
-            if len(begun) > _PARTS_AHEAD:
+        for group in state_groups(states):
+            begun.append(pool.submit(work, group))
+            if len(begun) > _GROUPS_AHEAD:
                 yield begun.popleft().result()
         while begun:
             yield begun.popleft().result()
 
 
-_PARTS_AHEAD = 64
+_GROUPS_AHEAD = 64

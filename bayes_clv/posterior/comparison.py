@@ -10,7 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
-from bayes_clv.terms import Terms
+from bayes_clv.posterior.discounting import ValueTerms
 
 MEASURES = ("prob_alive", "buys_again", "expected_purchases")
 SUMS = ("value", "value_if_alive")
@@ -64,10 +64,14 @@ class SegmentComparison:
         return "value" in self.draws
 
     @property
-    def value_terms(self) -> Terms | None:
+    def value_terms(self) -> ValueTerms | None:
         """The terms of ``value``, where there is one."""
         names = ("value_horizon", "annual_discount_rate", "margin")
-        return Terms(*(float(self.draws.attrs[name]) for name in names)) if self.has_value else None
+        return (
+            ValueTerms(*(float(self.draws.attrs[name]) for name in names))
+            if self.has_value
+            else None
+        )
 
     @property
     def churns_more(self) -> pd.DataFrame:
@@ -109,3 +113,15 @@ class SegmentComparison:
     def _index(self, name: str) -> pd.Index:
         labels: pd.Index = pd.Index(self.draws["segment"].to_numpy().astype(str), name=name)
         return labels
+
+
+def attributes(horizon: float, terms: ValueTerms | None) -> dict[str, float]:
+    """On what terms a comparison is made, as its draws say it."""
+    made = {"horizon": float(horizon)}
+    if terms:
+        made |= {
+            "value_horizon": float(terms.horizon),
+            "annual_discount_rate": float(terms.annual_discount_rate),
+            "margin": float(terms.margin),
+        }
+    return made

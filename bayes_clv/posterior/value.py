@@ -28,7 +28,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.measures import (
+from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.models.gammagamma import SpendParameters, spend_line
+from bayes_clv.numerics.jit import compiled, compiled_sums
+from bayes_clv.numerics.keyed_random import Keys, keyed, next_gamma, next_uniform, stream_of
+from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.measures import (
     Measure,
     distinct_times,
     expected_purchases,
@@ -37,12 +42,7 @@ from bayes_clv.measures import (
     probability_alive,
     purchase_if_alive,
 )
-from bayes_clv.models.bgnbd import Dropout, Parameters
-from bayes_clv.models.gammagamma import SpendParameters, spend_line
-from bayes_clv.numerics.jit import compiled, compiled_sums
-from bayes_clv.numerics.keyed_random import Keys, keyed, next_gamma, next_uniform, stream_of
-from bayes_clv.strata import Stratum
-from bayes_clv.terms import Terms
+from bayes_clv.posterior.state_groups import StateGroup
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
@@ -53,24 +53,26 @@ type Lines = tuple[Floats, Floats, Floats]
 # From a block of states to a function of customers: each one's state in the block, mean spend per
 # repeat purchase, NaN where unknown, and a number that tells lives of equal customers apart, 0
 # where they may be the same; it returns (customer, draw).
-type OfCustomers = Callable[[Ints, Floats, Floats], Floats]
-type Money = Callable[[Parameters, SpendParameters, Stratum], Callable[[Stratum], OfCustomers]]
+type PerCustomer = Callable[[Ints, Floats, Floats], Floats]
+type ValueMeasure = Callable[
+    [Parameters, SpendParameters, StateGroup], Callable[[StateGroup], PerCustomer]
+]
 
 
-def discounted_purchases(terms: Terms, dropout: Dropout) -> Measure:
+def discounted_purchases(terms: ValueTerms, dropout: Dropout) -> Measure:
     """D: expected purchases, each weighed by when it comes."""
     return expected_purchases(terms.horizon, dropout, terms.discounting())
 
 
-def expected_spend() -> Money:
+def expected_spend() -> ValueMeasure:
     """Expected spend per purchase: :func:`bayes_clv.models.gammagamma.expected_spend`."""
 
     def money(
-        parameters: Parameters, spend: SpendParameters, stratum: Stratum
-    ) -> Callable[[Stratum], OfCustomers]:
-        lines = _lines(spend, stratum.frequency, 1.0)
+        parameters: Parameters, spend: SpendParameters, group: StateGroup
+    ) -> Callable[[StateGroup], PerCustomer]:
+        lines = _lines(spend, group.frequency, 1.0)
 
-        def of_block(block: Stratum) -> OfCustomers:
+        def of_block(block: StateGroup) -> PerCustomer:
             one = np.ones((len(block.T), len(spend.p)))
             return lambda state, mean, who: _on_lines(one, state, mean, lines)
 
@@ -79,17 +81,17 @@ def expected_spend() -> Money:
     return money
 
 
-def expected_value(terms: Terms, dropout: Dropout) -> Money:
+def expected_value(terms: ValueTerms, dropout: Dropout) -> ValueMeasure:
     """Expected value of the purchases ahead."""
     measure = discounted_purchases(terms, dropout)
 
     def money(
-        parameters: Parameters, spend: SpendParameters, stratum: Stratum
-    ) -> Callable[[Stratum], OfCustomers]:
-        lines = _lines(spend, stratum.frequency, terms.margin)
-        evaluate = measure(parameters, stratum)
+        parameters: Parameters, spend: SpendParameters, group: StateGroup
+    ) -> Callable[[StateGroup], PerCustomer]:
+        lines = _lines(spend, group.frequency, terms.margin)
+        evaluate = measure(parameters, group)
 
-        def of_block(block: Stratum) -> OfCustomers:
+        def of_block(block: StateGroup) -> PerCustomer:
             purchases = evaluate(block)
             return lambda state, mean, who: _on_lines(purchases, state, mean, lines)
 
@@ -98,19 +100,19 @@ def expected_value(terms: Terms, dropout: Dropout) -> Money:
     return money
 
 
-def sample_value(terms: Terms, dropout: Dropout, seed: int) -> Money:
+def sample_value(terms: ValueTerms, dropout: Dropout, seed: int) -> ValueMeasure:
     """Value of what customers will buy: one life for each draw."""
     horizon, force = terms.horizon, terms.force
     alive, purchase = probability_alive(dropout), purchase_if_alive(horizon)
 
     def money(
-        parameters: Parameters, spend: SpendParameters, stratum: Stratum
-    ) -> Callable[[Stratum], OfCustomers]:
-        alive_of, purchase_of = alive(parameters, stratum), purchase(parameters, stratum)
-        shape = parameters.r + stratum.frequency
-        b = parameters.b + dropout.chances(stratum.frequency)
+        parameters: Parameters, spend: SpendParameters, group: StateGroup
+    ) -> Callable[[StateGroup], PerCustomer]:
+        alive_of, purchase_of = alive(parameters, group), purchase(parameters, group)
+        shape = parameters.r + group.frequency
+        b = parameters.b + dropout.chances(group.frequency)
 
-        def of_block(block: Stratum) -> OfCustomers:
+        def of_block(block: StateGroup) -> PerCustomer:
             keys, is_alive = keys_of(seed, block), alive_of(block)
             T, index = distinct_times(block.T)
             buys = is_alive * purchase_of(T)[index]
@@ -118,7 +120,7 @@ def sample_value(terms: Terms, dropout: Dropout, seed: int) -> Money:
             def of_customers(state: Ints, mean: Floats, who: Floats) -> Floats:
                 values = np.empty((len(state), len(shape)))
                 known = ~np.isnan(mean)
-                x = np.where(known, stratum.frequency, 0.0)
+                x = np.where(known, group.frequency, 0.0)
                 _draw_lives(
                     keyed(keys[state], mean, who),
                     state,
@@ -149,7 +151,7 @@ def sample_value(terms: Terms, dropout: Dropout, seed: int) -> Money:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class SpendTotals:
     """Who shares each of some states, ``(state,)``.
 
     Attributes
@@ -177,34 +179,34 @@ class Tally:
         columns = (self.customers, self.spenders, self.spend)
         return type(self)(*(np.bincount(index, column, minlength=n) for column in columns))
 
-    def __getitem__(self, rows: slice) -> "Tally":
+    def __getitem__(self, rows: slice) -> "SpendTotals":
         """Index all three arrays alike."""
-        return Tally(self.customers[rows], self.spenders[rows], self.spend[rows])
+        return SpendTotals(self.customers[rows], self.spenders[rows], self.spend[rows])
 
 
 def totals(
     parameters: Parameters,
     spend: SpendParameters,
-    stratum: Stratum,
-    tally: Tally,
-    terms: Terms,
+    group: StateGroup,
+    tally: SpendTotals,
+    terms: ValueTerms,
     dropout: Dropout,
 ) -> Floats:
-    """Sum expected value, and what it would be if all were alive, over a stratum's customers.
+    """Sum expected value, and what it would be if all were alive, over a group's customers.
 
     Returns
     -------
     ``(2, draw)``
     """
     sums = np.zeros((2, len(parameters.r)))
-    alive = probability_alive(dropout)(parameters, stratum)
+    alive = probability_alive(dropout)(parameters, group)
     purchases = expected_purchases_if_alive(terms.horizon, dropout, terms.discounting())(
-        parameters, stratum
+        parameters, group
     )
-    lines = _lines(spend, stratum.frequency, terms.margin)
-    for block in stratum.blocks():
+    lines = _lines(spend, group.frequency, terms.margin)
+    for block in group.blocks():
         T, index = distinct_times(block.T)
-        first = block.rows.start - stratum.rows.start
+        first = block.rows.start - group.rows.start
         here = tally[first : first + len(index)]
         unknown = here.customers - here.spenders
         _add_value(

@@ -12,6 +12,7 @@ import io
 import json
 import os
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,16 @@ from bayes_clv.errors import ArtifactError
 from bayes_clv.files import write_whole
 from bayes_clv.models import bgnbd, gammagamma
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.models.gammagamma import Floats
-from bayes_clv.posterior import PARAMETERS, SPEND_PARAMETERS, Posterior
-from bayes_clv.record import Diagnostics, FitRecord
-from bayes_clv.segments.rules import POPULATION_NAME, rule_from_dict, rule_to_dict
+from bayes_clv.posterior import draws
+from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.draws import PARAMETERS, SPEND_PARAMETERS, Floats
+from bayes_clv.posterior.fit_record import FitRecord
+from bayes_clv.segments.rules import (
+    SegmentRule,
+    rule_from_dict,
+    rule_to_dict,
+    with_population,
+)
 
 FORMAT = "bayes_clv posterior"
 SCHEMA = 2  # 1 knew nothing of spend
@@ -40,32 +47,52 @@ _TAILS = (0.05, 0.95)
 _RELATIVE_TOLERANCE = 1e-9  # libraries may round differently
 
 
-def save_posterior(posterior: Posterior, path: str | os.PathLike[str]) -> None:
-    """Write a posterior to ``path``, replacing what is there only once all is on disk.
+@dataclass(frozen=True)
+class Stored:
+    """What a model file holds; see :class:`bayes_clv.posterior.posterior.Posterior`."""
+
+    tree: xr.DataTree
+    rule: SegmentRule
+    dropout: Dropout
+    record: FitRecord
+    diagnostics: Diagnostics
+    version: str
+
+
+def write(
+    path: str | os.PathLike[str],
+    tree: xr.DataTree,
+    rule: SegmentRule,
+    dropout: Dropout,
+    record: FitRecord,
+    diagnostics: Diagnostics,
+) -> None:
+    """Write a model file, replacing what is there only once all is on disk.
 
     Raises
     ------
     ArtifactError
-        When the folder cannot be written or the disk is full; the previous file stays as it was.
+        When the draws cannot be those of a posterior, the folder cannot be written or the disk is
+        full; the previous file stays as it was.
     """
-    _check_parameters(posterior)
-    draws = bytes(posterior.tree.to_netcdf(engine="h5netcdf"))
+    _check_parameters(tree, rule, record)
+    content = bytes(tree.to_netcdf(engine="h5netcdf"))
     manifest = {
         "format": FORMAT,
         "schema": SCHEMA,
-        "members": {_DRAWS: {"sha256": hashlib.sha256(draws).hexdigest(), "bytes": len(draws)}},
-        "dropout": posterior.dropout.value,
-        "rule": rule_to_dict(posterior.rule),
-        "record": posterior.record.to_dict(),
-        "diagnostics": posterior.diagnostics.to_dict(),
-        "predictions": _predictions(posterior),
+        "members": {_DRAWS: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}},
+        "dropout": dropout.value,
+        "rule": rule_to_dict(rule),
+        "record": record.to_dict(),
+        "diagnostics": diagnostics.to_dict(),
+        "predictions": _predictions(tree, rule, dropout, record),
     }
     text = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
-    _replace(Path(path), _zip(text, draws))
+    _replace(Path(path), _zip(text, content))
 
 
-def load_posterior(path: str | os.PathLike[str]) -> Posterior:
-    """Read a posterior and check it, as the module's docstring says.
+def read(path: str | os.PathLike[str]) -> Stored:
+    """Read a model file and check it, as the module's docstring says.
 
     Raises
     ------
@@ -74,7 +101,7 @@ def load_posterior(path: str | os.PathLike[str]) -> Posterior:
     """
     path = Path(path)
     try:
-        return _load(_read(path))
+        return _parsed(_read(path))
     except ArtifactError as error:
         raise ArtifactError(f"{_quoted(path)} is refused: {error}") from None
     except Exception as error:  # whatever a damaged or hostile file makes a parser raise
@@ -84,24 +111,25 @@ def load_posterior(path: str | os.PathLike[str]) -> Posterior:
         ) from error
 
 
-def _load(content: bytes) -> Posterior:
-    manifest_text, draws = _unzip(content)
+def _parsed(content: bytes) -> Stored:
+    manifest_text, netcdf = _unzip(content)
     manifest = json.loads(manifest_text)
     _check_manifest(manifest)
-    digest = hashlib.sha256(draws).hexdigest()
+    digest = hashlib.sha256(netcdf).hexdigest()
     if digest != manifest["members"][_DRAWS]["sha256"]:
         raise ArtifactError(f"{_DRAWS} does not match its hash; it was altered or damaged")
-    posterior = Posterior(
-        tree=_from_netcdf(draws),
+    stored = Stored(
+        tree=_from_netcdf(netcdf),
         rule=rule_from_dict(manifest["rule"]),
         dropout=Dropout(manifest["dropout"]),
         record=FitRecord.from_dict(manifest["record"]),
         diagnostics=Diagnostics.from_dict(manifest["diagnostics"]),
         version=digest[:12],
     )
-    _check_parameters(posterior)
-    _check_predictions(posterior, manifest["predictions"])
-    return posterior
+    _check_parameters(stored.tree, stored.rule, stored.record)
+    computed = _predictions(stored.tree, stored.rule, stored.dropout, stored.record)
+    _check_predictions(computed, manifest["predictions"])
+    return stored
 
 
 def _read(path: Path) -> bytes:
@@ -112,11 +140,11 @@ def _read(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _zip(manifest: bytes, draws: bytes) -> bytes:
+def _zip(manifest: bytes, netcdf: bytes) -> bytes:
     """Frame the members; the same members give the same bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, content in ((_MANIFEST, manifest), (_DRAWS, draws)):
+        for name, content in ((_MANIFEST, manifest), (_DRAWS, netcdf)):
             archive.writestr(zipfile.ZipInfo(name), content)
     return buffer.getvalue()
 
@@ -131,12 +159,12 @@ def _unzip(content: bytes) -> tuple[bytes, bytes]:
                 raise ArtifactError("its members must be stored, not compressed")
             if members[_MANIFEST].file_size > _MAX_MANIFEST:
                 raise ArtifactError(f"{_MANIFEST} is larger than {_MAX_MANIFEST:,} bytes")
-            manifest, draws = archive.read(_MANIFEST), archive.read(_DRAWS)
+            manifest, netcdf = archive.read(_MANIFEST), archive.read(_DRAWS)
     except zipfile.BadZipFile as error:
         raise ArtifactError(f"it is not a whole zip file ({error}); was it cut short?") from None
-    if content != _zip(manifest, draws):
+    if content != _zip(manifest, netcdf):
         raise ArtifactError("the zip's frame was altered or damaged")
-    return manifest, draws
+    return manifest, netcdf
 
 
 def _check_manifest(manifest: Any) -> None:
@@ -151,43 +179,44 @@ def _check_manifest(manifest: Any) -> None:
         )
 
 
-def _check_parameters(posterior: Posterior) -> None:
-    expected = len(posterior.segment_names) + 1
-    draws = {name: getattr(posterior.parameters, name) for name in PARAMETERS}
-    if posterior.has_spend != (posterior.record.spend is not None):
+def _check_parameters(tree: xr.DataTree, rule: SegmentRule, record: FitRecord) -> None:
+    expected = len(rule.names) + 1
+    parameters = draws.by_code(tree)
+    values = {name: getattr(parameters, name) for name in PARAMETERS}
+    if draws.has_spend(tree) != (record.spend is not None):
         raise ArtifactError("its draws and its record do not agree on whether spend was fitted")
-    if posterior.has_spend:
-        spend = {name: getattr(posterior.spend_parameters, name) for name in SPEND_PARAMETERS}
-        if spend["p"].shape != draws["r"].shape:
+    if draws.has_spend(tree):
+        of_spend = draws.spend_by_code(tree)
+        spend = {name: getattr(of_spend, name) for name in SPEND_PARAMETERS}
+        if spend["p"].shape != values["r"].shape:
             raise ArtifactError("spend does not have as many draws as purchases")
         if not (spend["q"] > 1).all():
             raise ArtifactError("q has draws that are not above 1: there would be no mean spend")
-        draws |= spend
-    for name, values in draws.items():
-        if len(values) != expected or not values.size:
+        values |= spend
+    for name, of_name in values.items():
+        if len(of_name) != expected or not of_name.size:
             raise ArtifactError(f"{name} does not have draws for {expected - 1} segments")
-        if not (np.isfinite(values) & (values > 0)).all():
+        if not (np.isfinite(of_name) & (of_name > 0)).all():
             raise ArtifactError(f"{name} has draws that are not finite and positive")
 
 
-def _predictions(posterior: Posterior) -> list[dict[str, Any]]:
-    """By the plain formulas, P(alive) and expected spend: to look takes no compiled code."""
-    rows = _spend_predictions(posterior) if posterior.has_spend else []
-    for code, segment in enumerate((*posterior.segment_names, POPULATION_NAME)):
-        for probe in _PROBES:
-            alive = bgnbd.probability_alive(posterior.parameters[code], *probe, posterior.dropout)
-            rows.append(_prediction(segment, probe, alive))
-    return rows
-
-
-def _spend_predictions(posterior: Posterior) -> list[dict[str, Any]]:
+def _predictions(
+    tree: xr.DataTree, rule: SegmentRule, dropout: Dropout, record: FitRecord
+) -> list[dict[str, Any]]:
+    """By the plain formulas, expected spend and P(alive): to look takes no compiled code."""
     rows = []
-    unit = posterior.record.spend.unit if posterior.record.spend else 1.0
-    for code, segment in enumerate((*posterior.segment_names, POPULATION_NAME)):
-        for frequency, mean in _SPEND_PROBES:
-            parameters = posterior.spend_parameters[code]
-            spend = gammagamma.expected_spend(parameters, frequency, mean * unit)
-            rows.append(_prediction(segment, (frequency, mean * unit), spend))
+    names = tuple(enumerate(with_population(rule.names)))
+    if record.spend:
+        of_spend, unit = draws.spend_by_code(tree), record.spend.unit
+        for code, segment in names:
+            for frequency, mean in _SPEND_PROBES:
+                spend = gammagamma.expected_spend(of_spend[code], frequency, mean * unit)
+                rows.append(_prediction(segment, (frequency, mean * unit), spend))
+    parameters = draws.by_code(tree)
+    for code, segment in names:
+        for probe in _PROBES:
+            alive = bgnbd.probability_alive(parameters[code], *probe, dropout)
+            rows.append(_prediction(segment, probe, alive))
     return rows
 
 
@@ -197,8 +226,7 @@ def _prediction(segment: str, state: tuple[float, ...], values: Floats) -> dict[
     return of | {"lower": lower, "upper": upper}
 
 
-def _check_predictions(posterior: Posterior, stored: Any) -> None:
-    computed = _predictions(posterior)
+def _check_predictions(computed: list[dict[str, Any]], stored: Any) -> None:
     same = len(stored) == len(computed) and all(
         old["segment"] == new["segment"]
         and np.allclose(

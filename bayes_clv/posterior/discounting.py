@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.errors import InputError
 
 type Floats = NDArray[np.float64]
@@ -16,6 +17,9 @@ type Floats = NDArray[np.float64]
 type Discounting = Callable[[float, float], tuple[Floats, Floats]]
 
 DAYS_A_YEAR = 365.25
+VALUE_HORIZON = 365.0  # days
+ANNUAL_DISCOUNT_RATE = 0.1
+MARGIN = 1.0
 
 
 def undiscounted(horizon: float, scale: float) -> tuple[Floats, Floats]:
@@ -24,7 +28,7 @@ def undiscounted(horizon: float, scale: float) -> tuple[Floats, Floats]:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ValueTerms:
     """On what terms purchases are worth something.
 
     Attributes
@@ -37,13 +41,13 @@ class Terms:
         What remains of a unit of spend.
     """
 
-    horizon: float = 365.0
-    annual_discount_rate: float = 0.1
-    margin: float = 1.0
+    horizon: float = VALUE_HORIZON
+    annual_discount_rate: float = ANNUAL_DISCOUNT_RATE
+    margin: float = MARGIN
 
     def __post_init__(self) -> None:
+        arguments.days("horizon", self.horizon)
         for name, least, ok in (
-            ("horizon", "a positive number of days", 0 < self.horizon < np.inf),
             ("annual_discount_rate", "0 or more", 0 <= self.annual_discount_rate < np.inf),
             ("margin", "a positive number", 0 < self.margin < np.inf),
         ):
@@ -61,7 +65,7 @@ class Terms:
         return math.log1p(self.annual_discount_rate) / DAYS_A_YEAR
 
     def discounting(self) -> Discounting:
-        """Turn the integral over time into a sum; see :mod:`bayes_clv.measures`."""
+        """Turn the integral over time into a sum; see :mod:`bayes_clv.posterior.measures`."""
         return _discounted(self.force) if self.force > 0 else undiscounted
 
 

@@ -1,0 +1,37 @@
+"""Where the parameters stand in a tree of draws."""
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bayes_clv.models.bgnbd import Parameters
+from bayes_clv.models.gammagamma import SpendParameters
+
+type Floats = NDArray[np.float64]
+
+PARAMETERS = ("r", "alpha", "a", "b")
+SPEND_PARAMETERS = ("p", "q", "v")
+
+
+def has_spend(tree: xr.DataTree) -> bool:
+    """Whether the tree holds draws of spend, too."""
+    return "spend" in tree.children
+
+
+def by_code(tree: xr.DataTree) -> Parameters:
+    """Return the draws of purchases as ``(segment + 1, draw)``, the population's last."""
+    draws = tree["posterior"].to_dataset()
+    return Parameters(*(_by_code(draws, name) for name in PARAMETERS))
+
+
+def spend_by_code(tree: xr.DataTree) -> SpendParameters:
+    """Return the draws of spend as ``(segment + 1, draw)``, the population's last."""
+    draws = tree["spend/posterior"].to_dataset()
+    return SpendParameters(*(_by_code(draws, name) for name in SPEND_PARAMETERS))
+
+
+def _by_code(draws: xr.Dataset, name: str) -> Floats:
+    by_segment = draws[name].transpose("segment", "chain", "draw").to_numpy()
+    population = draws[f"{name}_population"].to_numpy()
+    rows = np.concatenate([by_segment, population[None]])
+    return np.ascontiguousarray(rows.reshape(len(rows), -1), dtype=float)

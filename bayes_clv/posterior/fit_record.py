@@ -1,0 +1,129 @@
+"""What is kept about a fit beside its draws: where they came from."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from bayes_clv.data.ledger import Ledger
+from bayes_clv.models.priors import Priors, SpendPriors
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRecord:
+    """What the draws of spend rest on.
+
+    Attributes
+    ----------
+    unit
+        Mean spend per repeat purchase day, in the currency of the log.
+    stretches, without_spend
+        Stretches between landmarks in which customers spent something; others, in which all that
+        was bought cost nothing, are left out.
+    pearson, spearman
+        Correlation of frequency and mean spend over customers who came back, of the numbers and of
+        their ranks: the model takes the two for independent. None where it is not defined.
+    priors
+        Of the model of spend.
+    tune
+        Tuning steps per chain; draws, chains and seed are those of the purchases.
+    """
+
+    unit: float
+    stretches: int
+    without_spend: int
+    pearson: float | None
+    spearman: float | None
+    priors: SpendPriors
+    tune: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {
+            "priors": self.priors.to_dict()
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild from ``to_dict``."""
+        return cls(**dict(stored) | {"priors": SpendPriors.from_dict(stored["priors"])})
+
+
+@dataclass(frozen=True, slots=True)
+class FitRecord:
+    """Where a posterior comes from.
+
+    Attributes
+    ----------
+    source
+        Short name of the transaction log.
+    start, end
+        First purchase and observation end.
+    landmarks
+        The dates at which customers were put in segments; the last one is ``end``.
+    ledger
+        Rows in, kept and rejected.
+    n_customers, n_rows
+        Customers at the observation end, and rows of the landmark table.
+    priors, draws, tune, chains, seed
+        Settings of the model and of the sampler; draws and tuning steps are per chain.
+    seconds
+        Wall time from the landmark table to the posterior, compilation included.
+    versions
+        Libraries by name.
+    warnings
+        Where the data cannot carry the answer, a line each; see :mod:`bayes_clv.data.adequacy`.
+    spend
+        What is known of spend; None where it was not fitted.
+    """
+
+    source: str
+    start: dt.date
+    end: dt.date
+    landmarks: tuple[dt.date, ...]
+    ledger: Ledger
+    n_customers: int
+    n_rows: int
+    priors: Priors
+    draws: int
+    tune: int
+    chains: int
+    seed: int
+    seconds: float
+    versions: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    spend: SpendRecord | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {
+            "source": self.source,
+            "start": self.start.isoformat(),
+            "end": self.end.isoformat(),
+            "landmarks": [date.isoformat() for date in self.landmarks],
+            "ledger": self.ledger.to_dict(),
+            "n_customers": self.n_customers,
+            "n_rows": self.n_rows,
+            "priors": self.priors.to_dict(),
+            "draws": self.draws,
+            "tune": self.tune,
+            "chains": self.chains,
+            "seed": self.seed,
+            "seconds": self.seconds,
+            "versions": dict(self.versions),
+            "warnings": list(self.warnings),
+            "spend": self.spend and self.spend.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild from ``to_dict``; those from before there were warnings, or spend, have none."""
+        read = dict(stored)
+        read["start"] = dt.date.fromisoformat(stored["start"])
+        read["end"] = dt.date.fromisoformat(stored["end"])
+        read["landmarks"] = tuple(map(dt.date.fromisoformat, stored["landmarks"]))
+        read["ledger"] = Ledger.from_dict(stored["ledger"])
+        read["priors"] = Priors.from_dict(stored["priors"])
+        read["warnings"] = tuple(stored.get("warnings", ()))
+        read["spend"] = SpendRecord.from_dict(stored["spend"]) if stored.get("spend") else None
+        return cls(**read)
