@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from bayes_clv.data.reading import read_transactions
     from bayes_clv.data.rfm import customers, durations, summarise
     from bayes_clv.data.transactions import Transactions
-    from bayes_clv.hierarchical import HierarchicalBetaGeo
+    from bayes_clv.inference.estimator import HierarchicalBetaGeo
     from bayes_clv.models.bgnbd import Dropout
     from bayes_clv.models.priors import ComponentPrior, Priors
     from bayes_clv.plots import plot_segment_comparison
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _HOME = {
     "ComponentPrior": "bayes_clv.models.priors",
     "Dropout": "bayes_clv.models.bgnbd",
-    "HierarchicalBetaGeo": "bayes_clv.hierarchical",
+    "HierarchicalBetaGeo": "bayes_clv.inference.estimator",
     "KMeansSegmenter": "bayes_clv.segments.estimators",
     "Posterior": "bayes_clv.posterior.posterior",
     "Priors": "bayes_clv.models.priors",

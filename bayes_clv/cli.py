@@ -89,7 +89,7 @@ def fit(
 
     Exit code 3, and no replaced file, when the diagnostics say the posterior cannot be trusted.
     """
-    from bayes_clv.hierarchical import HierarchicalBetaGeo
+    from bayes_clv.inference.estimator import HierarchicalBetaGeo
 
     own_column = None if segments in set(Format) else segments
     with _errors():

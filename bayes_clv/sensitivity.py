@@ -15,8 +15,9 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import halfnorm, norm
 
-from bayes_clv.kernel import Layout, value_and_gradient_by_eta
-from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.inference.landmarks import LandmarkTable
+from bayes_clv.inference.purchases.layout import LikelihoodLayout
+from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.posterior.comparison import MEASURES
 from bayes_clv.posterior.posterior import Posterior
 
@@ -47,7 +48,9 @@ def with_log_densities(
     stored = posterior.tree["posterior"].to_dataset()
     step = -(-stored.sizes["chain"] * stored.sizes["draw"] // draws)
     kept = stored.isel(draw=slice(None, None, step))
-    layout = Layout.of(table, len(posterior.segment_names), table.mean_T, posterior.dropout)
+    layout = LikelihoodLayout.of(
+        table, len(posterior.segment_names), table.mean_T, posterior.dropout
+    )
     # "component" is a name that ArviZ's summary keeps for itself.
     asked = kept[[name for name in ("mu", "tau") if name in kept]].rename(component="eta")
     if posterior.has_comparison:

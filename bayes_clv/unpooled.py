@@ -10,12 +10,12 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.fitting import fit_table
-from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.inference.fitting import fit_table
+from bayes_clv.inference.landmarks import LandmarkTable
+from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.priors import Priors
 from bayes_clv.posterior.draws import by_code
-from bayes_clv.sampling import SamplerSettings
 
 
 def fit_alone(

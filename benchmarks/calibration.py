@@ -23,7 +23,7 @@ from rich.progress import (
 from bayes_clv.calibration import Calibration, Design, calibrate
 from bayes_clv.calibration.figure import plot_calibration
 from bayes_clv.calibration.replicates import Fit
-from bayes_clv.fitting import RUNGS, fit_table
+from bayes_clv.inference.fitting import RUNGS, fit_table
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior.diagnostics import MAX_DIVERGENT
 from benchmarks.harness import ROOT

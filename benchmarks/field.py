@@ -95,7 +95,7 @@ def fit_ours(path: Path | None, sample: bool, folder: Path) -> Row:
     from bayes_clv.backtest.methods import POOLED, Method
     from bayes_clv.backtest.splits import default_splits
     from bayes_clv.data.states import States
-    from bayes_clv.hierarchical import HierarchicalBetaGeo
+    from bayes_clv.inference.estimator import HierarchicalBetaGeo
 
     log = read_transactions(path) if path else load_cdnow(sample=sample)
     first, *others = default_splits(log.start, log.end)

@@ -135,8 +135,10 @@ def one_world(number: int) -> Row:
     """Share of a world's customers whose truth lies within each interval."""
     import ibis
 
-    from bayes_clv.fitting import fit_spend, fit_table
-    from bayes_clv.landmarks import landmark_table
+    from bayes_clv.inference.fitting import fit_spend, fit_table
+    from bayes_clv.inference.landmarks import landmark_table
+    from bayes_clv.inference.sampling import SamplerSettings
+    from bayes_clv.inference.spend.table import spend_table
     from bayes_clv.models import gammagamma
     from bayes_clv.models.bgnbd import Dropout, Parameters
     from bayes_clv.models.gammagamma import SpendParameters
@@ -145,10 +147,8 @@ def one_world(number: int) -> Row:
     from bayes_clv.posterior.measures import expected_purchases
     from bayes_clv.posterior.state_groups import StateGroup
     from bayes_clv.posterior.value import expected_value, sample_value
-    from bayes_clv.sampling import SamplerSettings
     from bayes_clv.scoring_rules import coverage
     from bayes_clv.simulate import live_on, simulate_lives
-    from bayes_clv.spend.table import spend_table
 
     rng = np.random.default_rng([19, number])
     priors = Priors(

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.models.priors import COMPONENTS, ComponentPrior, Priors
 
 type Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]

@@ -23,14 +23,14 @@ from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
-from bayes_clv.fitting import fit_table
-from bayes_clv.hierarchical import HierarchicalBetaGeo
-from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.inference.estimator import HierarchicalBetaGeo
+from bayes_clv.inference.fitting import fit_table
+from bayes_clv.inference.landmarks import LandmarkTable
+from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.posterior.draws import by_code
 from bayes_clv.posterior.posterior import load_posterior
-from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.simulate import Scenario, simulate_lives, simulate_transactions
 

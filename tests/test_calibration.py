@@ -27,15 +27,15 @@ from bayes_clv.calibration.uniformity import Uniformity
 from bayes_clv.calibration.worlds import simulate_world
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
-from bayes_clv.fitting import Fitted, fit_table
-from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.inference.fitting import Fitted, fit_table
+from bayes_clv.inference.landmarks import LandmarkTable
+from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.hyperparameters import draw_prior
 from bayes_clv.models.priors import COMPONENTS, ComponentPrior, Priors
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.draws import PARAMETERS
-from bayes_clv.sampling import SamplerSettings
 from benchmarks import calibration
 
 SMALL = SamplerSettings(draws=500, chains=2)

@@ -12,7 +12,8 @@ from scipy.stats import halfnorm, norm
 
 from bayes_clv.calibration import Design
 from bayes_clv.calibration.worlds import simulate_world
-from bayes_clv.coordinates import (
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.inference.coordinates import (
     Coordinates,
     _log_density_of_log_tau,
     _mode_of_log_tau,
@@ -24,11 +25,11 @@ from bayes_clv.coordinates import (
     coordinates_of_draws,
     find_coordinates,
 )
-from bayes_clv.data.reading import read_transactions
-from bayes_clv.density import LogDensity
-from bayes_clv.hierarchical import HierarchicalBetaGeo
-from bayes_clv.kernel import Layout, value_and_gradient_by_eta
-from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.inference.estimator import HierarchicalBetaGeo
+from bayes_clv.inference.landmarks import LandmarkTable
+from bayes_clv.inference.purchases.density import LogDensity
+from bayes_clv.inference.purchases.layout import LikelihoodLayout
+from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.priors import ComponentPrior, HierarchicalPriors, PriorArrays, Priors
 from bayes_clv.simulate import Scenario, write_transactions
@@ -37,18 +38,18 @@ from tests.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
 NAMES = ("r", "alpha", "a", "b")
 
 
-def arranged(table: LandmarkTable, n_segments: int = len(SEGMENTS)) -> Layout:
-    return Layout.of(table, n_segments, table.mean_T, Dropout.AFTER_REPEAT)
+def arranged(table: LandmarkTable, n_segments: int = len(SEGMENTS)) -> LikelihoodLayout:
+    return LikelihoodLayout.of(table, n_segments, table.mean_T, Dropout.AFTER_REPEAT)
 
 
 @cache
-def found() -> tuple[LandmarkTable, Layout, Coordinates]:
+def found() -> tuple[LandmarkTable, LikelihoodLayout, Coordinates]:
     table = real_looking_table()
     layout = arranged(table)
     return table, layout, LogDensity(layout, PRIORS).coordinates
 
 
-def modes(layout: Layout, priors: Priors = PRIORS) -> tuple[Floats, Floats, Floats]:
+def modes(layout: LikelihoodLayout, priors: Priors = PRIORS) -> tuple[Floats, Floats, Floats]:
     mean, sd, between = priors.arrays()
     variance = np.vstack([sd**2, *[sd**2 + between**2] * layout.n_segments])
     found = _modes(lambda eta: value_and_gradient_by_eta(eta, layout), mean, variance)
@@ -243,7 +244,7 @@ def test_more_customers_pin_mu_down_until_the_segments_own_spread_is_left() -> N
 def test_negative_weights_leave_no_negative_curvature(dropout: Dropout) -> None:
     table = real_looking_table()
     sign = np.where(np.arange(len(table)) % 3 == 0, -1.0, 1.0)
-    layout = Layout.of(replace(table, weight=sign), 3, 120.0, dropout)
+    layout = LikelihoodLayout.of(replace(table, weight=sign), 3, 120.0, dropout)
     coordinates = LogDensity(layout, Priors()).coordinates
     for values in (coordinates.centre, coordinates.scale, coordinates.linear):
         assert np.isfinite(values).all()
@@ -255,7 +256,7 @@ def test_the_mode_of_a_shop_whose_customers_buy_hundreds_of_times_a_day_is_near_
     design = Design.pooled()
     world = simulate_world(design, np.random.default_rng([0, 639]))
     assert world.table.frequency.max() > 10_000
-    layout = Layout.of(world.table, 1, world.table.mean_T, design.dropout)
+    layout = LikelihoodLayout.of(world.table, 1, world.table.mean_T, design.dropout)
     found = LogDensity(layout, design.priors).coordinates
     r, alpha, a, b = (float(getattr(world.truth.parameters, name)[-1, 0]) for name in NAMES)
     alpha /= world.table.mean_T

@@ -13,12 +13,12 @@ from arviz_stats import ess
 from pytensor.compile.mode import Mode
 from scipy.stats import halfnorm, kstest, norm
 
-from bayes_clv.density import LogDensity
-from bayes_clv.kernel import Layout
-from bayes_clv.model import build_model
+from bayes_clv.inference.purchases.density import LogDensity
+from bayes_clv.inference.purchases.layout import LikelihoodLayout
+from bayes_clv.inference.purchases.model import build_model
+from bayes_clv.inference.sampling import SamplerSettings, check_density, sample
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior.diagnostics import MAX_DIVERGENT
-from bayes_clv.sampling import SamplerSettings, check_density, sample
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
 
 PYTHON = Mode(linker="py", optimizer="fast_compile")
@@ -33,7 +33,7 @@ def prepared(
         table = replace(table, weight=np.where(np.arange(len(table)) % 5 == 0, -1.0, 1.0))
     names = SEGMENTS if segments else ("everybody",)
     model = build_model(table, names, PRIORS, dropout=dropout, time_unit=200.0)
-    return model, LogDensity(Layout.of(table, len(names), 200.0, dropout), PRIORS)
+    return model, LogDensity(LikelihoodLayout.of(table, len(names), 200.0, dropout), PRIORS)
 
 
 CASES = {
@@ -179,9 +179,11 @@ def test_where_tau_is_next_to_nothing_the_density_and_its_gradient_keep_their_di
 def test_without_data_the_sampler_draws_from_the_prior() -> None:
     table = real_looking_table()
     nothing = replace(table, weight=np.zeros(len(table)))
-    layout = Layout.of(nothing, len(SEGMENTS), 200.0, Dropout.AFTER_REPEAT)
+    layout = LikelihoodLayout.of(nothing, len(SEGMENTS), 200.0, Dropout.AFTER_REPEAT)
     # Coordinates made for data: they may not matter either.
-    of_data = LogDensity(Layout.of(table, 3, 200.0, Dropout.AFTER_REPEAT), PRIORS).coordinates
+    of_data = LogDensity(
+        LikelihoodLayout.of(table, 3, 200.0, Dropout.AFTER_REPEAT), PRIORS
+    ).coordinates
     density = LogDensity(layout, PRIORS, of_data)
     model = build_model(nothing, SEGMENTS, PRIORS, time_unit=200.0)
     settings = SamplerSettings(draws=2000, tune=500, chains=4, seed=1, target_accept=0.97)

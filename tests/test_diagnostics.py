@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from scipy.signal import lfilter
 
-from bayes_clv.diagnostics import diagnose
+from bayes_clv.inference.convergence import diagnose
 from bayes_clv.posterior.diagnostics import MAX_R_HAT, MIN_E_BFMI, MIN_ESS, Diagnostics
 
 CHAINS, DRAWS = 4, 1000

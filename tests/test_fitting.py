@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from bayes_clv import HierarchicalBetaGeo, fitting, load_cdnow
-from bayes_clv.density import LogDensity
-from bayes_clv.fitting import RUNGS, fit_table
-from bayes_clv.hierarchy import HierarchicalDensity
-from bayes_clv.kernel import Layout
-from bayes_clv.model import build_model
+from bayes_clv import HierarchicalBetaGeo, load_cdnow
+from bayes_clv.inference import fitting
+from bayes_clv.inference.fitting import RUNGS, fit_table
+from bayes_clv.inference.hierarchy import HierarchicalDensity
+from bayes_clv.inference.progress import Stages
+from bayes_clv.inference.purchases.density import LogDensity
+from bayes_clv.inference.purchases.layout import LikelihoodLayout
+from bayes_clv.inference.purchases.model import build_model
+from bayes_clv.inference.sampling import SamplerSettings, sample
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior.diagnostics import Diagnostics
-from bayes_clv.progress import Stages
-from bayes_clv.sampling import SamplerSettings, sample
 from tests.hierarchy import PRIORS, SEGMENTS, real_looking_table
 
 ASKED = SamplerSettings(draws=500, tune=100, chains=4, seed=3)
@@ -168,7 +169,7 @@ def test_no_care_is_taken_where_draws_are_too_few_to_pass(
 
 def test_kept_draws_are_thinned_ones_and_none_that_diverged_is_lost() -> None:
     table = real_looking_table()
-    layout = Layout.of(table, len(SEGMENTS), 100.0, Dropout.AFTER_REPEAT)
+    layout = LikelihoodLayout.of(table, len(SEGMENTS), 100.0, Dropout.AFTER_REPEAT)
     density = LogDensity(layout, PRIORS)
     model = build_model(table, SEGMENTS, PRIORS, time_unit=100.0)
     settings = SamplerSettings(draws=60, tune=50, chains=2, seed=1, target_accept=0.5)

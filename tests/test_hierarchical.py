@@ -8,17 +8,17 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from bayes_clv import hierarchical
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.fitting import Fitted
-from bayes_clv.hierarchical import HierarchicalBetaGeo, Prepared
+from bayes_clv.inference import estimator as hierarchical
+from bayes_clv.inference.estimator import HierarchicalBetaGeo, Prepared
+from bayes_clv.inference.fitting import Fitted
+from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.posterior import Posterior, load_posterior
-from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import KMeansSegmenter
 
 # Fader, Hardie & Lee (2005), by maximum likelihood, in weeks.

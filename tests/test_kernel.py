@@ -16,9 +16,10 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode
 
-from bayes_clv.kernel import Layout, value_and_gradient, value_and_gradient_by_eta
-from bayes_clv.landmarks import LandmarkTable
-from bayes_clv.likelihood import symbolic_log_likelihood
+from bayes_clv.inference.landmarks import LandmarkTable
+from bayes_clv.inference.purchases.layout import LikelihoodLayout
+from bayes_clv.inference.purchases.likelihood import value_and_gradient, value_and_gradient_by_eta
+from bayes_clv.inference.purchases.model import symbolic_log_likelihood
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.segments.rules import POPULATION
@@ -52,8 +53,8 @@ class Case:
     dropout: Dropout
 
     @property
-    def layout(self) -> Layout:
-        return Layout.of(self.table, self.n_segments, TIME_UNIT, self.dropout)
+    def layout(self) -> LikelihoodLayout:
+        return LikelihoodLayout.of(self.table, self.n_segments, TIME_UNIT, self.dropout)
 
     def points(self, n: int, seed: int, reach: float = 4.0) -> list[Floats]:
         """Return r, α, a, b ``(4, group)`` between e^-reach and e^reach."""
@@ -152,7 +153,7 @@ def exact(row: tuple[float, ...], dropout: Dropout, theta: tuple[mp.mpf, ...]) -
 @pytest.mark.parametrize("dropout", list(Dropout))
 def test_value_and_gradient_equal_forty_digit_arithmetic(dropout: Dropout) -> None:
     table = a_table(0, seed=6, n_rows=8)
-    layout = Layout.of(table, 0, 1.0, dropout)
+    layout = LikelihoodLayout.of(table, 0, 1.0, dropout)
     point = (0.3, 25.0, 0.6, 2.5)
     value, *gradient = value_and_gradient(*(np.array([p]) for p in point), layout)
     rows = list(zip(table.frequency, table.recency, table.T, strict=True))
@@ -180,11 +181,15 @@ def test_equal_rows_may_be_split_and_time_may_be_counted_in_any_unit() -> None:
         ),
         np.tile(case.table.weight / 2, 2),
     )
-    split = value_and_gradient(*point, Layout.of(twice, case.n_segments, TIME_UNIT, case.dropout))
+    split = value_and_gradient(
+        *point, LikelihoodLayout.of(twice, case.n_segments, TIME_UNIT, case.dropout)
+    )
     for one, other in zip(expected, split, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-11, atol=1e-9)
     in_days = point * np.array([1.0, TIME_UNIT, 1.0, 1.0])[:, None]
-    days = value_and_gradient(*in_days, Layout.of(case.table, case.n_segments, 1.0, case.dropout))
+    days = value_and_gradient(
+        *in_days, LikelihoodLayout.of(case.table, case.n_segments, 1.0, case.dropout)
+    )
     # A density of x purchase times: a change of unit adds w x ln(unit), whatever the parameters.
     shift = case.table.weight @ case.table.frequency * np.log(TIME_UNIT)
     assert days[0] == pytest.approx(expected[0] - shift, rel=1e-10)
@@ -196,7 +201,7 @@ def test_a_group_without_rows_has_no_say() -> None:
     case = CASES["four groups, after_repeat"]
     point = case.points(1, seed=9)[0]
     wider = np.column_stack([point, [0.5, 2.0, 3.0, 4.0]])
-    layout = Layout.of(case.table, case.n_segments + 1, TIME_UNIT, case.dropout)
+    layout = LikelihoodLayout.of(case.table, case.n_segments + 1, TIME_UNIT, case.dropout)
     value, *gradient = value_and_gradient(*wider, layout)
     assert value == pytest.approx(value_and_gradient(*point, case.layout)[0], rel=1e-12)
     assert [slope[-1] for slope in gradient] == [0.0] * 4
@@ -236,7 +241,7 @@ def test_extreme_parameters_and_histories_give_finite_values_and_gradients(
         np.array([1.0, 1e5, 215.0, 1e4, 4e4]),
         np.array([1e6, 1.0, -2.0, 1.0, 3.0]),
     )
-    layout = Layout.of(table, 0, 200.0, dropout)
+    layout = LikelihoodLayout.of(table, 0, 200.0, dropout)
     for corner in itertools.product((1e-10, 1.0, 1e10), repeat=4):
         value, *gradient = value_and_gradient(
             *(np.array([parameter]) for parameter in corner), layout
@@ -284,7 +289,7 @@ def test_where_customers_are_alike_the_value_goes_to_its_limit(
         table.segment, table.frequency, table.recency, table.T, table.weight * 100_000.0
     )
     rows = list(zip(table.frequency, table.recency, table.T, strict=True))
-    layout = Layout.of(table, 0, 1.0, dropout)
+    layout = LikelihoodLayout.of(table, 0, 1.0, dropout)
     for far in (1e3, 1e6, 1e10, 1e17):
         theta = parameters(far)
         with mp.workdps(60):

@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.errors import InputError
-from bayes_clv.landmarks import LandmarkTable, check_landmarks, landmark_dates, landmark_table
+from bayes_clv.inference.landmarks import (
+    LandmarkTable,
+    check_landmarks,
+    landmark_dates,
+    landmark_table,
+)
 from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.segments.rules import POPULATION
 

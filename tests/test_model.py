@@ -10,8 +10,8 @@ import pytest
 from pytensor.compile.mode import Mode
 from scipy.stats import halfnorm, norm
 
-from bayes_clv.landmarks import LandmarkTable
-from bayes_clv.model import build_model
+from bayes_clv.inference.landmarks import LandmarkTable
+from bayes_clv.inference.purchases.model import build_model
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.models.priors import COMPONENTS

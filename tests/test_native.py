@@ -8,21 +8,21 @@ import numpy as np
 import nutpie
 import pytest
 
-from bayes_clv.density import LogDensity
-from bayes_clv.hierarchy import HierarchicalDensity
-from bayes_clv.kernel import Layout
-from bayes_clv.model import build_model
+from bayes_clv.inference.c_function import Native, native
+from bayes_clv.inference.hierarchy import HierarchicalDensity
+from bayes_clv.inference.purchases.density import LogDensity
+from bayes_clv.inference.purchases.layout import LikelihoodLayout
+from bayes_clv.inference.purchases.model import build_model
+from bayes_clv.inference.sampling import SamplerSettings, sample
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.native import Native, native
 from bayes_clv.numerics.jit import compiled
-from bayes_clv.sampling import SamplerSettings, sample
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
 
 _DOUBLES = ctypes.POINTER(ctypes.c_double)
 
 
 def of_purchases(n_segments: int = len(SEGMENTS)) -> LogDensity:
-    layout = Layout.of(real_looking_table(), n_segments, 100.0, Dropout.AFTER_ANY)
+    layout = LikelihoodLayout.of(real_looking_table(), n_segments, 100.0, Dropout.AFTER_ANY)
     return LogDensity(layout, PRIORS)
 
 

@@ -8,10 +8,10 @@ import pytest
 from scipy import stats
 
 from bayes_clv.data.ledger import Ledger
-from bayes_clv.fitting import fit_table
+from bayes_clv.inference.fitting import fit_table
+from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.posterior.posterior import Posterior
-from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.rules import ColumnRule
 from bayes_clv.sensitivity import with_log_densities
 from bayes_clv.unpooled import fit_alone

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bayes_clv.progress import Stages
+from bayes_clv.inference.progress import Stages
 
 
 def work(stages: Stages) -> None:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from api import create_app
 from bayes_clv.cli import app
 from bayes_clv.data.datasets import load_cdnow
-from bayes_clv.hierarchical import HierarchicalBetaGeo
+from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.posterior.posterior import Posterior
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

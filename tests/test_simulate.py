@@ -20,8 +20,9 @@ from scipy.stats import beta
 from bayes_clv import customers, read_transactions
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
-from bayes_clv.kernel import Layout, value_and_gradient_by_eta
-from bayes_clv.landmarks import landmark_table
+from bayes_clv.inference.landmarks import landmark_table
+from bayes_clv.inference.purchases.layout import LikelihoodLayout
+from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.segments.rules import POPULATION, KMeansRule, PooledRule
@@ -282,7 +283,7 @@ def test_what_is_unknown_is_drawn_as_of_those_who_lived_this_history(dropout: Dr
 def scores(told: LandmarkLives, dropout: Dropout, *, beside: float = 0.0) -> np.ndarray:
     """∂ log p(data)/∂η at the truth, or beside it, ``(group, component)``; the population first."""
     table = landmark_table(ibis.memtable(told.history))
-    layout = Layout.of(table, len(BY_FREQUENCY.rule.names), 1.0, dropout)
+    layout = LikelihoodLayout.of(table, len(BY_FREQUENCY.rule.names), 1.0, dropout)
     r, alpha, a, b = (
         np.append(getattr(CDNOW, name), getattr(BY_FREQUENCY.parameters, name)) for name in NAMES
     )

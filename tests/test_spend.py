@@ -9,18 +9,18 @@ import pytest
 
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.reading import read_transactions
-from bayes_clv.diagnostics import diagnose
-from bayes_clv.fitting import fit_spend
-from bayes_clv.hierarchical import HierarchicalBetaGeo, Prepared
+from bayes_clv.inference.convergence import diagnose
+from bayes_clv.inference.estimator import HierarchicalBetaGeo, Prepared
+from bayes_clv.inference.fitting import fit_spend
+from bayes_clv.inference.sampling import SamplerSettings, check_density
+from bayes_clv.inference.spend.density import Floats, SpendDensity, value_and_gradient_by_eta
+from bayes_clv.inference.spend.model import build_spend_model
+from bayes_clv.inference.spend.table import HIGHEST, LOWEST, SpendTable, spend_table
 from bayes_clv.models import gammagamma
 from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.models.gammagamma import SpendParameters
 from bayes_clv.models.priors import SpendPriors
-from bayes_clv.sampling import SamplerSettings, check_density
 from bayes_clv.simulate import Scenario, Spend, simulate_transactions
-from bayes_clv.spend.density import Floats, SpendDensity, value_and_gradient_by_eta
-from bayes_clv.spend.model import build_spend_model
-from bayes_clv.spend.table import HIGHEST, LOWEST, SpendTable, spend_table
 
 
 @cache

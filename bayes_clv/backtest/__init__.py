@@ -23,7 +23,7 @@ from bayes_clv.backtest.splits import Split, default_splits
 from bayes_clv.data.engines import kept
 from bayes_clv.data.rfm import sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
-from bayes_clv.sampling import SamplerSettings
+from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.scoring_rules import mean_difference
 
 FAST_CUSTOMERS = 20_000

@@ -15,12 +15,12 @@ from bayes_clv.data.engines import kept
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
-from bayes_clv.fitting import fit_table
 from bayes_clv.forecasts import Forecasts, forecast
-from bayes_clv.hierarchical import HierarchicalBetaGeo
-from bayes_clv.landmarks import own_past_table
+from bayes_clv.inference.estimator import HierarchicalBetaGeo
+from bayes_clv.inference.fitting import fit_table
+from bayes_clv.inference.landmarks import own_past_table
+from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.posterior.draws import by_code
-from bayes_clv.sampling import SamplerSettings
 from bayes_clv.scoring_rules import auc, brier, calibration_error, coverage, reliability
 from bayes_clv.segments.estimators import RFMSegmenter
 

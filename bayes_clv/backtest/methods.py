@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bayes_clv.hierarchical import Segmenter
+from bayes_clv.inference.estimator import Segmenter
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter, RFMSegmenter
 

@@ -20,7 +20,7 @@ from bayes_clv.data.rfm import customers
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.hierarchical import HierarchicalBetaGeo
+from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.posterior.state_groups import (

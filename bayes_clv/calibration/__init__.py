@@ -28,7 +28,7 @@ from bayes_clv.calibration.design import Design
 from bayes_clv.calibration.replicates import Broken, Fit, Replicate, run_replicate
 from bayes_clv.calibration.results import Calibration
 from bayes_clv.errors import InputError
-from bayes_clv.fitting import fit_table
+from bayes_clv.inference.fitting import fit_table
 
 __all__ = ["Calibration", "Design", "calibrate"]
 

@@ -5,9 +5,9 @@ from itertools import pairwise
 from typing import Self
 
 from bayes_clv.errors import InputError
+from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors
-from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.rules import KMeansRule, PooledRule, SegmentRule
 
 LEVELS = (0.5, 0.9)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from bayes_clv.calibration.design import LEVELS, Design
 from bayes_clv.calibration.worlds import World, simulate_world
 from bayes_clv.data.ledger import Ledger
-from bayes_clv.fitting import Fitted, fit_table
-from bayes_clv.landmarks import LandmarkTable
+from bayes_clv.inference.fitting import Fitted, fit_table
+from bayes_clv.inference.landmarks import LandmarkTable
+from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.hyperparameters import Hyperparameters
@@ -29,7 +30,6 @@ from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.draws import PARAMETERS
 from bayes_clv.posterior.fit_record import FitRecord
 from bayes_clv.posterior.posterior import Posterior
-from bayes_clv.sampling import SamplerSettings
 
 type Floats = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ _DAY_0 = dt.date(2000, 1, 1)
 
 
 class Fit(Protocol):
-    """What is tried: :func:`bayes_clv.fitting.fit_table`, or another that claims to do the same."""
+    """What is tried: ``inference.fitting.fit_table``, or another that claims to do the same."""
 
     def __call__(
         self,
@@ -160,7 +160,7 @@ def quantities(design: Design, world: World, at: Hyperparameters) -> dict[str, F
 
 
 def _log_likelihood(design: Design, table: LandmarkTable, parameters: Parameters) -> Floats:
-    """By the formula of :mod:`bayes_clv.landmarks`; the sampler's kernel is no part of it."""
+    """By the formula of ``inference.landmarks``; the sampler's likelihood is no part of it."""
     code = np.full(len(table), -1) if design.is_pooled else table.segment
     rows = bgnbd.log_likelihood(
         parameters[code],

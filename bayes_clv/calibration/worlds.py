@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bayes_clv.calibration.design import Design
 from bayes_clv.data.states import States
-from bayes_clv.landmarks import LandmarkTable, landmark_table
+from bayes_clv.inference.landmarks import LandmarkTable, landmark_table
 from bayes_clv.models.hyperparameters import Hyperparameters, draw_prior
 from bayes_clv.simulate import LandmarkLives, Segmented, live_on, simulate_landmarks
 

@@ -9,9 +9,10 @@ and what is unknown of the customer is drawn anew from what h says of it under �
     λ, p | gone  ~ Gamma(r + x, α + t_x), Beta(a + 1, b + n − 1)
 
 with n chances to leave; see :mod:`bayes_clv.models.bgnbd`. Then life goes on as before. So the
-density of all states is that of :mod:`bayes_clv.landmarks`, factor by factor: what is drawn between
-two landmarks depends on the past through h alone, as ll(h(c_k) | θ_s) − ll(h(c_{k−1}) | θ_s) says.
-With equal parameters everywhere drawing anew changes nothing, and lives are ordinary ones.
+density of all states is that of :mod:`bayes_clv.inference.landmarks`, factor by factor: what is
+drawn between two landmarks depends on the past through h alone, as ll(h(c_k) | θ_s) − ll(h(c_{k−1})
+| θ_s) says. With equal parameters everywhere drawing anew changes nothing, and lives are ordinary
+ones.
 
 A customer who was gone may be alive after a landmark. That is no resurrection: (alive, λ, p) is not
 the customer's, but what a model that conditions on h can know.
@@ -58,9 +59,9 @@ class LandmarkLives:
         ``(customer,)`` the segment that they were drawn by there; ``POPULATION`` of those who first
         bought at the last landmark or after it.
     history
-        What :func:`bayes_clv.landmarks.landmark_table` reads, one row for each landmark and
-        customer with T > 0: customer_id (the position, from 0), landmark, frequency, recency, T and
-        code.
+        What :func:`bayes_clv.inference.landmarks.landmark_table` reads, one row for each landmark
+        and customer with T > 0: customer_id (the position, from 0), landmark, frequency, recency, T
+        and code.
     """
 
     lives: Lives

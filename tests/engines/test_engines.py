@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from bayes_clv import hierarchical
 from bayes_clv.cli import app
 from bayes_clv.data import engines
 from bayes_clv.data.adequacy import gather
@@ -21,14 +20,15 @@ from bayes_clv.data.engines import connect
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import customers, durations, summarise
 from bayes_clv.errors import InputError
-from bayes_clv.hierarchical import HierarchicalBetaGeo
+from bayes_clv.inference import estimator as hierarchical
+from bayes_clv.inference.estimator import HierarchicalBetaGeo
+from bayes_clv.inference.spend.table import spend_table
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.log_states import compare_log
 from bayes_clv.posterior.posterior import load_posterior
 from bayes_clv.posterior.scores import check_target, create_table, score_log, write_scores
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.segments.rules import ColumnRule
-from bayes_clv.spend.table import spend_table
 from tests.engines.conftest import cluster_in
 
 ZONE = "America/New_York"

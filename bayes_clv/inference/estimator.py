@@ -18,13 +18,16 @@ from bayes_clv.data.engines import fetched, kept
 from bayes_clv.data.rfm import durations, sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.fitting import Fitted, fit_spend, fit_table
-from bayes_clv.landmarks import (
+from bayes_clv.inference.fitting import Fitted, fit_spend, fit_table
+from bayes_clv.inference.landmarks import (
     LandmarkTable,
     check_landmarks,
     landmark_dates,
     landmark_table,
 )
+from bayes_clv.inference.progress import Stages
+from bayes_clv.inference.sampling import SamplerSettings
+from bayes_clv.inference.spend.table import MIN_VARIATION, SpendTable, spend_table
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors, SpendPriors
 from bayes_clv.posterior.diagnostics import Diagnostics
@@ -32,12 +35,9 @@ from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
 from bayes_clv.posterior.log_states import segment_draws
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
-from bayes_clv.progress import Stages
-from bayes_clv.sampling import SamplerSettings
 from bayes_clv.segments.estimators import COLUMNS, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
-from bayes_clv.spend.table import MIN_VARIATION, SpendTable, spend_table
 
 MAX_LEARNING_STATES = 100_000
 _VERSIONS = ("arviz", "numpy", "nutpie", "pymc", "scikit-learn", "xarray")

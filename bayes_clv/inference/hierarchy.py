@@ -4,7 +4,7 @@ The variables are μ ``(component,)`` and, with segments, τ ``(component,)`` an
 component)``, with priors as in :mod:`bayes_clv.models.priors`; a likelihood sees η ``(group,
 component)``, the population's row first. The coordinates x are one vector, of μ ``(component,)``
 and, with segments, u ``(component,)`` for τ and ε ``(segment, component)``: see
-:mod:`bayes_clv.coordinates`.
+:mod:`bayes_clv.inference.coordinates`.
 
 ``forward`` goes from x to η, ``backward`` with the likelihood's gradient from η to x; a compiled
 density puts its own likelihood between the two. All of it is plain Numba code, compiled once for
@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.coordinates import Coordinates, coordinates_of_draws, find_coordinates
+from bayes_clv.inference.coordinates import Coordinates, coordinates_of_draws, find_coordinates
 from bayes_clv.models.priors import HierarchicalPriors
 from bayes_clv.numerics.jit import compiled
 

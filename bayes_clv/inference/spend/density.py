@@ -1,7 +1,7 @@
 """The log-density that NUTS walks on: that of the PyMC model of spend, in better coordinates.
 
-:func:`bayes_clv.spend.model.build_spend_model` defines the model, and sampling starts by holding
-this density against its graph.
+:func:`bayes_clv.inference.spend.model.build_spend_model` defines the model, and sampling starts by
+holding this density against its graph.
 """
 
 import math
@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.coordinates import Coordinates
-from bayes_clv.hierarchy import HierarchicalDensity, Variables, backward, forward
+from bayes_clv.inference.coordinates import Coordinates
+from bayes_clv.inference.hierarchy import HierarchicalDensity, Variables, backward, forward
+from bayes_clv.inference.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, SpendSums, SpendTable
 from bayes_clv.models.priors import PriorArrays, SpendPriors
 from bayes_clv.numerics.jit import compiled
 from bayes_clv.numerics.special import log_gamma_and_digamma, log_rise
-from bayes_clv.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, SpendSums, SpendTable
 
 type Floats = NDArray[np.float64]
 

@@ -1,8 +1,8 @@
 r"""What the likelihood of spend needs to know of the data: its size grows with no customer.
 
 As with purchases, what a customer spent between two landmarks is judged by the segment that was
-chosen at the first of them (:mod:`bayes_clv.landmarks`). With x purchases before, whose sum is s,
-and n further ones, whose sum is Δs, :mod:`bayes_clv.models.gammagamma` has the likelihood
+chosen at the first of them (:mod:`bayes_clv.inference.landmarks`). With x purchases before, whose
+sum is s, and n further ones, whose sum is Δs, :mod:`bayes_clv.models.gammagamma` has the likelihood
 
     ln Γ(p(x+n)+q) − ln Γ(px+q) − ln Γ(pn) + (pn−1) ln Δs + (px+q) ln(v+s) − (p(x+n)+q) ln(v+s+Δs)
 
@@ -31,7 +31,7 @@ from ibis import ir
 from numpy.typing import NDArray
 
 from bayes_clv.data.engines import kept
-from bayes_clv.landmarks import chooser
+from bayes_clv.inference.landmarks import previous_segment
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
@@ -173,7 +173,7 @@ def _stretches(states: ir.Table) -> ir.Table:
     history = history.mutate(spend=history.monetary_value.cast("float64") * history.frequency)
     by_customer = ibis.window(group_by="customer_id", order_by="landmark")
     before = history.select(
-        segment=chooser(history),
+        segment=previous_segment(history),
         count=history.frequency.lag().over(by_customer).fill_null(0).cast("float64"),
         spent=history.spend.lag().over(by_customer).fill_null(0.0),
         count_after=history.frequency.cast("float64"),

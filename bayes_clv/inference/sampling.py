@@ -13,9 +13,9 @@ from nutpie.compile_pymc import CompiledPyMCModel
 from pytensor.compile.mode import Mode
 
 from bayes_clv.errors import InputError
-from bayes_clv.hierarchy import HierarchicalDensity
-from bayes_clv.native import copy_of_x, native
-from bayes_clv.progress import Stages
+from bayes_clv.inference.c_function import copy_of_x, native
+from bayes_clv.inference.hierarchy import HierarchicalDensity
+from bayes_clv.inference.progress import Stages
 
 _STATISTICS = (
     "depth",

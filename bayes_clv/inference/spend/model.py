@@ -7,8 +7,16 @@ import numpy.polynomial.chebyshev as cheb
 import pymc as pm
 import pytensor.tensor as pt
 
+from bayes_clv.inference.spend.table import (
+    HIGHEST,
+    LOWEST,
+    MIDDLE,
+    REACH,
+    Floats,
+    SpendSums,
+    SpendTable,
+)
 from bayes_clv.models.priors import SPEND_COMPONENTS, SpendPriors
-from bayes_clv.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, Floats, SpendSums, SpendTable
 
 type Tensor = Any  # a PyTensor variable: its own type hints know no arithmetic
 

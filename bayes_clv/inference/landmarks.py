@@ -107,8 +107,8 @@ def own_past_table(states: ir.Table) -> LandmarkTable:
     return _grouped(history.select(segment=history.code.cast("int64"), **_weighted(history, 1)))
 
 
-def chooser(history: ir.Table) -> ir.IntegerValue:
-    """Each state's judge: the segment that was chosen at the landmark before, if there is one.
+def previous_segment(history: ir.Table) -> ir.IntegerValue:
+    """Return the segment that each state was put in at the landmark before, or the population.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ _STATE = ("frequency", "recency", "T")
 
 def _reached(history: ir.Table) -> ir.Table:
     """Every state, in the segment that was chosen at the landmark before."""
-    return history.select(segment=chooser(history), **_weighted(history, 1))
+    return history.select(segment=previous_segment(history), **_weighted(history, 1))
 
 
 def _left(history: ir.Table) -> ir.Table:

@@ -14,130 +14,22 @@ lose all their digits there, and what is left can be a mode that no data made.)
 
 Rows of one (s, x) and one weight stand together and are worked off in blocks: gather their times,
 do the arithmetic in vector instructions, take the logarithm of the product of all 1 + e^−|u|,
-scatter the gradient. :mod:`bayes_clv.likelihood` holds the plain form that this is held against
-before every fit.
+scatter the gradient. :mod:`bayes_clv.inference.purchases.model` states the plain form, which this
+is held against before every fit.
 """
 
-import itertools
 import math
-from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bayes_clv.landmarks import LandmarkTable
-from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.inference.purchases.layout import BLOCK, Floats, LikelihoodLayout
 from bayes_clv.models.hyperparameters import parameters_of
 from bayes_clv.numerics.jit import compiled, compiled_sums
 from bayes_clv.numerics.special import exp_non_positive, log1p, log_rise_in_steps
 
-type Floats = NDArray[np.float64]
-type Ints = NDArray[np.int64]
-type Indices = NDArray[np.int32]
-
-_BLOCK = 512  # rows: intermediate results stay in the nearest cache, products below 2^1024
-
-
-class Layout(NamedTuple):
-    """The landmark table, arranged for the kernel; groups count from 0, the population's.
-
-    Attributes
-    ----------
-    time_unit
-        Days that the unit of ``time`` stands for.
-    n_groups
-        The population and the segments with parameters of their own: 1 in a pooled model.
-    key_group, key_x, key_n, key_weight
-        ``(key,)`` the distinct (s, x), n, and W_sx.
-    time_group, time, time_weight, time_x
-        ``(time,)`` the distinct (s, t) over both T and t_x, W_sT and X_sT.
-    block_key, block_weight
-        ``(block,)`` index into keys, and w, that the rows of a block share.
-    block_start
-        ``(block + 1,)`` where the rows of each block start, and where the last ones end.
-    row_T, row_recency
-        ``(row,)`` indices into times of the rows with n > 0, block by block.
-    """
-
-    time_unit: float
-    n_groups: int
-    key_group: Ints
-    key_x: Floats
-    key_n: Floats
-    key_weight: Floats
-    time_group: Ints
-    time: Floats
-    time_weight: Floats
-    time_x: Floats
-    block_key: Ints
-    block_weight: Floats
-    block_start: Ints
-    row_T: Indices
-    row_recency: Indices
-
-    @property
-    def n_segments(self) -> int:
-        """Segments with parameters of their own; 0 in a pooled model."""
-        return self.n_groups - 1
-
-    @classmethod
-    def of(cls, table: LandmarkTable, n_segments: int, time_unit: float, dropout: Dropout) -> Self:
-        """Arrange a table; times are divided by ``time_unit``.
-
-        With fewer than two segments everybody is the population, whatever code a row carries.
-        """
-        x, weight = table.frequency, table.weight
-        pooled = n_segments < 2
-        group = np.zeros(len(table), dtype=np.int64) if pooled else table.segment + 1
-        key_group, key_x, row_key = _distinct(group, x)
-        days = np.concatenate([table.T, table.recency])
-        time_group, time, row_time = _distinct(np.tile(group, 2), days)
-        row_T, row_recency = np.split(row_time, 2)
-        key_n = dropout.chances(key_x)
-        rows = _in_order(row_key, weight, np.flatnonzero(key_n[row_key] > 0))
-        starts = _block_starts(row_key[rows], weight[rows])
-        return cls(
-            time_unit=float(time_unit),
-            n_groups=1 if pooled else n_segments + 1,
-            key_group=key_group,
-            key_x=key_x,
-            key_n=key_n,
-            key_weight=np.bincount(row_key, weight),
-            time_group=time_group,
-            time=time / time_unit,
-            time_weight=np.bincount(row_T, weight, minlength=len(time)),
-            time_x=np.bincount(row_T, weight * x, minlength=len(time)),
-            block_key=row_key[rows][starts],
-            block_weight=weight[rows][starts],
-            block_start=np.append(starts, len(rows)),
-            row_T=row_T[rows].astype(np.int32),
-            row_recency=row_recency[rows].astype(np.int32),
-        )
-
-
-def _distinct(group: Ints, value: Floats) -> tuple[Ints, Floats, Ints]:
-    """Distinct (group, value), sorted, and each row's index into them."""
-    values, index = np.unique(value, return_inverse=True)
-    pairs, row = np.unique(group * len(values) + index, return_inverse=True)
-    return pairs // len(values), values[pairs % len(values)], row
-
-
-def _in_order(row_key: Ints, weight: Floats, rows: Ints) -> Ints:
-    """Order rows by key and weight, and at random within: neighbours that add to one sum wait."""
-    rows = np.random.default_rng(0).permutation(rows)
-    return rows[np.lexsort([weight[rows], row_key[rows]])]
-
-
-def _block_starts(row_key: Ints, weight: Floats) -> Ints:
-    """Start a block where key or weight changes, and every ``_BLOCK`` rows."""
-    changes = np.flatnonzero((np.diff(row_key) != 0) | (np.diff(weight) != 0)) + 1
-    runs = np.concatenate([[0], changes, [len(row_key)]])
-    starts = [np.arange(first, last, _BLOCK) for first, last in itertools.pairwise(runs)]
-    return np.concatenate(starts).astype(np.int64)
-
 
 @compiled
-def value_and_gradient_by_eta(eta: Floats, layout: Layout) -> tuple[float, Floats]:
+def value_and_gradient_by_eta(eta: Floats, layout: LikelihoodLayout) -> tuple[float, Floats]:
     """Log-likelihood and its gradient by η, both of ``eta (group, component)``.
 
     The components are those of :mod:`bayes_clv.models.priors`.
@@ -155,7 +47,7 @@ def value_and_gradient_by_eta(eta: Floats, layout: Layout) -> tuple[float, Float
 
 @compiled
 def value_and_gradient(
-    r: Floats, alpha: Floats, a: Floats, b: Floats, layout: Layout
+    r: Floats, alpha: Floats, a: Floats, b: Floats, layout: LikelihoodLayout
 ) -> tuple[float, Floats, Floats, Floats, Floats]:
     """Log-likelihood and its gradient by r, α, a and b ``(group,)``."""
     value = 0.0
@@ -187,7 +79,7 @@ def value_and_gradient(
         value += by_log_time[k] * log_time[k]
         by_r[s] -= time_weight[k] * log_time[k]
 
-    silence, gone = np.empty(_BLOCK), np.empty(_BLOCK)  # L(T) − L(t_x);  P(not alive)
+    silence, gone = np.empty(BLOCK), np.empty(BLOCK)  # L(T) − L(t_x);  P(not alive)
     for j in range(len(layout.block_key)):
         k, w = layout.block_key[j], layout.block_weight[j]
         s = key_group[k]
@@ -216,7 +108,7 @@ def value_and_gradient(
 def _leaving(
     log_odds: float, shape: float, silence: Floats, gone: Floats, n: int
 ) -> tuple[float, float, float]:
-    """Sums over ``n ≤ _BLOCK`` rows of softplus(u), sigmoid(u), and sigmoid(u) · silence.
+    """Sums over ``n ≤ BLOCK`` rows of softplus(u), sigmoid(u), and sigmoid(u) · silence.
 
     u = log_odds + shape · silence; each row's sigmoid(u) is left in ``gone``.
     """
@@ -225,7 +117,7 @@ def _leaving(
         u = log_odds + shape * silence[i]
         tail = exp_non_positive(-abs(u))
         positive += max(u, 0.0)
-        product *= 1.0 + tail  # at most 2^_BLOCK, which is a float
+        product *= 1.0 + tail  # at most 2^BLOCK, which is a float
         gone[i] = (1.0 if u >= 0 else tail) / (1.0 + tail)
         any_gone += gone[i]
         by_shape += gone[i] * silence[i]

@@ -17,20 +17,20 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 
-from bayes_clv.density import LogDensity
-from bayes_clv.diagnostics import diagnose
-from bayes_clv.hierarchy import HierarchicalDensity, Variables
-from bayes_clv.kernel import Layout
-from bayes_clv.landmarks import LandmarkTable
-from bayes_clv.model import build_model
+from bayes_clv.inference.convergence import diagnose
+from bayes_clv.inference.hierarchy import HierarchicalDensity, Variables
+from bayes_clv.inference.landmarks import LandmarkTable
+from bayes_clv.inference.progress import Stages
+from bayes_clv.inference.purchases.density import LogDensity
+from bayes_clv.inference.purchases.layout import LikelihoodLayout
+from bayes_clv.inference.purchases.model import build_model
+from bayes_clv.inference.sampling import SamplerSettings, check_density, sample
+from bayes_clv.inference.spend.density import SpendDensity
+from bayes_clv.inference.spend.model import build_spend_model
+from bayes_clv.inference.spend.table import SpendTable
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors, SpendPriors
 from bayes_clv.posterior.diagnostics import MIN_ESS, Diagnostics
-from bayes_clv.progress import Stages
-from bayes_clv.sampling import SamplerSettings, check_density, sample
-from bayes_clv.spend.density import SpendDensity
-from bayes_clv.spend.model import build_spend_model
-from bayes_clv.spend.table import SpendTable
 
 
 class Rung(NamedTuple):
@@ -106,7 +106,7 @@ def fit_table(
     priors = priors or Priors()
     time_unit = time_unit or table.mean_T
     model = build_model(table, segment_names, priors, dropout=dropout, time_unit=time_unit)
-    density = LogDensity(Layout.of(table, len(segment_names), time_unit, dropout), priors)
+    density = LogDensity(LikelihoodLayout.of(table, len(segment_names), time_unit, dropout), priors)
     return _climb(model, density, settings, "sampling", stages, rungs)
 
 

@@ -1,7 +1,8 @@
 """The log-density that NUTS walks on: that of the PyMC model of purchases, in better coordinates.
 
-:func:`bayes_clv.model.build_model` defines the model, and sampling starts by holding this density
-against its graph. Here it is :mod:`bayes_clv.hierarchy` around the likelihood's kernel.
+:func:`bayes_clv.inference.purchases.model.build_model` defines the model, and sampling starts by
+holding this density against its graph. Here it is :mod:`bayes_clv.inference.hierarchy` around the
+likelihood's kernel.
 """
 
 from collections.abc import Mapping
@@ -10,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.coordinates import Coordinates
-from bayes_clv.hierarchy import HierarchicalDensity, Variables, backward, forward
-from bayes_clv.kernel import Layout, value_and_gradient_by_eta
+from bayes_clv.inference.coordinates import Coordinates
+from bayes_clv.inference.hierarchy import HierarchicalDensity, Variables, backward, forward
+from bayes_clv.inference.purchases.layout import LikelihoodLayout
+from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.models.hyperparameters import parameters_of
 from bayes_clv.models.priors import PriorArrays, Priors
 from bayes_clv.numerics.jit import compiled
@@ -33,7 +35,7 @@ class LogDensity(HierarchicalDensity):
     Parameters
     ----------
     layout
-        The landmark table, from ``Layout.of``.
+        The landmark table, from ``LikelihoodLayout.of``.
     priors
         Of the four components.
     coordinates
@@ -43,7 +45,7 @@ class LogDensity(HierarchicalDensity):
     compiled = staticmethod(_log_density)
 
     def __init__(
-        self, layout: Layout, priors: Priors, coordinates: Coordinates | None = None
+        self, layout: LikelihoodLayout, priors: Priors, coordinates: Coordinates | None = None
     ) -> None:
         self._layout = layout
         super().__init__(priors, layout.n_groups, coordinates)
@@ -53,7 +55,7 @@ class LogDensity(HierarchicalDensity):
         return value_and_gradient_by_eta(eta, self._layout)
 
     @property
-    def arguments(self) -> tuple[PriorArrays, Coordinates, Layout]:
+    def arguments(self) -> tuple[PriorArrays, Coordinates, LikelihoodLayout]:
         """What ``compiled`` takes beside x."""
         return self.prior, self.coordinates, self._layout
 

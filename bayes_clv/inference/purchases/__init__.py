@@ -1,0 +1,9 @@
+"""The hierarchical BG/NBD of purchases.
+
+| module | what it is for |
+| --- | --- |
+| `model` | the model in PyMC, likelihood and all |
+| `layout` | the landmark table in the order that the likelihood works it off |
+| `likelihood` | the landmark log-likelihood and its gradient, fused into one pass |
+| `density` | the log-density and its gradient as NUTS walks on them |
+"""

@@ -1,8 +1,0 @@
-"""The hierarchical Gamma–Gamma model of spend, partially pooled across segments.
-
-=========  ===========================================================================
-`table`    all that its likelihood needs to know of a log, by one query
-`model`    the model in PyMC
-`density`  its log-density and gradient as NUTS walks on them
-=========  ===========================================================================
-"""
