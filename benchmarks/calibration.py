@@ -1,7 +1,7 @@
 """Is the whole path calibrated? ``make sbc``, or ``python -m benchmarks.calibration``.
 
-Worlds are drawn from the priors, simulated and fitted: `bayes_clv.calibration`. What they say is
-written to ``docs/calibration.md``, and drawn beside it; neither is ever edited by hand.
+Worlds are drawn from the priors, simulated and fitted: `bayes_clv.evaluation.sbc.study`. What they
+say is written to ``docs/calibration.md``, and drawn beside it; neither is ever edited by hand.
 """
 
 import os
@@ -20,11 +20,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from bayes_clv.calibration import Calibration, Design, calibrate
-from bayes_clv.calibration.figure import plot_calibration
-from bayes_clv.calibration.replicates import Fit
+from bayes_clv.evaluation.sbc.design import Design
+from bayes_clv.evaluation.sbc.replicates import Fit
+from bayes_clv.evaluation.sbc.results import Calibration
+from bayes_clv.evaluation.sbc.study import calibrate
 from bayes_clv.inference.fitting import RUNGS, fit_table
 from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.plots.sbc import plot_calibration
 from bayes_clv.posterior.diagnostics import MAX_DIVERGENT
 from benchmarks.harness import ROOT
 from benchmarks.report import Column, Report, machine

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bayes_clv.evaluation.simulate.logs import Scenario, write_transactions
 from bayes_clv.models.bgnbd import Parameters, expected_purchases
-from bayes_clv.simulate import Scenario, write_transactions
 from benchmarks.harness import Row
 
 # Two years of a shop whose customers are as CDNOW's (Fader, Hardie & Lee 2005, in days), and come

@@ -90,11 +90,11 @@ def _compare(name: str, path: Path | None, sample: bool, *, peers: bool) -> Repo
 def fit_ours(path: Path | None, sample: bool, folder: Path) -> Row:
     """Backtest ours at the half of the log; leave customers and scores for the peers."""
     from bayes_clv import KMeansSegmenter, RFMSegmenter, load_cdnow, read_transactions
-    from bayes_clv.backtest import backtest
-    from bayes_clv.backtest.evaluation import customers_at, evaluate, rfm_segments
-    from bayes_clv.backtest.methods import POOLED, Method
-    from bayes_clv.backtest.splits import default_splits
     from bayes_clv.data.states import States
+    from bayes_clv.evaluation.backtest.fit_and_score import customers_at, evaluate, rfm_segments
+    from bayes_clv.evaluation.backtest.methods import POOLED, Method
+    from bayes_clv.evaluation.backtest.purchases import backtest
+    from bayes_clv.evaluation.backtest.splits import default_splits
     from bayes_clv.inference.estimator import HierarchicalBetaGeo
 
     log = read_transactions(path) if path else load_cdnow(sample=sample)
@@ -136,10 +136,10 @@ def fit_ours(path: Path | None, sample: bool, folder: Path) -> Row:
 
 def score_peer(folder: Path, draws: Path, dropout: Dropout) -> Row:
     """Score the forecasts that a peer's draws make."""
-    from bayes_clv.backtest.evaluation import by_rfm_segment, scores_of
     from bayes_clv.data.states import States
-    from bayes_clv.forecasts import forecast
-    from bayes_clv.scoring_rules import mean_difference
+    from bayes_clv.evaluation.backtest.fit_and_score import by_rfm_segment, scores_of
+    from bayes_clv.evaluation.backtest.forecasts import forecast
+    from bayes_clv.evaluation.backtest.scoring_rules import mean_difference
 
     customers = pd.read_parquet(folder / "customers.parquet")
     with np.load(draws) as found:

@@ -86,7 +86,7 @@ def ours(sample: bool, folder: Path) -> Row:
     import datetime as dt
 
     from bayes_clv import load_cdnow
-    from bayes_clv.backtest.money import backtest_money, spend_after
+    from bayes_clv.evaluation.backtest.spend import backtest_money, spend_after
 
     log = load_cdnow(sample=sample)
     made = backtest_money(log, dt.date.fromisoformat(ORIGIN), DAYS)
@@ -102,7 +102,7 @@ def ours(sample: bool, folder: Path) -> Row:
 
 def score_peer(folder: Path, found: Path) -> Row:
     """Score what a peer said as ours is scored; without outcomes there is no coverage."""
-    from bayes_clv.backtest.money import MoneyForecasts, by_decile, scores_of
+    from bayes_clv.evaluation.backtest.spend import MoneyForecasts, by_decile, scores_of
 
     actual = pd.read_parquet(folder / "customers.parquet")["actual"].to_numpy()
     with np.load(found) as said:
@@ -135,6 +135,8 @@ def one_world(number: int) -> Row:
     """Share of a world's customers whose truth lies within each interval."""
     import ibis
 
+    from bayes_clv.evaluation.backtest.scoring_rules import coverage
+    from bayes_clv.evaluation.simulate.lives import live_on, simulate_lives
     from bayes_clv.inference.fitting import fit_spend, fit_table
     from bayes_clv.inference.landmarks import landmark_table
     from bayes_clv.inference.sampling import SamplerSettings
@@ -147,8 +149,6 @@ def one_world(number: int) -> Row:
     from bayes_clv.posterior.measures import expected_purchases
     from bayes_clv.posterior.state_groups import StateGroup
     from bayes_clv.posterior.value import expected_value, sample_value
-    from bayes_clv.scoring_rules import coverage
-    from bayes_clv.simulate import live_on, simulate_lives
 
     rng = np.random.default_rng([19, number])
     priors = Priors(

@@ -35,10 +35,10 @@ from bayes_clv import (
     load_cdnow,
     read_transactions,
 )
+from bayes_clv.evaluation.simulate.logs import simulate_transactions
 from bayes_clv.inference.estimator import Prepared
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.simulate import simulate_transactions
 from benchmarks import report
 from benchmarks.data import REGULARS, TWO_YEARS
 from benchmarks.harness import ROOT, Row

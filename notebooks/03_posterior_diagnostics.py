@@ -35,13 +35,18 @@ import xarray as xr
 from common import DRAWS, fit, read, show
 
 from bayes_clv import ComponentPrior, HierarchicalBetaGeo, Priors, customers, plots
-from bayes_clv.checks import count_again, purchase_counts, purchases_by_state, track
+from bayes_clv.evaluation.episodes import stretches
+from bayes_clv.evaluation.predictive_checks import (
+    count_again,
+    purchase_counts,
+    purchases_by_state,
+    track,
+)
+from bayes_clv.evaluation.sensitivity import with_log_densities
+from bayes_clv.evaluation.unpooled import fit_alone
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.hyperparameters import draw_prior
 from bayes_clv.models.priors import COMPONENTS
-from bayes_clv.sensitivity import with_log_densities
-from bayes_clv.stretches import stretches
-from bayes_clv.unpooled import fit_alone
 
 az.rcParams["stats.ci_prob"] = 0.9
 transactions = read(DATA)

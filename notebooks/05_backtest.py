@@ -30,10 +30,10 @@ import datetime as dt
 from common import FAST, read, show
 
 from bayes_clv import KMeansSegmenter, RFMSegmenter, plots
-from bayes_clv.backtest import backtest
-from bayes_clv.backtest.methods import POOLED, Method
-from bayes_clv.backtest.money import backtest_money
-from bayes_clv.backtest.splits import Split
+from bayes_clv.evaluation.backtest.methods import POOLED, Method
+from bayes_clv.evaluation.backtest.purchases import backtest
+from bayes_clv.evaluation.backtest.spend import backtest_money
+from bayes_clv.evaluation.backtest.splits import Split
 
 transactions = read(DATA)
 start, end = transactions.start, transactions.end

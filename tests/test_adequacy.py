@@ -23,6 +23,8 @@ from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
+from bayes_clv.evaluation.simulate.lives import simulate_lives
+from bayes_clv.evaluation.simulate.logs import Scenario, simulate_transactions
 from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.inference.fitting import fit_table
 from bayes_clv.inference.landmarks import LandmarkTable
@@ -32,7 +34,6 @@ from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.posterior.draws import by_code
 from bayes_clv.posterior.posterior import load_posterior
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
-from bayes_clv.simulate import Scenario, simulate_lives, simulate_transactions
 
 START = dt.date(2023, 1, 1)
 CDNOW = (0.243, 4.414 * 7, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha in days, a, b

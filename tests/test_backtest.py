@@ -12,16 +12,15 @@ import pytest
 from typer.testing import CliRunner
 
 from bayes_clv import RFMSegmenter, load_cdnow, read_transactions
-from bayes_clv import backtest as module
-from bayes_clv.backtest import SCORES, Backtest, backtest
-from bayes_clv.backtest.methods import POOLED, Method, default_methods
-from bayes_clv.backtest.splits import Split, check_splits, default_splits
-from bayes_clv.cli import app
+from bayes_clv.cli.commands import app
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.backtest import purchases as module
+from bayes_clv.evaluation.backtest.methods import POOLED, Method, default_methods
+from bayes_clv.evaluation.backtest.purchases import SCORES, Backtest, backtest
+from bayes_clv.evaluation.backtest.splits import Split, check_splits, default_splits
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.plots import plot_reliability
-from bayes_clv.report import backtest_json, recommendation
 
 ORIGIN = dt.date(1997, 9, 30)
 SPLITS = (Split(ORIGIN, 90), Split(ORIGIN, 273))
@@ -213,7 +212,7 @@ def test_pooled_is_recommended_unless_another_is_clearly_better(
     # However good it looks, nobody is sent to the method that uses the data twice.
     made = told({"pooled": (0, 0), "RFM": rfm, "RFM, own past": (0.5, 0.001)}, result)
     assert made.best.name == best
-    assert made.best.options in recommendation(made)
+    assert made.best.options in made.recommendation
 
 
 def test_nobody_is_sent_to_a_fit_that_is_not_sound(result: Backtest) -> None:
@@ -221,7 +220,7 @@ def test_nobody_is_sent_to_a_fit_that_is_not_sound(result: Backtest) -> None:
     unsound = made.overall.assign(sound=made.overall.index != "RFM")
     made = replace(made, overall=unsound)
     assert made.best.name == "pooled"
-    assert "Not sound, so not to be relied on: RFM." in recommendation(made)
+    assert "Not sound, so not to be relied on: RFM." in made.recommendation
 
 
 def test_where_pooled_was_better_the_recommendation_says_so(result: Backtest) -> None:
@@ -229,7 +228,7 @@ def test_where_pooled_was_better_the_recommendation_says_so(result: Backtest) ->
     table = made.table.assign(gain_se=0.001)
     table.loc[(table["method"] == "RFM") & (table["horizon"] == 90), "gain"] = -0.05
     table.loc[(table["method"] == "RFM") & (table["horizon"] == 273), "gain"] = 0.05
-    words = recommendation(replace(made, table=table))
+    words = replace(made, table=table).recommendation
     assert "pooled was clearly better at 1997-09-30 + 90 days" in words
     assert "273" not in words
 
@@ -256,7 +255,7 @@ def test_a_fast_run_looks_at_some_customers_and_says_so(monkeypatch: pytest.Monk
     )
     assert made.n_customers == 2357
     assert 450 <= made.table["customers"].iloc[0] <= 550
-    assert backtest_json(made)["fast"] is True
+    assert made.to_dict()["fast"] is True
 
 
 def test_the_command_prints_tables_or_json_and_writes_the_figure(

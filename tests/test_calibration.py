@@ -18,15 +18,14 @@ import xarray as xr
 from arviz_stats.ecdf_utils import ecdf_pit
 from scipy.stats import binom
 
-from bayes_clv.calibration import Calibration, Design, calibrate
-from bayes_clv.calibration.design import LEVELS, QUADRANTS
-from bayes_clv.calibration.figure import plot_calibration
-from bayes_clv.calibration.replicates import Broken, Replicate, run_replicate
-from bayes_clv.calibration.results import LEVEL
-from bayes_clv.calibration.uniformity import Uniformity
-from bayes_clv.calibration.worlds import simulate_world
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.sbc.design import LEVELS, QUADRANTS, Design
+from bayes_clv.evaluation.sbc.rank_uniformity import Uniformity
+from bayes_clv.evaluation.sbc.replicates import Broken, Replicate, run_replicate
+from bayes_clv.evaluation.sbc.results import LEVEL, Calibration
+from bayes_clv.evaluation.sbc.simulated_data import simulate_world
+from bayes_clv.evaluation.sbc.study import calibrate
 from bayes_clv.inference.fitting import Fitted, fit_table
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.sampling import SamplerSettings
@@ -34,6 +33,7 @@ from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.hyperparameters import draw_prior
 from bayes_clv.models.priors import COMPONENTS, ComponentPrior, Priors
+from bayes_clv.plots.sbc import plot_calibration
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.draws import PARAMETERS
 from benchmarks import calibration

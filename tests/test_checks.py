@@ -8,14 +8,20 @@ import pandas as pd
 import pytest
 
 from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, load_cdnow, read_transactions
-from bayes_clv.checks import count_again, live_again, purchase_counts, purchases_by_state, track
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.backtest.count_distribution import outcome_probabilities
+from bayes_clv.evaluation.episodes import Stretches, stretches
+from bayes_clv.evaluation.predictive_checks import (
+    count_again,
+    live_again,
+    purchase_counts,
+    purchases_by_state,
+    track,
+)
 from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.posterior.state_groups import StateGroup
-from bayes_clv.predictive import outcome_probabilities
 from bayes_clv.segments.rules import POPULATION, PooledRule
-from bayes_clv.stretches import Stretches, stretches
 
 WEEKS = (0.243, 4.414, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha, a, b
 END = dt.date(1997, 9, 30)

@@ -14,11 +14,11 @@ import pytest
 from typer.testing import CliRunner
 
 from api import create_app
-from bayes_clv.cli import app
+from bayes_clv.cli.commands import app
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.posterior.posterior import load_posterior
 
-MAIN = "from bayes_clv.cli import main; main()"
+MAIN = "from bayes_clv.cli.commands import main; main()"
 FIT = ["--draws", "700", "--tune", "500", "--chains", "2", "--segments", "none", "--seed", "1"]
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from scipy.stats import halfnorm, norm
 
-from bayes_clv.calibration import Design
-from bayes_clv.calibration.worlds import simulate_world
 from bayes_clv.data.reading import read_transactions
+from bayes_clv.evaluation.sbc.design import Design
+from bayes_clv.evaluation.sbc.simulated_data import simulate_world
+from bayes_clv.evaluation.simulate.logs import Scenario, write_transactions
 from bayes_clv.inference.coordinates import (
     Coordinates,
     _log_density_of_log_tau,
@@ -32,7 +33,6 @@ from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.priors import ComponentPrior, HierarchicalPriors, PriorArrays, Priors
-from bayes_clv.simulate import Scenario, write_transactions
 from tests.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
 
 NAMES = ("r", "alpha", "a", "b")

@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from bayes_clv.data.states import States
-from bayes_clv.forecasts import forecast
+from bayes_clv.evaluation.backtest.count_distribution import outcome_probabilities
+from bayes_clv.evaluation.backtest.forecasts import forecast
+from bayes_clv.evaluation.backtest.scoring_rules import coverage
+from bayes_clv.evaluation.simulate.lives import simulate_lives
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.posterior.state_groups import StateGroup
-from bayes_clv.predictive import outcome_probabilities
-from bayes_clv.scoring_rules import coverage
-from bayes_clv.simulate import simulate_lives
 from tests.conftest import customers_of
 
 both_rules = pytest.mark.parametrize("dropout", list(Dropout), ids=str)

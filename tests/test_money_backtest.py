@@ -6,7 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bayes_clv.backtest.money import (
+from bayes_clv.data.reading import read_transactions
+from bayes_clv.data.transactions import Transactions
+from bayes_clv.errors import InputError
+from bayes_clv.evaluation.backtest.spend import (
     MoneyForecasts,
     backtest_money,
     by_decile,
@@ -14,12 +17,9 @@ from bayes_clv.backtest.money import (
     scores_of,
     spend_after,
 )
-from bayes_clv.backtest.splits import Split
-from bayes_clv.data.reading import read_transactions
-from bayes_clv.data.transactions import Transactions
-from bayes_clv.errors import InputError
+from bayes_clv.evaluation.backtest.splits import Split
+from bayes_clv.evaluation.simulate.logs import Scenario, simulate_transactions
 from bayes_clv.models.bgnbd import Parameters
-from bayes_clv.simulate import Scenario, simulate_transactions
 
 START = dt.date(2023, 1, 1)
 

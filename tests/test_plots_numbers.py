@@ -13,13 +13,13 @@ from matplotlib.figure import Figure
 from scipy.special import logit
 
 from bayes_clv import customers, load_cdnow, plots, read_transactions
-from bayes_clv.checks import Tracking
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.predictive_checks import Tracking
+from bayes_clv.evaluation.simulate.landmarks import draw_latents
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.plots import style
 from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.segments.rules import PooledRule
-from bayes_clv.simulate import draw_latents
 from tests.test_checks import WEEKS, same
 
 

@@ -8,13 +8,13 @@ import pytest
 from scipy import stats
 
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.evaluation.sensitivity import with_log_densities
+from bayes_clv.evaluation.unpooled import fit_alone
 from bayes_clv.inference.fitting import fit_table
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.segments.rules import ColumnRule
-from bayes_clv.sensitivity import with_log_densities
-from bayes_clv.unpooled import fit_alone
 from tests import hierarchy
 from tests.hierarchy import SEGMENTS, from_eta, real_looking_table
 

@@ -4,6 +4,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
+from bayes_clv.evaluation.backtest.count_distribution import outcome_probabilities
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.posterior.measures import (
     expected_purchases,
@@ -11,7 +12,6 @@ from bayes_clv.posterior.measures import (
     sample_purchases,
 )
 from bayes_clv.posterior.state_groups import StateGroup
-from bayes_clv.predictive import outcome_probabilities
 
 # The estimates for CDNOW, in weeks, that BTYD's manual computes the probabilities below with.
 BTYD = (0.243, 4.414, 0.793, 2.426)

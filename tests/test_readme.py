@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from api import create_app
-from bayes_clv.cli import app
+from bayes_clv.cli.commands import app
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.posterior.posterior import Posterior

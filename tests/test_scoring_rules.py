@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import nbinom, poisson
 
-from bayes_clv import scoring_rules
-from bayes_clv.scoring_rules import (
+from bayes_clv.evaluation.backtest import scoring_rules
+from bayes_clv.evaluation.backtest.scoring_rules import (
     auc,
     brier,
     calibration_error,

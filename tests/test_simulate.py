@@ -20,27 +20,27 @@ from scipy.stats import beta
 from bayes_clv import customers, read_transactions
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.simulate import logs
+from bayes_clv.evaluation.simulate.landmarks import (
+    LandmarkLives,
+    Segmented,
+    draw_latents,
+    simulate_landmarks,
+)
+from bayes_clv.evaluation.simulate.lives import Lives, live_on, simulate_lives
+from bayes_clv.evaluation.simulate.logs import (
+    Scenario,
+    Simulated,
+    Spend,
+    simulate_transactions,
+    write_transactions,
+)
 from bayes_clv.inference.landmarks import landmark_table
 from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.segments.rules import POPULATION, KMeansRule, PooledRule
-from bayes_clv.simulate import (
-    LandmarkLives,
-    Lives,
-    Scenario,
-    Segmented,
-    Simulated,
-    Spend,
-    draw_latents,
-    live_on,
-    logs,
-    simulate_landmarks,
-    simulate_lives,
-    simulate_transactions,
-    write_transactions,
-)
 
 # CDNOW in weeks, as BTYD's walkthrough gives it: E[X(52)] = 1.444004 there.
 CDNOW = Parameters(0.2425967, 4.413659, 0.7929869, 2.426164)

@@ -9,6 +9,7 @@ import pytest
 
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.reading import read_transactions
+from bayes_clv.evaluation.simulate.logs import Scenario, Spend, simulate_transactions
 from bayes_clv.inference.convergence import diagnose
 from bayes_clv.inference.estimator import HierarchicalBetaGeo, Prepared
 from bayes_clv.inference.fitting import fit_spend
@@ -20,7 +21,6 @@ from bayes_clv.models import gammagamma
 from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.models.gammagamma import SpendParameters
 from bayes_clv.models.priors import SpendPriors
-from bayes_clv.simulate import Scenario, Spend, simulate_transactions
 
 
 @cache

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from bayes_clv.backtest import Backtest
-from bayes_clv.backtest.methods import POOLED, Method
+from bayes_clv.evaluation.backtest.methods import POOLED, Method
+from bayes_clv.evaluation.backtest.purchases import Backtest
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
@@ -51,8 +51,8 @@ def plot_reliability(result: Backtest, axes: ManyAxes | None = None) -> NDArray[
     Examples
     --------
     >>> from bayes_clv import load_cdnow
-    >>> from bayes_clv.backtest import backtest
-    >>> from bayes_clv.backtest.splits import Split
+    >>> from bayes_clv.evaluation.backtest.purchases import backtest
+    >>> from bayes_clv.evaluation.backtest.splits import Split
     >>> log = load_cdnow(sample=True)
     >>> split = Split(log.end.replace(month=3, day=31), horizon=90)
     >>> result = backtest(log, methods=[POOLED], splits=[split], draws=50)
@@ -101,8 +101,8 @@ def plot_gains(result: Backtest, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> from bayes_clv import load_cdnow
-    >>> from bayes_clv.backtest import backtest
-    >>> from bayes_clv.backtest.splits import Split
+    >>> from bayes_clv.evaluation.backtest.purchases import backtest
+    >>> from bayes_clv.evaluation.backtest.splits import Split
     >>> log = load_cdnow(sample=True)
     >>> split = Split(log.end.replace(month=3, day=31), horizon=90)
     >>> ax = plot_gains(backtest(log, methods=[POOLED], splits=[split], draws=50))

@@ -8,7 +8,7 @@ from matplotlib.ticker import StrMethodFormatter
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
-from bayes_clv.checks import Tracking
+from bayes_clv.evaluation.predictive_checks import Tracking
 from bayes_clv.models.bgnbd import expected_purchases
 from bayes_clv.plots.style import (
     BLUE,
@@ -33,7 +33,7 @@ def plot_tracking(tracking: Tracking, axes: ManyAxes | None = None) -> NDArray[n
     Parameters
     ----------
     tracking
-        From :func:`bayes_clv.checks.track`.
+        From :func:`bayes_clv.evaluation.predictive_checks.track`.
     axes
         Two to draw on; by default those of a new figure.
 
@@ -44,7 +44,7 @@ def plot_tracking(tracking: Tracking, axes: ManyAxes | None = None) -> NDArray[n
     Examples
     --------
     >>> from bayes_clv import HierarchicalBetaGeo, load_cdnow
-    >>> from bayes_clv.checks import track
+    >>> from bayes_clv.evaluation.predictive_checks import track
     >>> log = load_cdnow(sample=True)
     >>> past = log.until(log.end.replace(month=1))
     >>> posterior = HierarchicalBetaGeo(segmenter=None).fit(past, draws=50, tune=50)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from bayes_clv.cli import app
+from bayes_clv.cli.commands import app
 from bayes_clv.data import engines
 from bayes_clv.data.adequacy import gather
 from bayes_clv.data.engines import connect

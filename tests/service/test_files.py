@@ -19,12 +19,12 @@ from bayes_clv.posterior.posterior import load_posterior
 from tests.serving import ROOT
 
 AT_WORK = b"looking for the posterior"
-COMMAND = [sys.executable, "-c", "from bayes_clv.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from bayes_clv.cli.commands import main; main()"]
 
 # A child for each file, forked from a process that has imported everything.
 REFUSALS = """
 import json, os, random, sys
-from bayes_clv.cli import app
+from bayes_clv.cli.commands import app
 from bayes_clv.posterior.posterior import load_posterior
 source, damaged, cuts, flips = sys.argv[1], sys.argv[2], *map(int, sys.argv[3:])
 good = open(source, "rb").read()

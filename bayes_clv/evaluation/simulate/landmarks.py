@@ -26,9 +26,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from bayes_clv.data.states import States
+from bayes_clv.evaluation.simulate.lives import Flags, Ids, Lives, simulate_lives
 from bayes_clv.models.bgnbd import Dropout, Floats, Parameters, probability_alive
 from bayes_clv.segments.rules import POPULATION, Codes, SegmentRule
-from bayes_clv.simulate.lives import Flags, Ids, Lives, simulate_lives
 
 
 @dataclass(frozen=True, slots=True)

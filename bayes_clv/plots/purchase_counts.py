@@ -27,7 +27,7 @@ def plot_purchase_counts(
     Parameters
     ----------
     table
-        From :func:`bayes_clv.checks.purchase_counts`.
+        From :func:`bayes_clv.evaluation.predictive_checks.purchase_counts`.
     ax
         Axes to draw on; by default those of a new figure.
     title
@@ -67,7 +67,7 @@ def plot_purchases_by_state(
     Parameters
     ----------
     table
-        From :func:`bayes_clv.checks.purchases_by_state`.
+        From :func:`bayes_clv.evaluation.predictive_checks.purchases_by_state`.
     ax
         Axes to draw on; by default those of a new figure.
     title

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bayes_clv.calibration.results import LEVEL, Calibration
+from bayes_clv.evaluation.sbc.results import LEVEL, Calibration
 
 # Okabe & Ito (2008) and ColorBrewer's PuOr, which colour-blind readers tell apart.
 _BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#595959"

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_clv.calibration.design import LEVELS, Design
-from bayes_clv.calibration.worlds import World, simulate_world
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.evaluation.sbc.design import LEVELS, Design
+from bayes_clv.evaluation.sbc.simulated_data import World, simulate_world
 from bayes_clv.inference.fitting import Fitted, fit_table
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.sampling import SamplerSettings

@@ -13,18 +13,19 @@ what that costs.
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bayes_clv.backtest.evaluation import Scored, customers_at, evaluate, rfm_segments
-from bayes_clv.backtest.methods import POOLED, Method, default_methods
-from bayes_clv.backtest.splits import Split, default_splits
 from bayes_clv.data.engines import kept
 from bayes_clv.data.rfm import sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
+from bayes_clv.evaluation.backtest.fit_and_score import Scored, customers_at, evaluate, rfm_segments
+from bayes_clv.evaluation.backtest.methods import POOLED, Method, default_methods
+from bayes_clv.evaluation.backtest.scoring_rules import mean_difference
+from bayes_clv.evaluation.backtest.splits import Split, default_splits
 from bayes_clv.inference.sampling import SamplerSettings
-from bayes_clv.scoring_rules import mean_difference
 
 FAST_CUSTOMERS = 20_000
 FAST_DRAWS = 500
@@ -88,6 +89,47 @@ class Backtest:
         clearly = gains["gain"][name] > 2 * gains["gain_se"][name]
         best = name if clearly else POOLED.name
         return next(method for method in offered if method.name == best)
+
+    @property
+    def recommendation(self) -> str:
+        """What to fit, in words, and where pooled did better."""
+        best = self.best
+        if best.name == "pooled":
+            words = "No segmentation is clearly better than pooled: "
+        else:
+            row = self.overall.loc[best.name]
+            words = (
+                f"{best.name} predicts best: {row['gain']:+.4f} ± {row['gain_se']:.4f} a customer "
+                "over pooled: "
+            )
+        words += f"bayes-clv fit {best.options}"
+        mine = self.table[self.table["method"] == best.name]
+        worse = mine[mine["gain"] < -2 * mine["gain_se"]]
+        if len(worse):
+            where = ", ".join(f"{row.origin} + {row.horizon} days" for row in worse.itertuples())
+            words += f". But pooled was clearly better at {where}"
+        unsound = self.overall.index[~self.overall["sound"]]
+        if len(unsound):
+            words += f". Not sound, so not to be relied on: {', '.join(unsound)}"
+        return words + "."
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {
+            "source": self.source,
+            "customers": self.n_customers,
+            "fast": self.sampled is not None,
+            "sampled": self.sampled,
+            "draws": self.settings.draws * self.settings.chains,
+            "seed": self.settings.seed,
+            "seconds": round(self.seconds, 1),
+            "best": {"method": self.best.name, "options": self.best.options},
+            "recommendation": self.recommendation,
+            "splits": self.table.to_dict(orient="records"),
+            "overall": self.overall.reset_index().to_dict(orient="records"),
+            "segments": self.segments.to_dict(orient="records"),
+            "reliability": self.reliability.to_dict(orient="records"),
+        }
 
 
 SCORES = (

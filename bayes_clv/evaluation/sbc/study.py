@@ -7,15 +7,6 @@ can show that.
 
 Sources: Talts, Betancourt, Simpson, Vehtari & Gelman (2018), Validating Bayesian inference
 algorithms with simulation-based calibration, arXiv:1804.06788; for the rest, see the modules.
-
-==============  ==================================================================
-`design`        what is simulated, how it is fitted, which answers are checked
-`worlds`        parameters from the priors, and customers who live by them
-`replicates`    one world, its fit, the ranks and the coverage
-`uniformity`    whether ranks are uniform
-`results`       what all replicates say
-`figure`        the same as a picture
-==============  ==================================================================
 """
 
 import multiprocessing as mp
@@ -24,13 +15,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from bayes_clv.calibration.design import Design
-from bayes_clv.calibration.replicates import Broken, Fit, Replicate, run_replicate
-from bayes_clv.calibration.results import Calibration
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.sbc.design import Design
+from bayes_clv.evaluation.sbc.replicates import Broken, Fit, Replicate, run_replicate
+from bayes_clv.evaluation.sbc.results import Calibration
 from bayes_clv.inference.fitting import fit_table
-
-__all__ = ["Calibration", "Design", "calibrate"]
 
 
 def calibrate(

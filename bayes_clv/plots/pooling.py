@@ -1,26 +1,18 @@
-"""What the data taught beyond the priors, and segments beyond themselves."""
+"""What pooling does: segments alone against partially pooled."""
 
-from typing import Any, cast
-
-import arviz_plots
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
 from bayes_clv.models.bgnbd import Parameters
-from bayes_clv.models.hyperparameters import draw_prior
-from bayes_clv.models.priors import COMPONENTS
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
     TEXT,
     VERMILION,
-    WIDTH,
     ManyAxes,
     dress,
     given_axes,
@@ -31,63 +23,6 @@ from bayes_clv.plots.style import (
 from bayes_clv.posterior.posterior import Posterior
 
 _YEAR = 365.0
-_MEANING = {
-    "rate": "rate, ln(r/α)",
-    "shape": "shape, ln r",
-    "dropout": "dropout, logit a/(a+b)",
-    "concentration": "concentration, ln(a+b)",
-}
-
-
-def plot_prior_posterior(posterior: Posterior, *, seed: int = 0, **how: Any) -> Any:
-    """Draw the priors of μ, and of τ where there are segments, beside what became of them.
-
-    Times are in units of the mean T, as in :mod:`bayes_clv.models.priors`.
-
-    Parameters
-    ----------
-    posterior
-        Its record holds the priors.
-    seed
-        Of the prior's draws.
-    **how
-        Passed on to ``arviz_plots.plot_prior_posterior``, a ``plot_collection`` to draw on too.
-
-    Returns
-    -------
-    The ``arviz_plots.PlotCollection``; its figure is ``.viz["figure"].item()``.
-
-    Examples
-    --------
-    >>> from bayes_clv import HierarchicalBetaGeo, load_cdnow
-    >>> model = HierarchicalBetaGeo(segmenter=None)
-    >>> posterior = model.fit(load_cdnow(sample=True), draws=50, tune=50)
-    >>> drawn = plot_prior_posterior(posterior)
-    >>> list(drawn.viz["dist"].data_vars)
-    ['μ']
-    """
-    stored = posterior.tree["posterior"].to_dataset()
-    names = {"mu": "μ"} | ({"tau": "τ"} if "tau" in stored else {})
-    n = stored.sizes["chain"] * stored.sizes["draw"]
-    prior = draw_prior(np.random.default_rng(seed), posterior.record.priors, len(names) - 1, 1.0, n)
-    meaning = [_MEANING[name] for name in COMPONENTS]
-    drawn = xr.Dataset(
-        {
-            greek: (("chain", "draw", "of"), cast(Any, getattr(prior, name)).T[None])
-            for name, greek in names.items()
-        },
-        coords={"of": meaning},
-    )
-    kept = stored[list(names)].rename(names | {"component": "of"}).assign_coords(of=meaning)
-    tree = xr.DataTree.from_dict({"prior": drawn, "posterior": kept})
-    options: dict[str, Any] = {
-        "figure_kwargs": {"figsize": (WIDTH, 2.9 * len(names)), "layout": "constrained"},
-        "visuals": {"dist": {"width": 2}, "title": {"size": TEXT - 1}},
-    }
-    collection = arviz_plots.plot_prior_posterior(tree, **options | how)
-    if "plot_collection" not in how:
-        plt.close(collection.viz["figure"].item())  # it belongs to no window, as all of ours
-    return collection
 
 
 def shrinkage(alone: Parameters, posterior: Posterior, *, level: float = 0.9) -> pd.DataFrame:
@@ -96,7 +31,7 @@ def shrinkage(alone: Parameters, posterior: Posterior, *, level: float = 0.9) ->
     Parameters
     ----------
     alone
-        ``(segment, draw)``, from :func:`bayes_clv.unpooled.fit_alone`.
+        ``(segment, draw)``, from :func:`bayes_clv.evaluation.unpooled.fit_alone`.
     posterior
         The hierarchical fit of the same table.
     level

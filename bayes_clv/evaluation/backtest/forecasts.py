@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from bayes_clv import arguments
 from bayes_clv.data.states import States
+from bayes_clv.evaluation.backtest.count_distribution import outcome_probabilities
+from bayes_clv.evaluation.backtest.scoring_rules import crps, log_scores, pit
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.posterior.measures import totals
 from bayes_clv.posterior.state_groups import (
@@ -18,8 +20,6 @@ from bayes_clv.posterior.state_groups import (
     distinct_states,
     each_group,
 )
-from bayes_clv.predictive import outcome_probabilities
-from bayes_clv.scoring_rules import crps, log_scores, pit
 from bayes_clv.segments.rules import Codes
 
 
@@ -36,7 +36,7 @@ class Forecasts:
     chance
         Probability of at least one purchase.
     log_score, crps
-        Proper scores; see :mod:`bayes_clv.scoring_rules`.
+        Proper scores; see :mod:`bayes_clv.evaluation.backtest.scoring_rules`.
     below, up_to
         F(outcome − 1) and F(outcome).
     expected_total

@@ -24,11 +24,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.simulate.landmarks import Segmented, simulate_landmarks
+from bayes_clv.evaluation.simulate.lives import Ids, Lives, simulate_lives
 from bayes_clv.files import write_whole
 from bayes_clv.models.bgnbd import Dropout, Floats, Parameters
 from bayes_clv.segments.rules import with_population
-from bayes_clv.simulate.landmarks import Segmented, simulate_landmarks
-from bayes_clv.simulate.lives import Ids, Lives, simulate_lives
 
 CHUNK = 200_000  # customers; about 200 MB of them at a time
 

@@ -18,19 +18,18 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
-from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON, ValueTerms
-from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior, load_posterior
-from bayes_clv.reading import Log, Reader, reading
-from bayes_clv.report import (
-    backtest_json,
+from bayes_clv.cli.log_options import Log, Reader, reading
+from bayes_clv.cli.tables import (
     backtest_tables,
     ledger_table,
     money_tables,
     segments_table,
     verdict,
 )
+from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON, ValueTerms
+from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior, load_posterior
 
 BAD_INPUT, UNSOUND = 2, 3
 FEATURES = "idle_time,frequency,monetary_value"
@@ -279,10 +278,10 @@ def backtest(
     Without --origin and --horizon: three days, and all horizons that fit. With --money: the middle
     of the log, and all the days after it.
     """
-    from bayes_clv.backtest import backtest as run
-    from bayes_clv.backtest.methods import default_methods
-    from bayes_clv.backtest.splits import check_splits
     from bayes_clv.data.dates import as_date
+    from bayes_clv.evaluation.backtest.methods import default_methods
+    from bayes_clv.evaluation.backtest.purchases import backtest as run
+    from bayes_clv.evaluation.backtest.splits import check_splits
 
     with _errors():
         if plot is not None:
@@ -308,7 +307,7 @@ def backtest(
                 on_step=steps.update,
             )
     if as_json:
-        _print_json(backtest_json(result))
+        _print_json(result.to_dict())
     else:
         out.print(backtest_tables(result, out.width))
     if plot is not None:
@@ -421,8 +420,8 @@ def _backtest_money(
     *,
     as_json: bool,
 ) -> None:
-    from bayes_clv.backtest.money import backtest_money
     from bayes_clv.data.dates import as_date
+    from bayes_clv.evaluation.backtest.spend import backtest_money
 
     if len(origins) > 1 or len(horizons) > 1:
         raise InputError("--money takes one --origin and one --horizon")

@@ -1,4 +1,4 @@
-"""Results as tables for people, and JSON for programs; the command line prints them."""
+"""Results as tables for people; the command line prints them."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -15,9 +15,9 @@ from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.posterior.posterior import Posterior
 
 if TYPE_CHECKING:  # it brings the sampler, which most commands, and the service, do without
-    from bayes_clv.backtest import Backtest
-    from bayes_clv.backtest.money import MoneyBacktest
-    from bayes_clv.backtest.splits import Split
+    from bayes_clv.evaluation.backtest.purchases import Backtest
+    from bayes_clv.evaluation.backtest.spend import MoneyBacktest
+    from bayes_clv.evaluation.backtest.splits import Split
 
 
 def ledger_table(ledger: Ledger) -> Table:
@@ -128,31 +128,8 @@ def backtest_tables(result: "Backtest", width: int) -> RenderableType:
         )
     for split in result.splits:
         parts += _split_tables(split, result.at(split), wide=width >= WIDE)
-    parts += [_overall_table(result), Text(recommendation(result), style="bold")]
+    parts += [_overall_table(result), Text(result.recommendation, style="bold")]
     return Group(*parts)
-
-
-def recommendation(result: "Backtest") -> str:
-    """What to fit, in words, and where pooled did better."""
-    best = result.best
-    if best.name == "pooled":
-        words = "No segmentation is clearly better than pooled: "
-    else:
-        row = result.overall.loc[best.name]
-        words = (
-            f"{best.name} predicts best: {row['gain']:+.4f} ± {row['gain_se']:.4f} a customer over "
-            "pooled: "
-        )
-    words += f"bayes-clv fit {best.options}"
-    mine = result.table[result.table["method"] == best.name]
-    worse = mine[mine["gain"] < -2 * mine["gain_se"]]
-    if len(worse):
-        where = ", ".join(f"{row.origin} + {row.horizon} days" for row in worse.itertuples())
-        words += f". But pooled was clearly better at {where}"
-    unsound = result.overall.index[~result.overall["sound"]]
-    if len(unsound):
-        words += f". Not sound, so not to be relied on: {', '.join(unsound)}"
-    return words + "."
 
 
 def money_tables(result: "MoneyBacktest") -> RenderableType:
@@ -193,25 +170,6 @@ def _decile_table(result: "MoneyBacktest") -> Table:
         cells = [f"{row[name]:,.2f}" for row in rows for name in ("expected", "actual")]
         table.add_row(str(rows[0]["decile"]), *cells)
     return table
-
-
-def backtest_json(result: "Backtest") -> dict[str, Any]:
-    """The backtest as JSON-ready values."""
-    return {
-        "source": result.source,
-        "customers": result.n_customers,
-        "fast": result.sampled is not None,
-        "sampled": result.sampled,
-        "draws": result.settings.draws * result.settings.chains,
-        "seed": result.settings.seed,
-        "seconds": round(result.seconds, 1),
-        "best": {"method": result.best.name, "options": result.best.options},
-        "recommendation": recommendation(result),
-        "splits": result.table.to_dict(orient="records"),
-        "overall": result.overall.reset_index().to_dict(orient="records"),
-        "segments": result.segments.to_dict(orient="records"),
-        "reliability": result.reliability.to_dict(orient="records"),
-    }
 
 
 WIDE = 150  # characters

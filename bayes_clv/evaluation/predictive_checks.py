@@ -1,7 +1,7 @@
 """Posterior predictive checks: the stretches of a log, lived again, beside what happened.
 
-For each of some posterior draws θ every stretch of :mod:`bayes_clv.stretches` is lived again from
-the state in which it began,
+For each of some posterior draws θ every stretch of :mod:`bayes_clv.evaluation.episodes` is lived
+again from the state in which it began,
 
     alive ~ Bernoulli(P(alive));  λ ~ Gamma(r+x, α+T);  p ~ Beta(a, b+n);  purchases until it ends
 
@@ -22,10 +22,11 @@ from bayes_clv import arguments
 from bayes_clv.data.rfm import purchase_days
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.episodes import Stretches, days_since, stretches
+from bayes_clv.evaluation.simulate.landmarks import draw_latents
+from bayes_clv.evaluation.simulate.lives import Purchases, live_on
 from bayes_clv.models.bgnbd import Dropout, Parameters, sample_purchases
 from bayes_clv.posterior.posterior import Posterior
-from bayes_clv.simulate import Purchases, draw_latents, live_on
-from bayes_clv.stretches import Stretches, days_since, stretches
 
 type Floats = NDArray[np.float64]
 type StateColumn = Literal["frequency", "recency", "T", "idle_time"]

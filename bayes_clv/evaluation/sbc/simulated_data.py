@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bayes_clv.calibration.design import Design
 from bayes_clv.data.states import States
+from bayes_clv.evaluation.sbc.design import Design
+from bayes_clv.evaluation.simulate.landmarks import LandmarkLives, Segmented, simulate_landmarks
+from bayes_clv.evaluation.simulate.lives import live_on
 from bayes_clv.inference.landmarks import LandmarkTable, landmark_table
 from bayes_clv.models.hyperparameters import Hyperparameters, draw_prior
-from bayes_clv.simulate import LandmarkLives, Segmented, live_on, simulate_landmarks
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]

@@ -9,19 +9,25 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from bayes_clv.backtest.methods import Method
-from bayes_clv.backtest.splits import Split
 from bayes_clv.data.engines import kept
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
-from bayes_clv.forecasts import Forecasts, forecast
+from bayes_clv.evaluation.backtest.forecasts import Forecasts, forecast
+from bayes_clv.evaluation.backtest.methods import Method
+from bayes_clv.evaluation.backtest.scoring_rules import (
+    auc,
+    brier,
+    calibration_error,
+    coverage,
+    reliability,
+)
+from bayes_clv.evaluation.backtest.splits import Split
 from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.inference.fitting import fit_table
 from bayes_clv.inference.landmarks import own_past_table
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.posterior.draws import by_code
-from bayes_clv.scoring_rules import auc, brier, calibration_error, coverage, reliability
 from bayes_clv.segments.estimators import RFMSegmenter
 
 FORECAST_DRAWS = 1000  # an average over draws has long settled by then

@@ -7,9 +7,9 @@ from typing import Self
 
 import pandas as pd
 
-from bayes_clv.calibration.design import Design
-from bayes_clv.calibration.replicates import Broken, Replicate
-from bayes_clv.calibration.uniformity import Uniformity
+from bayes_clv.evaluation.sbc.design import Design
+from bayes_clv.evaluation.sbc.rank_uniformity import Uniformity
+from bayes_clv.evaluation.sbc.replicates import Broken, Replicate
 
 LEVEL = 0.99  # of the bands
 

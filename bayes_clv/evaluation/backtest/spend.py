@@ -1,8 +1,8 @@
 """Does the money come? Fit to the past, forecast every customer's spend, and see what was paid.
 
-As :mod:`bayes_clv.backtest` does for purchases; nothing is discounted. An outcome is drawn for
-every customer and draw, each with a life of its own, so that the total's interval holds both what
-is not known of the parameters and chance.
+As :mod:`bayes_clv.evaluation.backtest.purchases` does for purchases; nothing is discounted. An
+outcome is drawn for every customer and draw, each with a life of its own, so that the total's
+interval holds both what is not known of the parameters and chance.
 """
 
 import datetime as dt
@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 
 from bayes_clv import arguments
-from bayes_clv.backtest.methods import POOLED, Method
-from bayes_clv.backtest.splits import Split
 from bayes_clv.data.rfm import customers
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.backtest.methods import POOLED, Method
+from bayes_clv.evaluation.backtest.scoring_rules import coverage
+from bayes_clv.evaluation.backtest.splits import Split
 from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.posterior import Posterior
@@ -32,7 +33,6 @@ from bayes_clv.posterior.state_groups import (
     each_group,
 )
 from bayes_clv.posterior.value import expected_value, sample_value
-from bayes_clv.scoring_rules import coverage
 from bayes_clv.segments.estimators import RFMSegmenter
 
 LEVEL = 0.9  # of the interval of the total

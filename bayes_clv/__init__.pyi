@@ -1,0 +1,15 @@
+from .data.datasets import load_cdnow as load_cdnow
+from .data.reading import read_transactions as read_transactions
+from .data.rfm import customers as customers
+from .data.rfm import durations as durations
+from .data.rfm import summarise as summarise
+from .data.transactions import Transactions as Transactions
+from .inference.estimator import HierarchicalBetaGeo as HierarchicalBetaGeo
+from .models.bgnbd import Dropout as Dropout
+from .models.priors import ComponentPrior as ComponentPrior
+from .models.priors import Priors as Priors
+from .plots import plot_segment_comparison as plot_segment_comparison
+from .posterior.posterior import Posterior as Posterior
+from .posterior.posterior import load_posterior as load_posterior
+from .segments.estimators import KMeansSegmenter as KMeansSegmenter
+from .segments.estimators import RFMSegmenter as RFMSegmenter

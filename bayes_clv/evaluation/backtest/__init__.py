@@ -1,0 +1,17 @@
+"""Which pooling predicts best: fit to the past, forecast, and see what came.
+
+| module | what it is for |
+| --- | --- |
+| `purchases` | `backtest`: purchases, from rolling origins |
+| `spend` | `backtest_money`: what customers spend, from one origin |
+| `methods` | what is compared |
+| `splits` | when the past ends, and how far ahead is forecast |
+| `fit_and_score` | one method at one origin: fits, forecasts, scores |
+| `forecasts` | forecasts of purchases, held against what happened |
+| `count_distribution` | P(0), P(1), P(2), … purchases of a customer, without sampling |
+| `scoring_rules` | proper scores and calibration of predicted counts |
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

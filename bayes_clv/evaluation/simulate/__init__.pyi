@@ -1,0 +1,14 @@
+from .landmarks import LandmarkLives as LandmarkLives
+from .landmarks import Segmented as Segmented
+from .landmarks import draw_latents as draw_latents
+from .landmarks import simulate_landmarks as simulate_landmarks
+from .lives import Lives as Lives
+from .lives import Purchases as Purchases
+from .lives import live_on as live_on
+from .lives import simulate_lives as simulate_lives
+from .logs import Scenario as Scenario
+from .logs import Simulated as Simulated
+from .logs import Spend as Spend
+from .logs import simulate_chunks as simulate_chunks
+from .logs import simulate_transactions as simulate_transactions
+from .logs import write_transactions as write_transactions
