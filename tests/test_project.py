@@ -1,5 +1,6 @@
 """The project's own files agree with one another."""
 
+import ast
 import re
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = ("bayes_clv", "api")
+MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 60
 TASKS = {
     "help",
     "serve",
@@ -58,11 +60,19 @@ def pins() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def modules() -> set[str]:
-    """Dotted names of all modules and subpackages."""
-    paths = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-    dotted = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths)
-    return {name.removesuffix(".__init__") for name in dotted} - set(PACKAGES)
+def packages() -> list[Path]:
+    """The folders of all packages."""
+    return [path.parent for package in PACKAGES for path in (ROOT / package).rglob("__init__.py")]
+
+
+def inside(package: Path) -> set[str]:
+    """The modules and packages in a package."""
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    return modules | {path.parent.name for path in package.glob("*/__init__.py")}
+
+
+def functions(path: Path) -> list[ast.FunctionDef]:
+    return [it for it in ast.walk(ast.parse(path.read_text())) if isinstance(it, ast.FunctionDef)]
 
 
 def files_of_the_project() -> list[Path]:
@@ -106,11 +116,30 @@ def test_what_pyproject_asks_for_is_pinned_within_its_range(requirement):
     assert pinned[canonicalize_name(requirement.name)] in requirement.specifier
 
 
-def test_the_map_of_the_house_names_every_module_and_no_other():
+def test_the_map_of_the_house_names_every_package_and_no_other():
     text = (ROOT / "CONTRIBUTING.md").read_text()
-    named = set(re.findall(r"^\| `((?:bayes_clv|api)\.[\w.]+)`", text, flags=re.MULTILINE))
-    assert modules()
-    assert named == modules()
+    named = set(re.findall(r"^\| `((?:bayes_clv|api)[\w.]*)`", text, flags=re.MULTILINE))
+    assert named == {"api"} | {f"bayes_clv.{name}" for name in inside(ROOT / "bayes_clv")}
+
+
+@pytest.mark.parametrize("package", packages(), ids=lambda it: str(it.relative_to(ROOT)))
+def test_the_table_of_a_package_names_what_is_in_it_and_nothing_else(package):
+    if package == ROOT / "bayes_clv":
+        return  # that table is the map of the house
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    assert set(re.findall(r"^\| `(\w+)`", docstring, flags=re.MULTILINE)) == inside(package)
+
+
+def test_modules_and_functions_are_short_enough_to_be_read():
+    files = [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
+    assert {str(it) for it in files if len(it.read_text().splitlines()) > MOST_LINES} == set()
+    long = {
+        f"{path.relative_to(ROOT)}: {it.name}"
+        for path in files
+        for it in functions(path)
+        if lines_of_code(it) > MOST_LINES_OF_A_FUNCTION
+    }
+    assert long == set()
 
 
 def test_every_file_that_is_not_python_is_shipped_with_its_package():

@@ -19,7 +19,7 @@ from bayes_clv.data.sources import MEMORY, connect
 from bayes_clv.errors import InputError
 
 RETAILER = (
-    Path(__file__).resolve().parents[2] / "shared" / "data" / "online_retail_II_2009_2010.parquet"
+    Path(__file__).resolve().parents[3] / "shared" / "data" / "online_retail_II_2009_2010.parquet"
 )
 
 SHOP = pd.DataFrame(

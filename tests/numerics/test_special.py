@@ -18,7 +18,7 @@ from bayes_clv.numerics.special import (
     log_rise_in_steps,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 LAST_PLACE = 2.0**-52
 

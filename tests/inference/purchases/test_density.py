@@ -19,7 +19,7 @@ from bayes_clv.inference.purchases.model import build_model
 from bayes_clv.inference.sampling import SamplerSettings, check_density, sample
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior.diagnostics import MAX_DIVERGENT
-from tests.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
+from tests.inference.hierarchy import PRIORS, SEGMENTS, Floats, column, real_looking_table
 
 PYTHON = Mode(linker="py", optimizer="fast_compile")
 NAMES = ("r", "alpha", "a", "b")

@@ -33,7 +33,7 @@ from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.priors import ComponentPrior, HierarchicalPriors, PriorArrays, Priors
-from tests.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
+from tests.inference.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
 
 NAMES = ("r", "alpha", "a", "b")
 

@@ -15,8 +15,8 @@ from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.segments.rules import ColumnRule
-from tests import hierarchy
-from tests.hierarchy import SEGMENTS, from_eta, real_looking_table
+from tests.inference import hierarchy
+from tests.inference.hierarchy import SEGMENTS, from_eta, real_looking_table
 
 # Segments differ so little beforehand that one of seven rows has to borrow.
 PRIORS = replace(

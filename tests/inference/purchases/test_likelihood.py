@@ -23,7 +23,7 @@ from bayes_clv.inference.purchases.model import symbolic_log_likelihood
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.segments.rules import POPULATION
-from tests.hierarchy import from_eta, in_eta
+from tests.inference.hierarchy import from_eta, in_eta
 
 type Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 

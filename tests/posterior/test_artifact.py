@@ -32,7 +32,7 @@ from bayes_clv.posterior.posterior import Posterior, load_posterior
 from bayes_clv.segments.rules import ColumnRule, PooledRule, RFMRule, SegmentRule
 
 MANIFEST, DRAWS = "manifest.json", "posterior.nc"
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 type Make = Callable[..., Posterior]
 type MakeCustomers = Callable[..., pd.DataFrame]

@@ -20,7 +20,7 @@ from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.plots import style
 from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.segments.rules import PooledRule
-from tests.test_checks import WEEKS, same
+from tests.evaluation.test_predictive_checks import WEEKS, same
 
 
 @pytest.fixture(scope="module")

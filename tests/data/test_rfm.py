@@ -24,7 +24,7 @@ from bayes_clv.errors import InputError
 
 START = dt.date(2020, 2, 20)
 ENDS = ("1997-03-31", "1997-09-30", "1998-06-30")
-GOLDEN = Path(__file__).parent / "data" / "cdnow_rfm_summary_pymc_marketing.csv.gz"
+GOLDEN = Path(__file__).parent / "golden" / "cdnow_rfm_summary_pymc_marketing.csv.gz"
 
 
 def _reference(log: list[tuple[Any, ...]], landmarks: list[dt.date]) -> list[tuple[Any, ...]]:

@@ -16,7 +16,7 @@ from bayes_clv.inference.purchases.model import build_model
 from bayes_clv.inference.sampling import SamplerSettings, sample
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.numerics.jit import compiled
-from tests.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
+from tests.inference.hierarchy import PRIORS, SEGMENTS, Floats, real_looking_table
 
 _DOUBLES = ctypes.POINTER(ctypes.c_double)
 

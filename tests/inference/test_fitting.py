@@ -18,7 +18,7 @@ from bayes_clv.inference.purchases.model import build_model
 from bayes_clv.inference.sampling import SamplerSettings, sample
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior.diagnostics import Diagnostics
-from tests.hierarchy import PRIORS, SEGMENTS, real_looking_table
+from tests.inference.hierarchy import PRIORS, SEGMENTS, real_looking_table
 
 ASKED = SamplerSettings(draws=500, tune=100, chains=4, seed=3)
 GOOD = Diagnostics(1.002, 2000.0, 1500.0, 0, 0.9, ())
