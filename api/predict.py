@@ -8,7 +8,7 @@ from api.envelope import invalid_request, success
 from api.schemas import Customer
 from api.wire import read_body, read_object, unwrap
 from bayes_clv.errors import InputError
-from bayes_clv.posterior.posterior import Answer, Estimate
+from bayes_clv.posterior.estimates import Answer, Estimate
 
 MAX_BYTES = 16 * 1024
 

@@ -71,6 +71,12 @@ def inside(package: Path) -> set[str]:
     return modules | {path.parent.name for path in package.glob("*/__init__.py")}
 
 
+def lines_of_code(function: ast.FunctionDef) -> int:
+    """Of its body, without the docstring."""
+    first = function.body[1:2] if ast.get_docstring(function) else function.body[:1]
+    return (function.end_lineno or 0) - first[0].lineno + 1 if first else 0
+
+
 def functions(path: Path) -> list[ast.FunctionDef]:
     return [it for it in ast.walk(ast.parse(path.read_text())) if isinstance(it, ast.FunctionDef)]
 

@@ -4,6 +4,7 @@
 | --- | --- |
 | `commands` | parses, calls one use case, maps its errors to exit codes |
 | `log_options` | the options that say how a log is read, for every command that reads one |
+| `terminal` | what commands print to, their bars, and how errors end them |
 | `tables` | results as tables for people |
 """
 

@@ -1,22 +1,11 @@
 """The command line: parse, call one use case, print. Results on stdout, progress on stderr."""
 
-import datetime as dt
-import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from bayes_clv.cli.log_options import Log, Reader, reading
 from bayes_clv.cli.tables import (
@@ -26,12 +15,12 @@ from bayes_clv.cli.tables import (
     segments_table,
     verdict,
 )
-from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
+from bayes_clv.cli.terminal import Steps, check_figure, err, errors, out, print_json, write_figure
+from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON, ValueTerms
-from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior, load_posterior
+from bayes_clv.posterior.posterior import COMPARISON_HORIZON, load_posterior
 
-BAD_INPUT, UNSOUND = 2, 3
 FEATURES = "idle_time,frequency,monetary_value"
 
 app = typer.Typer(
@@ -39,7 +28,6 @@ app = typer.Typer(
     add_completion=False,
     help="Who is leaving? Hierarchical Bayesian BG/NBD for customers without contracts.",
 )
-out, err = Console(), Console(stderr=True)
 
 
 class Format(StrEnum):
@@ -91,7 +79,7 @@ def fit(
     from bayes_clv.inference.estimator import HierarchicalBetaGeo
 
     own_column = None if segments in set(Format) else segments
-    with _errors():
+    with errors():
         log = read(transactions, segment=own_column)
         if not as_json:
             out.print(ledger_table(log.ledger))
@@ -102,23 +90,18 @@ def fit(
             spend=spend,
         )
         posterior = estimator.fit(
-            log,
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            seed=seed,
-            progress=True,
+            log, draws=draws, tune=tune, chains=chains, seed=seed, progress=True
         )
         target = to if posterior.diagnostics.sound else to.with_suffix(f".unsound{to.suffix}")
         posterior.save(target)
     if as_json:
-        _print_json(posterior.facts() | {"model": str(target)})
+        print_json(posterior.facts() | {"model": str(target)})
     else:
         out.print(verdict(posterior))
         out.print(segments_table(posterior.compare_segments(), posterior))
         out.print(f"Model written to {target}", highlight=False, soft_wrap=True)
-    with _errors():
-        _require_sound(posterior, f"the draws are in {target} for inspection")
+    with errors():
+        posterior.diagnostics.require_sound(f"the draws are in {target} for inspection")
 
 
 @app.command()
@@ -149,7 +132,7 @@ def predict(
     from bayes_clv.posterior.scores import check_target, create_table, score_log, write_scores
 
     where = f"the table {to_table}" if to_table else to
-    with _errors():
+    with errors():
         if not to_table:
             check_target(to)
         terms = ValueTerms(value_horizon, annual_discount_rate, margin)
@@ -158,7 +141,7 @@ def predict(
         if not to_table:
             check_target(to, log)
         err.print(ledger_table(log.ledger))
-        with _Steps("distinct states") as steps:
+        with Steps("distinct states") as steps:
             scores = score_log(
                 posterior,
                 log,
@@ -173,7 +156,7 @@ def predict(
             n_customers = int(scores.count().execute())
             create_table(scores, to_table) if to_table else write_scores(scores, to)
         out.print(f"{n_customers:,} customers written to {where}", highlight=False, soft_wrap=True)
-        _require_sound(posterior, "the scores were written all the same")
+        posterior.diagnostics.require_sound("the scores were written all the same")
 
 
 @app.command()
@@ -197,7 +180,7 @@ def segments(
     as_json: Json = False,
 ) -> None:
     """Compare churn between segments."""
-    with _errors():
+    with errors():
         posterior, on = load_posterior(model), None
         if transactions is None:
             if unread := [*read.given, *(["segment"] if segment else [])]:
@@ -214,26 +197,26 @@ def segments(
         if plot is not None:
             from bayes_clv.plots import plot_segment_comparison
 
-            _write_figure(plot_segment_comparison(comparison), plot)
+            write_figure(plot_segment_comparison(comparison), plot)
     if as_json:
-        _print_json(comparison.to_dict() | {"dropout": posterior.dropout.value})
+        print_json(comparison.to_dict() | {"dropout": posterior.dropout.value})
     else:
         out.print(segments_table(comparison, posterior, on))
-    with _errors():
-        _require_sound(posterior, "do not act on these figures")
+    with errors():
+        posterior.diagnostics.require_sound("do not act on these figures")
 
 
 @app.command()
 def diagnose(model: Model, as_json: Json = False) -> None:
     """Say whether a model's posterior can be trusted."""
-    with _errors():
+    with errors():
         posterior = load_posterior(model)
     if as_json:
-        _print_json(posterior.facts())
+        print_json(posterior.facts())
     else:
         out.print(verdict(posterior))
-    with _errors():
-        _require_sound(posterior, "fit again with more --tune and --draws")
+    with errors():
+        posterior.diagnostics.require_sound("fit again with more --tune and --draws")
 
 
 @app.command()
@@ -283,9 +266,9 @@ def backtest(
     from bayes_clv.evaluation.backtest.purchases import backtest as run
     from bayes_clv.evaluation.backtest.splits import check_splits
 
-    with _errors():
+    with errors():
         if plot is not None:
-            _check_figure(plot)
+            check_figure(plot)
         log = read(transactions)
         err.print(ledger_table(log.ledger))
         if money:
@@ -296,7 +279,7 @@ def backtest(
             halfway = log.start + (log.end - log.start) / 2
             days = [as_date(day, "an origin") for day in origin or []] or [halfway]
             splits = check_splits(log, days, horizon or [])
-        with _Steps("fits") as steps:
+        with Steps("fits") as steps:
             result = run(
                 log,
                 methods=default_methods(n_segments or (3, 5, 8), landmarks or (4,)),
@@ -307,14 +290,14 @@ def backtest(
                 on_step=steps.update,
             )
     if as_json:
-        _print_json(result.to_dict())
+        print_json(result.to_dict())
     else:
         out.print(backtest_tables(result, out.width))
     if plot is not None:
         from bayes_clv.plots import plot_reliability
 
-        with _errors():
-            _write_figure(plot_reliability(result), plot)
+        with errors():
+            write_figure(plot_reliability(result), plot)
 
 
 @app.command()
@@ -356,7 +339,7 @@ def serve(
     """
     from api.server import serve as run
 
-    with _errors():
+    with errors():
         run(
             model,
             host=host,
@@ -371,32 +354,6 @@ def serve(
 def main() -> None:
     """Run the command line."""
     app()
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    """Turn this package's errors into one line and an exit code."""
-    try:
-        yield
-    except BayesClvError as error:
-        _complain(str(error))
-        code = UNSOUND if isinstance(error, UnsoundPosterior) else BAD_INPUT
-        raise typer.Exit(code) from None
-    except Exception as error:
-        from bayes_clv.data.engines import failures, one_line
-
-        if not isinstance(error, failures()):
-            raise
-        _complain(f"the engine that holds the log failed: {one_line(error)}")
-        raise typer.Exit(BAD_INPUT) from None
-
-
-def _complain(words: str) -> None:
-    err.print(f"Error: {words}", style="red", highlight=False, markup=False, soft_wrap=True)
-
-
-def _require_sound(posterior: Posterior, advice: str) -> None:
-    posterior.diagnostics.require_sound(advice)
 
 
 def _segmenter(segments: str, n_segments: int, features: str, seed: int) -> Any:
@@ -425,7 +382,7 @@ def _backtest_money(
 
     if len(origins) > 1 or len(horizons) > 1:
         raise InputError("--money takes one --origin and one --horizon")
-    with _Steps("fits") as steps:
+    with Steps("fits") as steps:
         result = backtest_money(
             log,
             as_date(origins[0], "an origin") if origins else None,
@@ -435,52 +392,6 @@ def _backtest_money(
             on_step=steps.update,
         )
     if as_json:
-        _print_json(result.to_dict())
+        print_json(result.to_dict())
     else:
         out.print(money_tables(result))
-
-
-class _Steps:
-    """A bar over steps of which there are many, such as the fits of a backtest."""
-
-    def __init__(self, what: str) -> None:
-        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), what)
-        self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err)
-        self._task = self._bar.add_task("reading", total=None)
-
-    def __enter__(self) -> "_Steps":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
-
-    def update(self, words: str, done: int, total: int) -> None:
-        self._bar.update(self._task, description=words, completed=done, total=total)
-
-
-def _check_figure(path: Path) -> None:
-    """Refuse a file that cannot be drawn to, before any work is done."""
-    from matplotlib.figure import Figure
-
-    endings = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lstrip(".").lower() not in endings:
-        raise InputError(f"--plot {path} must end in one of {', '.join(sorted(endings))}")
-    if not path.parent.is_dir():
-        raise InputError(f"--plot {path} cannot be written: there is no folder {path.parent}")
-
-
-def _write_figure(axes: Any, path: Path) -> None:
-    try:
-        axes.flat[0].figure.savefig(path, dpi=150, bbox_inches="tight")
-    except (OSError, ValueError) as error:
-        raise InputError(f"--plot {path} cannot be written: {error}") from None
-    err.print(f"Figure written to {path}", highlight=False, soft_wrap=True)
-
-
-def _print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, dt.date) else value.item()

@@ -4,8 +4,8 @@ A posterior can be sampled perfectly and still say little more than its priors. 
 the intervals are then wide, and right. But a mean is easily read for more than it is worth, so
 every fit says where its data are thin. The thresholds come from simulated shops with CDNOW's
 customers, with faithful and with fickle ones, fitted with the default priors; the width is that of
-the 90 % interval of the mean P(alive) of those who came back. `tests/data/test_adequacy.py` repeats a
-part of it.
+the 90 % interval of the mean P(alive) of those who came back. `tests/data/test_adequacy.py` repeats
+a part of it.
 
     customers who came back, in a year of data          10     20     40     80    160    320
     width                                             0.43   0.31   0.23   0.17   0.12   0.09

@@ -8,6 +8,7 @@
 | `measures` | what is asked about customers, for blocks of states and all draws |
 | `value` | what customers are worth: discounted purchases times spend, and drawn lives |
 | `discounting` | horizon, discount rate and margin, and the discounting of purchases |
+| `estimates` | what is answered about one customer |
 | `state_groups` | distinct states in groups and blocks, the units of work of every answer |
 | `log_states` | a log's customers by segment and state, counted where they are |
 | `scores` | every answer about every customer in one table, made and kept where they are |

@@ -1,10 +1,10 @@
 from .comparison import SegmentComparison as SegmentComparison
 from .diagnostics import Diagnostics as Diagnostics
 from .discounting import ValueTerms as ValueTerms
+from .estimates import Answer as Answer
+from .estimates import Estimate as Estimate
 from .fit_record import FitRecord as FitRecord
 from .log_states import compare_log as compare_log
-from .posterior import Answer as Answer
-from .posterior import Estimate as Estimate
 from .posterior import Posterior as Posterior
 from .posterior import load_posterior as load_posterior
 from .scores import score_log as score_log

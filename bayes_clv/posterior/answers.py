@@ -8,6 +8,7 @@ customer spent, in a way that costs one multiplication a draw.
 from collections import deque
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from bayes_clv.data.states import States
@@ -99,9 +100,7 @@ def value_customers(
 
 def answer_one(
     parameters: Parameters,
-    frequency: float,
-    recency: float,
-    T: float,
+    state: tuple[float, float, float],
     horizon: float,
     dropout: Dropout,
     tails: tuple[float, float],
@@ -112,9 +111,31 @@ def answer_one(
     ----------
     parameters
         ``(draw,)``, of the customer's segment.
+    state
+        Frequency, recency and T.
     """
-    values = measures.alive_and_purchase(parameters, frequency, recency, T, horizon, dropout)
+    values = measures.alive_and_purchase(parameters, *state, horizon, dropout)
     return mean_and_quantiles(values, tails)
+
+
+def as_frame(
+    customers: pd.DataFrame, names: tuple[str, ...], codes: Codes, summary: Floats
+) -> pd.DataFrame:
+    """Lay out mean and interval of each customer, in the caller's order.
+
+    Parameters
+    ----------
+    customers
+        Their index is kept, and customer_id where they have it.
+    names
+        By code, the population's last.
+    codes, summary
+        ``(customer,)`` and ``(customer, 3)``.
+    """
+    who = {"customer_id": customers["customer_id"]} if "customer_id" in customers else {}
+    estimates = dict(zip(("mean", "lower", "upper"), summary.T, strict=True))
+    segment = np.array(names, dtype=object)[codes]
+    return pd.DataFrame(who | {"segment": segment} | estimates, index=customers.index)
 
 
 def draws_by_segment(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
+from bayes_clv.errors import InputError
 from bayes_clv.posterior.discounting import ValueTerms
 
 MEASURES = ("prob_alive", "buys_again", "expected_purchases")
@@ -31,6 +32,26 @@ class SegmentComparison:
 
     draws: xr.Dataset
     level: float
+
+    @classmethod
+    def stored(
+        cls, draws: xr.Dataset, horizon: float, terms: ValueTerms | None, level: float
+    ) -> Self:
+        """Take draws that were made before, if they were made on the terms that are asked for.
+
+        Raises
+        ------
+        InputError
+            When they were made on others.
+        """
+        asked = attributes(horizon, terms if "value" in draws else None)
+        for name, value in asked.items():
+            if value != draws.attrs[name]:
+                raise InputError(
+                    f"the stored comparison has {name} {draws.attrs[name]:g}: give the customers "
+                    f"to compare them with {value:g}"
+                )
+        return cls(draws, level)
 
     @property
     def horizon(self) -> float:

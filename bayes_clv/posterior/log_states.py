@@ -13,13 +13,12 @@ from bayes_clv.data.engines import fetched, kept
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
-from bayes_clv.errors import InputError
 from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.posterior.value import SpendTotals
 from bayes_clv.segments.expressions import segment_code
-from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, ColumnRule
+from bayes_clv.segments.rules import POPULATION, ColumnRule, code_of
 
 KEYS = ("code", "frequency", "recency", "T")
 
@@ -111,9 +110,6 @@ def _code(posterior: Posterior, states: ir.Table) -> ir.IntegerValue:
     if isinstance(rule, ColumnRule):
         return segment_code(rule, states)
     found = states.select("segment").distinct().to_pyarrow()["segment"].to_pylist()
-    for name in sorted(name for name in found if name not in posterior.answerable):
-        raise InputError(
-            f"segment must be one of {', '.join(posterior.segment_names)} or {POPULATION_NAME}: "
-            f"{name[:100]!r}"
-        )
+    for name in sorted(found):
+        code_of(rule, name)
     return segment_code(ColumnRule(posterior.segment_names), states)

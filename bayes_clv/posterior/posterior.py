@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from bayes_clv import arguments
 from bayes_clv.data.states import States, numbers
@@ -20,66 +19,18 @@ from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.gammagamma import SpendParameters
 from bayes_clv.posterior import artifact, draws
-from bayes_clv.posterior.comparison import SegmentComparison, attributes
+from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.posterior.diagnostics import Diagnostics
-from bayes_clv.posterior.discounting import (
-    ANNUAL_DISCOUNT_RATE,
-    MARGIN,
-    VALUE_HORIZON,
-    ValueTerms,
-)
+from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON, ValueTerms
+from bayes_clv.posterior.estimates import Answer, Estimate
 from bayes_clv.posterior.fit_record import FitRecord
-from bayes_clv.segments.rules import (
-    POPULATION,
-    POPULATION_NAME,
-    Codes,
-    ColumnRule,
-    SegmentRule,
-    with_population,
-)
+from bayes_clv.segments.rules import Codes, SegmentRule, assign_named, code_of, with_population
 
 if TYPE_CHECKING:
     from bayes_clv.posterior.measures import Measure
     from bayes_clv.posterior.value import SpendTotals, ValueMeasure
 
 COMPARISON_HORIZON = 90.0
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A posterior mean and its equal-tailed interval."""
-
-    mean: float
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is asked about one customer, and which model says so.
-
-    Attributes
-    ----------
-    alive
-        The probability that the customer has not left.
-    purchase
-        The probability of buying within ``horizon`` days.
-    level
-        Mass of both intervals.
-    horizon
-        Days ahead.
-    segment
-        Whose parameters answer.
-    dropout
-        When customers may leave: BG/NBD or MBG/NBD.
-    """
-
-    alive: Estimate
-    purchase: Estimate
-    level: float
-    horizon: float
-    segment: str
-    dropout: Dropout
 
 
 @dataclass(frozen=True)
@@ -323,15 +274,7 @@ class Posterior:
             return SegmentComparison(self.segment_draws(states, each, horizon, terms), level)
         if not self.has_comparison:
             raise InputError("this posterior holds no comparison: give the customers to compare")
-        stored = self.tree["segments"].to_dataset()
-        asked = attributes(horizon, terms if "value" in stored else None)
-        for name, value in asked.items():
-            if value != stored.attrs[name]:
-                raise InputError(
-                    f"the stored comparison has {name} {stored.attrs[name]:g}: give the customers "
-                    f"to compare them with {value:g}"
-                )
-        return SegmentComparison(stored, level)
+        return SegmentComparison.stored(self.tree["segments"].to_dataset(), horizon, terms, level)
 
     def segment_draws(
         self,
@@ -341,22 +284,9 @@ class Posterior:
         terms: ValueTerms | None = None,
         codes: Codes | None = None,
     ) -> xr.Dataset:
-        """Return each measure for each segment, draw by draw.
+        """Return each measure for each segment, draw by draw; by default, the rule says which.
 
-        Parameters
-        ----------
-        states, shared
-            Distinct states (or customers) and who shares each, ``(state,)``.
-        horizon
-            Days ahead.
-        terms
-            Those of value, where that is wanted.
-        codes
-            Their segments; by default the rule says.
-
-        Returns
-        -------
-        As :func:`bayes_clv.posterior.answers.draws_by_segment`.
+        Parameters and answer are those of :func:`bayes_clv.posterior.answers.draws_by_segment`.
         """
         from bayes_clv.posterior.answers import draws_by_segment
 
@@ -395,27 +325,14 @@ class Posterior:
 
         tails = arguments.tails(level)
         horizon = arguments.days("horizon", horizon)
-        code = self._code_of(segment) if segment is not None else None
+        code = code_of(self.rule, segment) if segment is not None else None
         if code is None:
             spend = np.nan if monetary_value is None else monetary_value
             code = self.rule.assign_one(frequency, recency, T, spend)
-        alive, purchase = answer_one(
-            self.parameters[code],
-            float(frequency),
-            float(recency),
-            float(T),
-            horizon,
-            self.dropout,
-            tails,
-        ).tolist()
-        return Answer(
-            alive=Estimate(*alive),
-            purchase=Estimate(*purchase),
-            level=level,
-            horizon=horizon,
-            segment=self.answerable[code],
-            dropout=self.dropout,
-        )
+        state = float(frequency), float(recency), float(T)
+        summary = answer_one(self.parameters[code], state, horizon, self.dropout, tails).tolist()
+        alive, purchase = (Estimate(*it) for it in summary)
+        return Answer(alive, purchase, level, horizon, self.answerable[code], self.dropout)
 
     def facts(self) -> dict[str, Any]:
         """Say what this posterior is, where it comes from and whether to trust it, JSON-ready."""
@@ -439,36 +356,23 @@ class Posterior:
         artifact.write(path, self.tree, self.rule, self.dropout, self.record, self.diagnostics)
 
     def _answers(self, customers: pd.DataFrame, measure: "Measure", level: float) -> pd.DataFrame:
-        from bayes_clv.posterior.answers import answer_customers
+        from bayes_clv.posterior.answers import answer_customers, as_frame
 
         tails, states = arguments.tails(level), States.from_frame(customers)
         codes = self.codes(states)
         summary = answer_customers(self.parameters, codes, states, measure, tails)
-        return self._frame(customers, codes, summary)
+        return as_frame(customers, self.answerable, codes, summary)
 
     def _values(
         self, customers: pd.DataFrame, measure: "ValueMeasure", level: float
     ) -> pd.DataFrame:
-        from bayes_clv.posterior.answers import value_customers
+        from bayes_clv.posterior.answers import as_frame, value_customers
 
         tails, spend = arguments.tails(level), self.spend_parameters
         states = States.from_frame(customers)
         codes = self.codes(states)
         summary = value_customers(self.parameters, spend, codes, states, measure, tails)
-        return self._frame(customers, codes, summary)
-
-    def _frame(
-        self, customers: pd.DataFrame, codes: Codes, summary: NDArray[np.float64]
-    ) -> pd.DataFrame:
-        """Mean and interval of each customer, in the caller's order."""
-        names = np.array(self.answerable, dtype=object)
-        who = {"customer_id": customers["customer_id"]} if "customer_id" in customers else {}
-        return pd.DataFrame(
-            who
-            | {"segment": names[codes]}
-            | dict(zip(("mean", "lower", "upper"), summary.T, strict=True)),
-            index=customers.index,
-        )
+        return as_frame(customers, self.answerable, codes, summary)
 
     @property
     def n_draws(self) -> int:
@@ -477,23 +381,7 @@ class Posterior:
 
     def codes(self, states: States) -> Codes:
         """Segment codes, −1 for the population: the caller's own where given, else the rule's."""
-        codes = self.rule.assign(states)
-        if states.segment is None or isinstance(self.rule, ColumnRule):
-            return codes
-        given = ~pd.isna(states.segment)
-        codes[given] = [self._code_of(name) for name in states.segment[given]]
-        return codes
-
-    def _code_of(self, segment: Any) -> int:
-        if segment == POPULATION_NAME:
-            return POPULATION
-        try:
-            return self.segment_names.index(segment)
-        except ValueError:
-            raise InputError(
-                f"segment must be one of {', '.join(self.segment_names)} or {POPULATION_NAME}: "
-                f"{str(segment)[:100]!r}"
-            ) from None
+        return assign_named(self.rule, states)
 
 
 def load_posterior(path: str | PathLike[str]) -> Posterior:

@@ -13,6 +13,7 @@ from math import inf, isnan, nan
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_clv.data.states import States
@@ -90,6 +91,35 @@ class ColumnRule:
     ) -> int:
         """Return the population: a state without a name has no segment."""
         return POPULATION
+
+
+def code_of(rule: SegmentRule, segment: Any) -> int:
+    """Return the code of a segment's name, or of the population's.
+
+    Raises
+    ------
+    InputError
+        When the rule has no segment of this name.
+    """
+    if segment == POPULATION_NAME:
+        return POPULATION
+    try:
+        return rule.names.index(segment)
+    except ValueError:
+        raise InputError(
+            f"segment must be one of {', '.join(rule.names)} or {POPULATION_NAME}: "
+            f"{str(segment)[:100]!r}"
+        ) from None
+
+
+def assign_named(rule: SegmentRule, states: States) -> Codes:
+    """Return each state's code, ``(customer,)``: that of its own name where it has one."""
+    codes = rule.assign(states)
+    if states.segment is None or isinstance(rule, ColumnRule):
+        return codes
+    given = ~pd.isna(states.segment)
+    codes[given] = [code_of(rule, name) for name in states.segment[given]]
+    return codes
 
 
 # Rows: recency score 5 (bought lately) down to 1; columns: value score 1 to 5. The naming grid that

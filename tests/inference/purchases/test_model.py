@@ -16,7 +16,15 @@ from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.models.priors import COMPONENTS
 from bayes_clv.segments.rules import POPULATION
-from tests.inference.hierarchy import PRIORS, SEGMENTS, Floats, column, from_eta, in_eta, real_looking_table
+from tests.inference.hierarchy import (
+    PRIORS,
+    SEGMENTS,
+    Floats,
+    column,
+    from_eta,
+    in_eta,
+    real_looking_table,
+)
 
 # Monte Carlo, in standard errors; some hundred seeded comparisons are made.
 SIGMAS = 4.5

@@ -1,0 +1,95 @@
+"""What every command prints to, how it shows that it works, and how its errors end it."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
+
+BAD_INPUT, UNSOUND = 2, 3  # exit codes
+
+out, err = Console(), Console(stderr=True)
+
+
+@contextmanager
+def errors() -> Iterator[None]:
+    """Turn this package's errors into one line and an exit code."""
+    try:
+        yield
+    except BayesClvError as error:
+        _complain(str(error))
+        code = UNSOUND if isinstance(error, UnsoundPosterior) else BAD_INPUT
+        raise typer.Exit(code) from None
+    except Exception as error:
+        from bayes_clv.data.engines import failures, one_line
+
+        if not isinstance(error, failures()):
+            raise
+        _complain(f"the engine that holds the log failed: {one_line(error)}")
+        raise typer.Exit(BAD_INPUT) from None
+
+
+def _complain(words: str) -> None:
+    err.print(f"Error: {words}", style="red", highlight=False, markup=False, soft_wrap=True)
+
+
+class Steps:
+    """A bar over steps of which there are many, such as the fits of a backtest."""
+
+    def __init__(self, what: str) -> None:
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), what)
+        self._bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=err)
+        self._task = self._bar.add_task("reading", total=None)
+
+    def __enter__(self) -> "Steps":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def update(self, words: str, done: int, total: int) -> None:
+        """Say what is done, and how far."""
+        self._bar.update(self._task, description=words, completed=done, total=total)
+
+
+def check_figure(path: Path) -> None:
+    """Refuse a file that cannot be drawn to, before any work is done."""
+    from matplotlib.figure import Figure
+
+    endings = Figure().canvas.get_supported_filetypes()
+    if path.suffix.lstrip(".").lower() not in endings:
+        raise InputError(f"--plot {path} must end in one of {', '.join(sorted(endings))}")
+    if not path.parent.is_dir():
+        raise InputError(f"--plot {path} cannot be written: there is no folder {path.parent}")
+
+
+def write_figure(axes: Any, path: Path) -> None:
+    """Write the figure that axes belong to."""
+    try:
+        axes.flat[0].figure.savefig(path, dpi=150, bbox_inches="tight")
+    except (OSError, ValueError) as error:
+        raise InputError(f"--plot {path} cannot be written: {error}") from None
+    err.print(f"Figure written to {path}", highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON on stdout."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, dt.date) else value.item()
