@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
     (given.to / "calibration.md").write_text(page(studies, once, given))
     for study in studies:
         print(f"{study.design.name}: {study.verdict}")
-    if any(study.beyond_chance or study.broken for study in studies):
+    if any(study.beyond_chance or study.failed for study in studies):
         sys.exit(1)
 
 
@@ -205,10 +205,10 @@ def section(study: Calibration) -> str:
         f"{fits['ess_bulk'].min():,.0f}, median {fits['ess_bulk'].median():,.0f}. A fit took "
         f"{fits['seconds'].median():.1f} s (median; longest {fits['seconds'].max():.1f} s)."
     )
-    broken = [
+    failed = [
         f"World {it.number}, with {it.n_repeats:,} repeat purchases, could not be fitted: "
         f"{it.reason}."
-        for it in study.broken
+        for it in study.failed
     ]
     tables = (
         Report("Ranks", RANKS, ranks.to_dict("records")),
@@ -224,7 +224,7 @@ def section(study: Calibration) -> str:
             f"## {design.name}",
             f"**{study.verdict}**",
             facts,
-            *broken,
+            *failed,
             *(it.in_markdown() for it in tables),
         ]
     )

@@ -33,10 +33,10 @@ YEAR = 365.0
 
 FIELD = {
     "name": Column("method"),
-    "expected": Column("said, total", ",.0f"),
+    "expected": Column("forecast, total", ",.0f"),
     "lower": Column("from (90 %)", ",.0f"),
     "upper": Column("to", ",.0f"),
-    "actual": Column("came", ",.0f"),
+    "actual": Column("observed", ",.0f"),
     "mae": Column("MAE", ".2f"),
     "gini": Column("Gini, of best", ".3f"),
     "decile_error": Column("decile error", ".0%"),

@@ -28,7 +28,7 @@ import pandas as pd
 from common import read, retailer, show
 
 from bayes_clv import HierarchicalBetaGeo, customers, plots
-from bayes_clv.data.adequacy import gather, shortcomings
+from bayes_clv.data.adequacy import measure_log, shortcomings
 
 transactions = read(DATA)
 everyone = customers(transactions)
@@ -103,7 +103,7 @@ pd.DataFrame(
 # %%
 def enough(log):
     data = HierarchicalBetaGeo().prepare(log)
-    found = gather(data.states, data.landmarks, data.rule.names)
+    found = measure_log(data.states, data.landmarks, data.rule.names)
     for line in shortcomings(found) or ["Nothing is short."]:
         print(line)
     return pd.DataFrame(

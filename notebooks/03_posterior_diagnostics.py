@@ -35,7 +35,7 @@ import xarray as xr
 from common import DRAWS, fit, read, show
 
 from bayes_clv import ComponentPrior, HierarchicalBetaGeo, Priors, customers, plots
-from bayes_clv.evaluation.episodes import stretches
+from bayes_clv.evaluation.episodes import episodes
 from bayes_clv.evaluation.predictive_checks import (
     count_again,
     purchase_counts,
@@ -138,7 +138,7 @@ answers.assign(
 # between landmarks. Good priors allow what happened, and much else.
 
 # %%
-seen = stretches(posterior, transactions)
+seen = episodes(posterior, transactions)
 segments, mean_T = len(posterior.segment_names), float(seen.days.sum() / record.n_customers)
 prior = draw_prior(np.random.default_rng(1), record.priors, segments, mean_T, 200).parameters
 said = purchase_counts(seen, count_again(seen, prior, posterior.dropout, 200))
@@ -203,7 +203,7 @@ show(plots.plot_shrinkage(plots.shrinkage(alone, posterior)))
 # %% [markdown]
 # ## 3. Does the model describe what customers do?
 #
-# The same stretches again, lived with parameters from the posterior: how many had 0, 1, 2, …
+# The same episodes again, lived with parameters from the posterior: how many had 0, 1, 2, …
 # purchases? A dot on the edge of its bar is right.
 
 # %%
@@ -243,7 +243,7 @@ weeks.groupby("time")["inside"].mean().rename(
 # how long they had been silent.
 
 # %%
-ahead = stretches(earlier, transactions).after
+ahead = episodes(earlier, transactions).after
 held_out = "Purchases per customer, held out"
 again = count_again(ahead, earlier.parameters, earlier.dropout)
 show(plots.plot_purchases_by_state(purchases_by_state(ahead, again), title=held_out))

@@ -97,7 +97,7 @@ show(plots.plot_reliability(result))
 # %%
 long = result.segments[result.segments["horizon"] == splits[-1].horizon]
 wide = long.pivot(index="segment", columns="method", values="expected")
-wide.insert(0, "came", long.groupby("segment")["actual"].first())
+wide.insert(0, "observed", long.groupby("segment")["actual"].first())
 wide.style.format("{:,.0f}")
 
 # %% [markdown]

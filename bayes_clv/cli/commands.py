@@ -184,7 +184,7 @@ def segments(
         posterior, on = load_posterior(model), None
         if transactions is None:
             if unread := [*read.given, *(["segment"] if segment else [])]:
-                raise InputError(f"without a log there is nothing to read by {', '.join(unread)}")
+                raise InputError(f"name the log that is to be read with {', '.join(unread)}")
             comparison = posterior.compare_segments(horizon=horizon, level=level)
         else:
             from bayes_clv.posterior.log_states import compare_log

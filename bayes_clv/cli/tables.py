@@ -133,7 +133,7 @@ def backtest_tables(result: "Backtest", width: int) -> RenderableType:
 
 
 def money_tables(result: "MoneyBacktest") -> RenderableType:
-    """What was said of the money, and what came."""
+    """Forecasts of the money, and what was observed."""
     split = result.split
     table = _narrow_table(
         f"Known on {split.origin}, spend in the {split.horizon} days after it",
@@ -142,7 +142,7 @@ def money_tables(result: "MoneyBacktest") -> RenderableType:
         "whose spend lies inside their interval. (!): not sound.",
     )
     table.add_column("method", no_wrap=True)
-    for heading in ("said", "came", "MAE", "Gini", "cover\n50%", "cover\n90%"):
+    for heading in ("forecast", "observed", "MAE", "Gini", "cover\n50%", "cover\n90%"):
         table.add_column(heading, justify="right", no_wrap=True)
     for row in result.table.to_dict(orient="records"):
         table.add_row(
@@ -158,13 +158,15 @@ def money_tables(result: "MoneyBacktest") -> RenderableType:
 
 
 def _decile_table(result: "MoneyBacktest") -> Table:
-    table = _narrow_table("Tenths of the customers by what was said: mean spend said, and came")
-    table.add_column("tenth", justify="right")
+    table = _narrow_table(
+        "Customers in ten groups by forecast spend: mean forecast, and mean observed"
+    )
+    table.add_column("group", justify="right")
     grouped = result.deciles.groupby("method", sort=False)
     by_method = {str(name): frame for name, frame in grouped}
     for name in by_method:
-        table.add_column(f"{name}\nsaid", justify="right")
-        table.add_column("\ncame", justify="right")
+        table.add_column(f"{name}\nforecast", justify="right")
+        table.add_column("\nobserved", justify="right")
     records = (frame.to_dict(orient="records") for frame in by_method.values())
     for rows in zip(*records, strict=True):
         cells = [f"{row[name]:,.2f}" for row in rows for name in ("expected", "actual")]

@@ -51,7 +51,7 @@ _SHOWN, _LENGTH = 5, 40  # names in a line, and characters of a name
 
 
 @dataclass(frozen=True, slots=True)
-class Following:
+class FollowUp:
     """What a segment is judged by: what its members did after they were put there.
 
     Attributes
@@ -73,7 +73,7 @@ class Following:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class LogFigures:
     """The figures of a log that its answers rest on.
 
     Attributes
@@ -110,7 +110,7 @@ class Evidence:
     landmarks: int
     pearson: float | None
     spearman: float | None
-    segments: tuple[Following, ...]
+    segments: tuple[FollowUp, ...]
 
 
 def check_segments(n_segments: int, n_customers: int) -> str:
@@ -145,9 +145,9 @@ def check_segments(n_segments: int, n_customers: int) -> str:
     )
 
 
-def gather(
+def measure_log(
     states: ir.Table, landmarks: Sequence[dt.date], segment_names: Sequence[str]
-) -> Evidence:
+) -> LogFigures:
     """Take the figures, in the engine that holds the states.
 
     Parameters
@@ -173,7 +173,7 @@ def gather(
         )
     )
     arrivals = end.group_by("T").aggregate(count=end.count()).order_by("T").to_pyarrow()
-    return Evidence(
+    return LogFigures(
         customers=totals["customers"],
         repeaters=totals["repeaters"],
         purchases=totals["customers"] + totals["repeats"],
@@ -187,7 +187,7 @@ def gather(
     )
 
 
-def shortcomings(found: Evidence) -> tuple[str, ...]:
+def shortcomings(found: LogFigures) -> tuple[str, ...]:
     """Say what the data are short of, a line each: the figure, its threshold, and what to do."""
     lines = [_few_repeaters(found), _short(found), _of_one_age(found), _silent(found)]
     lines.append(_spend_depends(found))
@@ -196,7 +196,7 @@ def shortcomings(found: Evidence) -> tuple[str, ...]:
     return tuple(line for line in lines if line)
 
 
-def _few_repeaters(found: Evidence) -> str:
+def _few_repeaters(found: LogFigures) -> str:
     if found.repeaters >= MIN_REPEATERS:
         return ""
     return (
@@ -206,7 +206,7 @@ def _few_repeaters(found: Evidence) -> str:
     )
 
 
-def _short(found: Evidence) -> str:
+def _short(found: LogFigures) -> str:
     if found.days >= MIN_GAPS * found.gap:
         return ""
     return (
@@ -217,7 +217,7 @@ def _short(found: Evidence) -> str:
     )
 
 
-def _of_one_age(found: Evidence) -> str:
+def _of_one_age(found: LogFigures) -> str:
     if found.arrival >= MIN_SPREAD * found.days:
         return ""
     return (
@@ -227,7 +227,7 @@ def _of_one_age(found: Evidence) -> str:
     )
 
 
-def _silent(found: Evidence) -> str:
+def _silent(found: LogFigures) -> str:
     missed = found.purchases * found.silence / found.days
     if found.silence <= MIN_SPREAD * found.days or missed < MIN_MISSED:
         return ""
@@ -238,7 +238,7 @@ def _silent(found: Evidence) -> str:
     )
 
 
-def _spend_depends(found: Evidence) -> str:
+def _spend_depends(found: LogFigures) -> str:
     if found.spearman is None or abs(found.spearman) <= MAX_CORRELATION:
         return ""
     which, biased = ("more", "too low") if found.spearman > 0 else ("less", "too high")
@@ -249,7 +249,7 @@ def _spend_depends(found: Evidence) -> str:
     )
 
 
-def _one_landmark(found: Evidence) -> str:
+def _one_landmark(found: LogFigures) -> str:
     return (
         "segments were formed at 1 landmark only, fewer than 2: nobody was followed from there, "
         f"so all {len(found.segments)} segments share what is known of the population; take more "
@@ -257,7 +257,7 @@ def _one_landmark(found: Evidence) -> str:
     )
 
 
-def _thin_segments(found: Evidence) -> list[str]:
+def _thin_segments(found: LogFigures) -> list[str]:
     """Of segments that have customers: the others answer for nobody."""
     segments = [segment for segment in found.segments if segment.customers]
     unseen = [_quoted(segment.segment) for segment in segments if not segment.followed]
@@ -293,13 +293,13 @@ def _listed(names: list[str]) -> str:
 
 def _followings(
     states: ir.Table, end: ir.Table, landmarks: Sequence[dt.date], names: Sequence[str]
-) -> tuple[Following, ...]:
+) -> tuple[FollowUp, ...]:
     now = {row["code"]: row for row in _rows(end.group_by("code").aggregate(customers=end.count()))}
     later = {row["code"]: row for row in _rows(_followed(states, landmarks))}
     nobody = {"customers": 0, "followed": 0, "bought": 0}
     figures = (nobody | now.get(code, {}) | later.get(code, {}) for code in range(len(names)))
     return tuple(
-        Following(name, row["customers"], row["followed"], row["bought"])
+        FollowUp(name, row["customers"], row["followed"], row["bought"])
         for name, row in zip(names, figures, strict=True)
     )
 

@@ -130,7 +130,7 @@ def use_zone(connection: BaseBackend, zone: str) -> None:
         ) from None
 
 
-def kept(table: ir.Table) -> ir.Table:
+def cached(table: ir.Table) -> ir.Table:
     """Have the engine compute a table once, for all that will be asked of it.
 
     It is let go with the last reference to it; in Spark Connect, with the session.
@@ -147,7 +147,7 @@ def kept(table: ir.Table) -> ir.Table:
     return backend.table(name)
 
 
-def fetched(table: ir.Table) -> pa.Table:
+def to_arrow(table: ir.Table) -> pa.Table:
     """Bring a table here, column by column."""
     if table.get_backend().name != "pyspark":
         return table.to_pyarrow()

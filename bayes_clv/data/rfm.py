@@ -19,7 +19,7 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from bayes_clv.data.dates import as_date
-from bayes_clv.data.engines import fetched
+from bayes_clv.data.engines import to_arrow
 from bayes_clv.data.states import DURATIONS
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
@@ -90,7 +90,7 @@ def customers(transactions: Transactions) -> pd.DataFrame:
     states = durations(summarise(transactions))
     columns = ["customer_id", *DURATIONS, "monetary_value", "total_spend", "segment"]
     states = states.select(*(column for column in columns if column in states.columns))
-    frame: pd.DataFrame = fetched(states.order_by("customer_id")).to_pandas()
+    frame: pd.DataFrame = to_arrow(states.order_by("customer_id")).to_pandas()
     return frame
 
 

@@ -1,11 +1,11 @@
 """What customers did between one landmark and the next: the factors of the likelihood, a row each.
 
-The model says nothing of a customer's whole past at once. It speaks of one stretch after another:
+The model says nothing of a customer's whole past at once. It speaks of one episode after another:
 of the time up to the first landmark, by the population's parameters; then, at every landmark, of
 the time up to the next, given the state and by the parameters of the segment that the state
-chooses; and in the end of what comes after the log. So the stretch is the unit in which what it
+chooses; and in the end of what comes after the log. So the episode is the unit in which what it
 says can be held against what happened, in the fit's own data as after them. Without segments
-there is one stretch up to the observation end, and the check is the literature's.
+there is one episode up to the observation end, and the check is the literature's.
 """
 
 import datetime as dt
@@ -27,18 +27,18 @@ type Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Stretches:
-    """Stretches of customers' lives, each ``(stretch,)``.
+class Episodes:
+    """Episodes of customers' lives, each ``(episode,)``.
 
     Attributes
     ----------
     begin
-        Day of the log on which it begins, 0 its first; in a customer's first stretch that of the
+        Day of the log on which it begins, 0 its first; in a customer's first episode that of the
         first purchase.
     code
         The segment whose parameters answer for it, or ``POPULATION``.
     frequency, recency, T
-        The state in which it begins; all 0 in a customer's first stretch. Days.
+        The state in which it begins; all 0 in a customer's first episode. Days.
     days
         How long it is.
     purchases
@@ -59,17 +59,17 @@ class Stretches:
     def __len__(self) -> int:
         return len(self.days)
 
-    def __getitem__(self, index: Any) -> "Stretches":
+    def __getitem__(self, index: Any) -> "Episodes":
         """Index all columns alike."""
-        return Stretches(*(getattr(self, field.name)[index] for field in fields(self)))
+        return Episodes(*(getattr(self, field.name)[index] for field in fields(self)))
 
     @property
-    def fitted(self) -> "Stretches":
+    def fitted(self) -> "Episodes":
         """Those that the fit has seen."""
         return self[~self.held_out]
 
     @property
-    def after(self) -> "Stretches":
+    def after(self) -> "Episodes":
         """Those that it has not."""
         return self[self.held_out]
 
@@ -79,9 +79,9 @@ class Stretches:
         return self.T - self.recency
 
 
-def stretches(
+def episodes(
     posterior: Posterior, transactions: Transactions, until: dt.date | None = None
-) -> Stretches:
+) -> Episodes:
     """Cut a log at the landmarks of a fit, and once more where it ends.
 
     Parameters
@@ -112,14 +112,14 @@ def stretches(
     return _cut(states, codes, record.end, transactions.start)
 
 
-def _cut(states: pd.DataFrame, codes: Codes, end: dt.date, start: dt.date) -> Stretches:
-    """Turn states, ordered by customer and landmark, into the stretches that end in them."""
+def _cut(states: pd.DataFrame, codes: Codes, end: dt.date, start: dt.date) -> Episodes:
+    """Turn states, ordered by customer and landmark, into the episodes that end in them."""
     customer = states["customer_id"].to_numpy()
     held_out = (states["landmark"] > pd.Timestamp(end)).to_numpy()
     first, T = days_since(start, states["first"]), states["T"].to_numpy(dtype=float)
     follows = np.append(False, customer[1:] == customer[:-1])
     before = np.maximum(np.arange(len(states)) - 1, 0)
-    # A landmark on the day of the first purchase has seen nothing: the first stretch goes on.
+    # A landmark on the day of the first purchase has seen nothing: the first episode goes on.
     opens = follows & ((T[before] > 0) | held_out)
 
     def at_opening(name: str) -> Floats:
@@ -127,7 +127,7 @@ def _cut(states: pd.DataFrame, codes: Codes, end: dt.date, start: dt.date) -> St
 
     frequency, opening_T = at_opening("frequency"), at_opening("T")
     kept = (T > 0) & (follows | ~held_out)
-    return Stretches(
+    return Episodes(
         begin=first + opening_T,
         code=np.where(opens, codes[before], POPULATION),
         frequency=frequency,

@@ -1,6 +1,6 @@
-"""Posterior predictive checks: the stretches of a log, lived again, beside what happened.
+"""Posterior predictive checks: the episodes of a log, lived again, beside what happened.
 
-For each of some posterior draws θ every stretch of :mod:`bayes_clv.evaluation.episodes` is lived
+For each of some posterior draws θ every episode of :mod:`bayes_clv.evaluation.episodes` is lived
 again from the state in which it began,
 
     alive ~ Bernoulli(P(alive));  λ ~ Gamma(r+x, α+T);  p ~ Beta(a, b+n);  purchases until it ends
@@ -22,7 +22,7 @@ from bayes_clv import arguments
 from bayes_clv.data.rfm import purchase_days
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.evaluation.episodes import Stretches, days_since, stretches
+from bayes_clv.evaluation.episodes import Episodes, days_since, episodes
 from bayes_clv.evaluation.simulate.landmarks import draw_latents
 from bayes_clv.evaluation.simulate.lives import Purchases, live_on
 from bayes_clv.models.bgnbd import Dropout, Parameters, sample_purchases
@@ -89,7 +89,7 @@ def track(
     if period < 1:
         raise InputError(f"period must be at least 1 day: {period}")
     record = posterior.record
-    parts = stretches(posterior, transactions)
+    parts = episodes(posterior, transactions)
     n_before = -(-(record.end - transactions.start).days // period)
     n_after = (transactions.end - record.end).days // period
     origin = (record.end - transactions.start).days - n_before * period
@@ -120,14 +120,14 @@ def track(
 
 
 def live_again(
-    parts: Stretches, parameters: Parameters, dropout: Dropout, draws: int, seed: int
+    parts: Episodes, parameters: Parameters, dropout: Dropout, draws: int, seed: int
 ) -> Iterator[Purchases]:
-    """Yield the purchases of every stretch, lived again, for some draws of the parameters.
+    """Yield the purchases of every episode, lived again, for some draws of the parameters.
 
     Parameters
     ----------
     parts
-        The stretches; ``Purchases.customer`` is the index into them, ``time`` counts from their
+        The episodes; ``Purchases.customer`` is the index into them, ``time`` counts from their
         beginnings.
     parameters
         ``(segment + 1, draw)``, the population's last.
@@ -141,13 +141,13 @@ def live_again(
 
 
 def count_again(
-    parts: Stretches,
+    parts: Episodes,
     parameters: Parameters,
     dropout: Dropout,
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield how many purchases every stretch has, lived again; as ``live_again``, but sooner."""
+    """Yield how many purchases every episode has, lived again; as ``live_again``, but sooner."""
     rng = np.random.default_rng(seed)
     for draw in _some(parameters, draws):
         theta = parameters[parts.code, draw]
@@ -157,13 +157,13 @@ def count_again(
 
 
 def purchase_counts(
-    parts: Stretches,
+    parts: Episodes,
     replicas: Iterator[NDArray[np.int64]],
     *,
     most: int = 7,
     level: float = 0.9,
 ) -> pd.DataFrame:
-    """Say in how many stretches there were 0, 1, 2, … purchases, and in how many by the model.
+    """Say in how many episodes there were 0, 1, 2, … purchases, and in how many by the model.
 
     Parameters
     ----------
@@ -191,14 +191,14 @@ def purchase_counts(
 
 
 def purchases_by_state(
-    parts: Stretches,
+    parts: Episodes,
     replicas: Iterator[NDArray[np.int64]],
     by: StateColumn = "frequency",
     *,
     edges: Sequence[float] | None = None,
     level: float = 0.9,
 ) -> pd.DataFrame:
-    """Compare mean purchases, by what was known of customers when the stretch began.
+    """Compare mean purchases, by what was known of customers when the episode began.
 
     Parameters
     ----------

@@ -13,8 +13,8 @@ import xarray as xr
 from ibis import ir
 from sklearn.base import clone
 
-from bayes_clv.data.adequacy import Evidence, check_segments, gather, shortcomings
-from bayes_clv.data.engines import fetched, kept
+from bayes_clv.data.adequacy import LogFigures, check_segments, measure_log, shortcomings
+from bayes_clv.data.engines import cached, to_arrow
 from bayes_clv.data.rfm import durations, sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
@@ -194,7 +194,7 @@ class HierarchicalBetaGeo:
         sampled = self.sample(data, settings, stages=stages)
         seconds = time.perf_counter() - began
         stages.begin("comparing segments")
-        evidence = gather(data.states, data.landmarks, data.rule.names)
+        evidence = measure_log(data.states, data.landmarks, data.rule.names)
         tree, of_spend, taken = sampled.purchases.tree, None, sampled.purchases.settings
         if sampled.spend is not None:
             tree["spend"] = sampled.spend.fitted.tree
@@ -233,7 +233,7 @@ class HierarchicalBetaGeo:
         """Do what comes before sampling: summarise, learn segments, build the landmark table."""
         landmarks = self._landmark_dates(transactions)
         on_stage("summarising customers")
-        states = kept(durations(summarise(transactions, landmarks)))
+        states = cached(durations(summarise(transactions, landmarks)))
         _check_repeaters(states)
         on_stage("learning segments")
         rule = self._learn(states, seed)
@@ -305,7 +305,7 @@ class HierarchicalBetaGeo:
                 raise InputError(f'"{POPULATION_NAME}" is not free as the name of a segment')
             return ColumnRule(tuple(names))
         some = sample_customers(states, MAX_LEARNING_STATES, seed)
-        frame = fetched(some.order_by("customer_id", "landmark").select(*COLUMNS)).to_pandas()
+        frame = to_arrow(some.order_by("customer_id", "landmark").select(*COLUMNS)).to_pandas()
         learnt: SegmentRule = clone(self.segmenter).fit(frame).rule_
         return learnt
 
@@ -318,10 +318,10 @@ def _check_repeaters(states: ir.Table) -> None:
         )
 
 
-def _spend_record(spend: SampledSpend, evidence: Evidence, priors: SpendPriors) -> SpendRecord:
+def _spend_record(spend: SampledSpend, evidence: LogFigures, priors: SpendPriors) -> SpendRecord:
     return SpendRecord(
         unit=spend.table.mean,
-        stretches=int(spend.table.n_stretches.sum()),
+        stretches=int(spend.table.n_episodes.sum()),
         without_spend=spend.table.without_spend,
         pearson=evidence.pearson,
         spearman=evidence.spearman,

@@ -23,7 +23,7 @@ from ibis import ir
 from numpy.typing import NDArray
 
 from bayes_clv.data.dates import as_date
-from bayes_clv.data.engines import fetched
+from bayes_clv.data.engines import to_arrow
 from bayes_clv.errors import InputError
 from bayes_clv.segments.rules import POPULATION
 
@@ -124,7 +124,7 @@ def _grouped(rows: ir.Table) -> LandmarkTable:
     keys = ("segment", *_STATE)
     # Engines widen sums of integers, each to a type of its own.
     table = rows.group_by(keys).aggregate(weight=rows.weight.sum().cast("float64"))
-    columns = fetched(table.filter(table.weight != 0).order_by(keys))
+    columns = to_arrow(table.filter(table.weight != 0).order_by(keys))
     if not len(columns):
         raise InputError("no customer was observed for a day or more: every T is 0")
     return LandmarkTable(**{name: columns[name].to_numpy() for name in (*keys, "weight")})

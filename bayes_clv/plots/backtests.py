@@ -1,4 +1,4 @@
-"""What a backtest found: who predicts best, and whether what was said is what happened."""
+"""What a backtest found: who predicts best, and whether forecasts come true."""
 
 from collections.abc import Callable
 
@@ -66,12 +66,12 @@ def plot_reliability(result: Backtest, axes: ManyAxes | None = None) -> NDArray[
     every = result.reliability[result.reliability["method"].isin(methods)]
     for ax, split in zip(panels, splits, strict=True):
         bins = every[(every["origin"] == split.origin) & (every["horizon"] == split.horizon)]
-        most = 1.08 * bins[["said", "came"]].to_numpy().max()
+        most = 1.08 * bins[["forecast", "observed"]].to_numpy().max()
         ax.plot([0, most], [0, most], color="#b0b0b0", linewidth=1, zorder=1)
         for name, (colour, marker) in zip(methods, _LINES, strict=False):
             mine = bins[bins["method"] == name]
             ax.plot(
-                mine["said"], mine["came"], color=colour, marker=marker, label=name,
+                mine["forecast"], mine["observed"], color=colour, marker=marker, label=name,
                 linewidth=1.5, markersize=6, alpha=0.9, zorder=2,
             )  # fmt: skip
         dress(ax, f"{split.origin}, next {split.horizon} days", grid="both")

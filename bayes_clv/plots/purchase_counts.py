@@ -1,4 +1,4 @@
-"""How many purchases customers made, beside how many were said."""
+"""How many purchases customers made, beside how many the model expects."""
 
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ _NAMES = {
 def plot_purchase_counts(
     table: pd.DataFrame, ax: Axes | None = None, *, title: str = "Customers by repeat purchases"
 ) -> Axes:
-    """Draw how many stretches had 0, 1, 2, … purchases, and how many the model says, with interval.
+    """Draw how many episodes had 0, 1, 2, … purchases, and how many the model says, with interval.
 
     The height of a bar is on a square-root scale, so that rare counts can be seen beside 0.
 
@@ -47,7 +47,7 @@ def plot_purchase_counts(
         (ax,) = new_axes(height=4.4, width=9)
     place = np.arange(len(table))
     ax.bar(place, table["actual"], 0.8, color=PALE, edgecolor="#b0b0b0", label="happened")
-    _intervals(ax, place, table, "said by the model")
+    _intervals(ax, place, table, "forecast by the model")
     ax.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0)), np.square))
     ax.set_ylim(0, 1.08 * max(table["actual"].max(), table["upper"].max()))
     ax.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

@@ -1,4 +1,4 @@
-"""Repeat purchases over time: what happened, beside what was said."""
+"""Repeat purchases over time: what happened, beside what was forecast."""
 
 import numpy as np
 import pandas as pd
@@ -120,9 +120,9 @@ def plot_new_customer(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
 def _draw(ax: Axes, tracking: Tracking, kind: str, title: str) -> None:
     table = tracking.table
     dates = pd.to_datetime(pd.Index(table.index)).to_numpy()
-    said = f"said, {tracking.level:.0%} band"
-    band(ax, dates, table[f"{kind}lower"], table[f"{kind}upper"], BLUE, said)
-    ax.plot(dates, table[f"{kind}mean"], color=BLUE, linewidth=2, label="said, mean")
+    words = f"forecast, {tracking.level:.0%} band"
+    band(ax, dates, table[f"{kind}lower"], table[f"{kind}upper"], BLUE, words)
+    ax.plot(dates, table[f"{kind}mean"], color=BLUE, linewidth=2, label="forecast, mean")
     ax.plot(dates, table[f"{kind}actual"], color=VERMILION, linewidth=1.5, label="happened")
     ax.set_ylim(bottom=0)
     if table["held_out"].any():

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 from ibis import ir
 
-from bayes_clv.data.engines import fetched, kept
+from bayes_clv.data.engines import cached, to_arrow
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
@@ -44,7 +44,7 @@ def coded_customers(posterior: Posterior, transactions: Transactions) -> ir.Tabl
         The log's segments are not the posterior's.
     """
     states = durations(summarise(transactions))
-    return kept(states.mutate(code=_code(posterior, states)))
+    return cached(states.mutate(code=_code(posterior, states)))
 
 
 def compare_log(
@@ -88,7 +88,7 @@ def segment_draws(
         spenders=customers.count(where=known),
         spend=spend.sum(where=known).fill_null(0.0),
     )
-    frame = fetched(shared.order_by(KEYS)).to_pandas()
+    frame = to_arrow(shared.order_by(KEYS)).to_pandas()
     columns = {name: frame[name].to_numpy(dtype=float) for name in KEYS[1:]}
     tally = (frame[name].to_numpy(dtype=float) for name in ("customers", "spenders", "spend"))
     unknown = np.full(len(frame), np.nan)  # the codes are known, and the tally holds the spend

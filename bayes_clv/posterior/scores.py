@@ -16,7 +16,7 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 from ibis import ir
 
-from bayes_clv.data.engines import failures, fetched, is_url, kept, one_line, spark_frame, upload
+from bayes_clv.data.engines import cached, failures, is_url, one_line, spark_frame, to_arrow, upload
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.files import replaced
@@ -128,14 +128,14 @@ def score_log(
     keys = list(KEYS)
     if value and posterior.has_spend and transactions.has_amounts:
         keys.append("monetary_value")
-    distinct = kept(states.select(*keys).distinct())
+    distinct = cached(states.select(*keys).distinct())
     total = int(distinct.count().execute())
 
     def answers() -> Iterator[pa.Table]:
         done = 0
         on_states(done, total)
         ordered = distinct.order_by(["code", "frequency", "T", "recency"])
-        for batch in fetched(ordered).to_batches(max_chunksize=BATCH):
+        for batch in to_arrow(ordered).to_batches(max_chunksize=BATCH):
             frame = batch.to_pandas()
             named = frame.assign(segment=[posterior.answerable[code] for code in frame["code"]])
             scores = score_customers(

@@ -115,7 +115,10 @@ def test_segments_compares_the_customers_of_another_log(model: Path, log: Path) 
     refused = CliRunner().invoke(app, ["segments", str(model), "--horizon", "30"])
     assert (refused.exit_code, "give the customers" in refused.stderr) == (2, True)
     refused = CliRunner().invoke(app, ["segments", str(model), "--end", "1997-12-31"])
-    assert (refused.exit_code, "nothing to read by end" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "name the log that is to be read with end" in refused.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_diagnose_prints_the_verdict_and_its_json(model: Path) -> None:

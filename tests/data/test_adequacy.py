@@ -14,9 +14,9 @@ from bayes_clv.data.adequacy import (
     MIN_GAPS,
     MIN_REPEATERS,
     MIN_SPREAD,
-    Evidence,
-    Following,
-    gather,
+    FollowUp,
+    LogFigures,
+    measure_log,
     shortcomings,
 )
 from bayes_clv.data.datasets import load_cdnow
@@ -71,9 +71,9 @@ def shop(
     )
 
 
-def figures(log: Transactions, estimator: HierarchicalBetaGeo) -> Evidence:
+def figures(log: Transactions, estimator: HierarchicalBetaGeo) -> LogFigures:
     data = estimator.prepare(log)
-    return gather(data.states, data.landmarks, data.rule.names)
+    return measure_log(data.states, data.landmarks, data.rule.names)
 
 
 # The figures
@@ -82,7 +82,7 @@ def figures(log: Transactions, estimator: HierarchicalBetaGeo) -> Evidence:
 def test_the_figures_are_those_counted_customer_by_customer() -> None:
     log = load_cdnow(sample=True)
     data = HierarchicalBetaGeo(KMeansSegmenter(5), landmarks=4).prepare(log)
-    found = gather(data.states, data.landmarks, data.rule.names)
+    found = measure_log(data.states, data.landmarks, data.rule.names)
     days = {
         customer: sorted({date.date() for date in pd.to_datetime(dates)})
         for customer, dates in log.table.to_pandas().groupby("customer_id")["date"]
@@ -154,7 +154,7 @@ def test_the_arrival_is_the_fewest_days_in_a_row_that_hold_nine_in_ten(
 # The warnings
 
 
-SOUND = Evidence(
+SOUND = LogFigures(
     customers=1000,
     repeaters=MIN_REPEATERS,
     purchases=3000,
@@ -165,11 +165,11 @@ SOUND = Evidence(
     landmarks=4,
     pearson=0.1,
     spearman=MAX_CORRELATION,
-    segments=(Following("loyal", 600, 900, 400), Following("lost", 400, 700, MIN_BUYERS)),
+    segments=(FollowUp("loyal", 600, 900, 400), FollowUp("lost", 400, 700, MIN_BUYERS)),
 )
 
 
-def with_segment(segment: Following) -> Evidence:
+def with_segment(segment: FollowUp) -> LogFigures:
     return replace(SOUND, segments=(*SOUND.segments, segment))
 
 
@@ -197,17 +197,17 @@ def test_at_every_threshold_there_is_nothing_to_say() -> None:
         ),
         (replace(SOUND, landmarks=1), "at 1 landmark only, fewer than 2"),
         (
-            with_segment(Following("new", 5, 0, 0)),
+            with_segment(FollowUp("new", 5, 0, 0)),
             '0 customers were followed after being put in "new", fewer than 1',
         ),
         (
-            with_segment(Following("at\nrisk", 5, 70, 29)),
+            with_segment(FollowUp("at\nrisk", 5, 70, 29)),
             'few customers bought after being put in "at risk" (29 of 70), fewer than 30',
         ),
     ],
 )
 def test_below_a_threshold_one_line_names_the_figure_and_the_threshold(
-    evidence: Evidence, words: str
+    evidence: LogFigures, words: str
 ) -> None:
     (line,) = shortcomings(evidence)
     assert words in line
@@ -218,8 +218,8 @@ def test_below_a_threshold_one_line_names_the_figure_and_the_threshold(
 
 
 def test_segments_that_nobody_is_in_and_logs_without_segments_are_not_warned_about() -> None:
-    assert shortcomings(with_segment(Following("new", 0, 0, 0))) == ()
-    assert shortcomings(replace(SOUND, segments=(Following("all", 9, 0, 0),), landmarks=1)) == ()
+    assert shortcomings(with_segment(FollowUp("new", 0, 0, 0))) == ()
+    assert shortcomings(replace(SOUND, segments=(FollowUp("all", 9, 0, 0),), landmarks=1)) == ()
 
 
 def test_a_silence_that_chance_may_bring_is_not_warned_about() -> None:
@@ -229,7 +229,7 @@ def test_a_silence_that_chance_may_bring_is_not_warned_about() -> None:
 
 
 def test_many_thin_segments_make_one_line_that_counts_the_rest() -> None:
-    thin = tuple(Following(f"segment {i}" * 20, 9, 9, 9) for i in range(400))
+    thin = tuple(FollowUp(f"segment {i}" * 20, 9, 9, 9) for i in range(400))
     (line,) = shortcomings(replace(SOUND, segments=thin))
     assert "and 395 more, fewer than 30" in line
     assert len(line) < 500

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from bayes_clv.cli.commands import app
 from bayes_clv.data import engines
-from bayes_clv.data.adequacy import gather
+from bayes_clv.data.adequacy import measure_log
 from bayes_clv.data.engines import connect
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import customers, durations, summarise
@@ -146,7 +146,7 @@ def test_what_the_model_is_fitted_to_is_the_same(log, duckdb, engine, kind, monk
         return
     n = len(expected.rule.names)
     figures, others = (
-        gather(data.states, data.landmarks, data.rule.names) for data in (found, expected)
+        measure_log(data.states, data.landmarks, data.rule.names) for data in (found, expected)
     )
     assert figures.segments == others.segments
     assert figures.gap == pytest.approx(others.gap, rel=1e-12)
@@ -298,14 +298,14 @@ KEEPER = """
 import sys
 from datetime import date
 
-from bayes_clv.data.engines import connect, kept
+from bayes_clv.data.engines import connect, cached
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.reading import read_transactions
 
 url, log = sys.argv[1:]
 connection = connect(url)
 transactions = read_transactions(connection, table=log, end="2021-06-30")
-states = kept(durations(summarise(transactions, [date(2020, 12, 31), date(2021, 6, 30)])))
+states = cached(durations(summarise(transactions, [date(2020, 12, 31), date(2021, 6, 30)])))
 query = connection.compile(states.group_by("T").agg(n=states.count()))
 plan = connection._session.sql(query)._explain_string()
 assert f"Scan In-memory table {states.get_name()}" in plan, plan

@@ -1,4 +1,4 @@
-"""Stretches and the checks that live them again, against closed forms and published figures."""
+"""Episodes and the checks that live them again, against closed forms and published figures."""
 
 import datetime as dt
 from dataclasses import replace
@@ -10,7 +10,7 @@ import pytest
 from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, load_cdnow, read_transactions
 from bayes_clv.errors import InputError
 from bayes_clv.evaluation.backtest.count_distribution import outcome_probabilities
-from bayes_clv.evaluation.episodes import Stretches, stretches
+from bayes_clv.evaluation.episodes import Episodes, episodes
 from bayes_clv.evaluation.predictive_checks import (
     count_again,
     live_again,
@@ -33,10 +33,10 @@ def same(values: tuple[float, ...], draws: int) -> Parameters:
     return Parameters(*(np.full((2, draws), value) for value in values))
 
 
-def at(n: int, x: float, t_x: float, T: float, days: float) -> Stretches:
-    """As many stretches of one state."""
+def at(n: int, x: float, t_x: float, T: float, days: float) -> Episodes:
+    """As many episodes of one state."""
     column = np.ones(n)
-    return Stretches(
+    return Episodes(
         0 * column,
         np.full(n, POPULATION),
         x * column,
@@ -71,12 +71,12 @@ def pooled(posterior_by_hand, log) -> Posterior:
     return fitted(posterior_by_hand, log, PooledRule(), (END,))
 
 
-# Stretches
+# Episodes
 
 
 def test_stretches_end_and_begin_in_the_states_of_the_landmark_table(segmented, log):
     posterior, data = segmented
-    parts = stretches(posterior, log.until(END))
+    parts = episodes(posterior, log.until(END))
     begun = parts.T > 0
     ends = pd.DataFrame(
         {
@@ -105,7 +105,7 @@ def test_stretches_end_and_begin_in_the_states_of_the_landmark_table(segmented, 
 
 
 def test_a_pooled_fit_has_one_stretch_a_customer_and_one_after_it(pooled, log):
-    parts = stretches(pooled, log)
+    parts = episodes(pooled, log)
     # The published figures of this split; T is a day or more for everybody.
     assert len(parts.fitted) == len(parts.after) == 2357
     assert parts.fitted.purchases.sum() == 2457
@@ -121,7 +121,7 @@ def test_who_first_buys_on_a_landmark_lives_on_by_the_population(segmented):
     first, *_, end = posterior.record.landmarks
     days = [dt.date(1997, 1, 1), first, first + dt.timedelta(days=9), end]
     frame = pd.DataFrame({"customer": ["old", "new", "new", "last"], "date": days})
-    parts = stretches(posterior, read_transactions(frame, end=end + dt.timedelta(days=30)))
+    parts = episodes(posterior, read_transactions(frame, end=end + dt.timedelta(days=30)))
     new = parts.fitted[parts.fitted.begin == (first - days[0]).days]
     assert new.code[0] == POPULATION
     assert new.T[0] == 0
@@ -136,14 +136,14 @@ def test_customers_who_first_bought_after_the_fit_are_left_out(pooled, log):
         {"customer_id": [10**9], "date": [pd.Timestamp("1998-01-01")], "amount": [1.0]}
     )
     more = read_transactions(pd.concat([frame, late]), end=log.end, keep_zero_amounts=True)
-    assert len(stretches(pooled, more)) == len(stretches(pooled, log))
+    assert len(episodes(pooled, more)) == len(episodes(pooled, log))
 
 
 def test_a_log_that_does_not_reach_the_fits_end_is_refused(pooled, log):
     with pytest.raises(InputError, match="reach from 1997-09-30"):
-        stretches(pooled, log.until(dt.date(1997, 6, 1)))
+        episodes(pooled, log.until(dt.date(1997, 6, 1)))
     with pytest.raises(InputError, match="it covers 1997-01-01 … 1998-06-30"):
-        stretches(pooled, log, until=dt.date(1999, 1, 1))
+        episodes(pooled, log, until=dt.date(1999, 1, 1))
 
 
 # Lived again
@@ -185,14 +185,14 @@ def test_tracking_follows_the_closed_form_and_counts_what_happened(pooled, log):
     exact = replace(pooled)
     exact.__dict__["parameters"] = same((0.243, 4.414 * 7, 0.793, 2.426), 200)
     made = track(exact, log, period=7)
-    table, parts = made.table, stretches(exact, log)
+    table, parts = made.table, episodes(exact, log)
     assert len(table) == 39 + 39
     assert table.index[38] == END
     assert table.loc[~table["held_out"], "actual"].sum() == 2457
     assert table.loc[table["held_out"], "actual"].sum() == 1882
     assert table["cumulative_actual"].iloc[-1] == 2457 + 1882
 
-    def expected(parts: Stretches, day: float) -> float:
+    def expected(parts: Episodes, day: float) -> float:
         t = np.clip(day - parts.begin, 0, None)
         state = (parts.frequency, parts.recency, parts.T)
         return float(expected_purchases(exact.parameters[-1, 0], *state, t).sum())
@@ -237,7 +237,7 @@ def test_cumulative_figures_that_are_held_out_start_from_what_happened(pooled, l
 
 
 def test_counts_are_those_of_the_log_and_of_the_law(pooled, log):
-    parts = stretches(pooled, log).fitted
+    parts = episodes(pooled, log).fitted
     table = purchase_counts(parts, count_again(parts, pooled.parameters, pooled.dropout))
     assert table.index.tolist() == ["0", "1", "2", "3", "4", "5", "6", "7+"]
     assert table.loc["0", "actual"] == 1411  # the published number of zero repeaters
@@ -257,7 +257,7 @@ def test_counts_are_those_of_the_log_and_of_the_law(pooled, log):
 
 
 def test_purchases_by_state_group_everybody_once(pooled, log):
-    after = stretches(pooled, log).after
+    after = episodes(pooled, log).after
     replicas = list(count_again(after, pooled.parameters, pooled.dropout, 50))
     by_frequency = purchases_by_state(after, iter(replicas))
     assert by_frequency.index.tolist() == [0, 1, 2, 3, 4, 5, 6, 7]

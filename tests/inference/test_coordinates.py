@@ -12,7 +12,7 @@ from scipy.stats import halfnorm, norm
 
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.evaluation.sbc.design import Design
-from bayes_clv.evaluation.sbc.simulated_data import simulate_world
+from bayes_clv.evaluation.sbc.simulated_data import simulate_dataset
 from bayes_clv.evaluation.simulate.logs import Scenario, write_transactions
 from bayes_clv.inference.coordinates import (
     Coordinates,
@@ -254,7 +254,7 @@ def test_negative_weights_leave_no_negative_curvature(dropout: Dropout) -> None:
 def test_the_mode_of_a_shop_whose_customers_buy_hundreds_of_times_a_day_is_near_the_truth() -> None:
     """A long first step once ended at a + b = e^41, where ln Γ has no digits left."""
     design = Design.pooled()
-    world = simulate_world(design, np.random.default_rng([0, 639]))
+    world = simulate_dataset(design, np.random.default_rng([0, 639]))
     assert world.table.frequency.max() > 10_000
     layout = LikelihoodLayout.of(world.table, 1, world.table.mean_T, design.dropout)
     found = LogDensity(layout, design.priors).coordinates

@@ -1,4 +1,4 @@
-"""Which pooling predicts best: fit to the past, forecast, and see what came.
+"""Which pooling predicts best: fit to the past, forecast, and compare.
 
 | module | what it is for |
 | --- | --- |

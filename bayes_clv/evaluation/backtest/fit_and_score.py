@@ -1,4 +1,4 @@
-"""One method, one origin: fit to the past, forecast, and score what was said."""
+"""One method, one origin: fit to the past, forecast, and score."""
 
 import time
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import ibis
 import numpy as np
 import pandas as pd
 
-from bayes_clv.data.engines import kept
+from bayes_clv.data.engines import cached
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
@@ -51,7 +51,7 @@ def customers_at(transactions: Transactions, splits: Sequence[Split]) -> pd.Data
     """States at the origin, and ``purchases_H``, the purchase days in the H days after it."""
     origin = splits[0].origin
     dates = [origin, *(split.end for split in splits)]
-    states = kept(durations(summarise(transactions, dates)))
+    states = cached(durations(summarise(transactions, dates)))
     now = states.filter(states.landmark == ibis.literal(origin))
     frame: pd.DataFrame = now.order_by("customer_id").to_pandas()
     for split in splits:
@@ -123,8 +123,10 @@ def evaluate(
                 "seconds": seconds,
             }
         )
-        said, came, size = reliability(made.chance, made.happened).T
-        by_bin = pd.DataFrame({"said": said, "came": came, "customers": size.astype(np.int64)})
+        chance, share, size = reliability(made.chance, made.happened).T
+        by_bin = pd.DataFrame(
+            {"forecast": chance, "observed": share, "customers": size.astype(np.int64)}
+        )
         rows.append(
             Scored(
                 split,

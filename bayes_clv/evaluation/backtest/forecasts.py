@@ -25,7 +25,7 @@ from bayes_clv.segments.rules import Codes
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What was said of each customer and how good it was, each ``(customer,)`` but the last.
+    """What was forecast for each customer and how good it was, each ``(customer,)`` but the last.
 
     Attributes
     ----------

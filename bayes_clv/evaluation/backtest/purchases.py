@@ -1,4 +1,4 @@
-"""Which pooling predicts best? Rolling origins: fit to the past, forecast, and see what came.
+"""Which pooling predicts best? Rolling origins: fit to the past, forecast, and compare.
 
 At each origin every method sees the log up to that day and no further, its segments are learnt from
 that past, and each customer's purchases within each horizon are forecast by the exact law of
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bayes_clv.data.engines import kept
+from bayes_clv.data.engines import cached
 from bayes_clv.data.rfm import sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.evaluation.backtest.fit_and_score import Scored, customers_at, evaluate, rfm_segments
@@ -34,7 +34,7 @@ DRAWS = 1000
 
 @dataclass(frozen=True)
 class Backtest:
-    """What every method said on every split, and how good it was.
+    """Every method's forecasts on every split, and how good they were.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Backtest:
     segments
         Per split, method and RFM segment of the origin: customers, actual and expected purchases.
     reliability
-        Per split and method, in bins of the chance to buy again: said, came, customers.
+        Per split and method, in bins of the chance to buy again: forecast, observed, customers.
     n_customers
         Customers in the log; ``sampled`` is how many of them a fast run looked at, or None.
     methods, splits
@@ -234,7 +234,7 @@ def backtest(
 def _of_some(transactions: Transactions, n: int, seed: int) -> Transactions:
     everybody = summarise(transactions).select("customer_id", "landmark")
     some = sample_customers(everybody, n, seed).select("customer_id")
-    table = kept(transactions.table.semi_join(some, "customer_id"))
+    table = cached(transactions.table.semi_join(some, "customer_id"))
     return replace(transactions, table=table)
 
 

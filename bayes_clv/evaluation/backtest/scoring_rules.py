@@ -75,7 +75,7 @@ def auc(chance: Floats, happened: NDArray[np.bool_]) -> float:
 
 
 def reliability(chance: Floats, happened: NDArray[np.bool_], bins: int = BINS) -> Floats:
-    """What was said and what happened, in bins of about equal size of what was said.
+    """Compare chances with what happened, in bins of about equal size by the chance.
 
     Equal chances stay together, so there may be fewer bins than asked for.
 
@@ -90,15 +90,15 @@ def reliability(chance: Floats, happened: NDArray[np.bool_], bins: int = BINS) -
     bin_of = rank * bins // len(chance)
     _, index = np.unique(bin_of, return_inverse=True)
     size = np.bincount(index).astype(float)
-    said = np.bincount(index, ordered) / size
-    came = np.bincount(index, happened[order].astype(float)) / size
-    return np.column_stack([said, came, size])
+    forecast = np.bincount(index, ordered) / size
+    observed = np.bincount(index, happened[order].astype(float)) / size
+    return np.column_stack([forecast, observed, size])
 
 
 def calibration_error(chance: Floats, happened: NDArray[np.bool_], bins: int = BINS) -> float:
-    """Mean distance between what was said and what happened, over the bins of ``reliability``."""
-    said, came, size = reliability(chance, happened, bins).T
-    return float(np.abs(said - came) @ size / size.sum())
+    """Mean distance between forecast and observed shares, over the bins of ``reliability``."""
+    forecast, observed, size = reliability(chance, happened, bins).T
+    return float(np.abs(forecast - observed) @ size / size.sum())
 
 
 def mean_difference(differences: Floats, customer: Ints) -> tuple[float, float]:

@@ -42,7 +42,7 @@ METHODS = (POOLED, Method("RFM", RFMSegmenter(), 4, options="--segments rfm --la
 
 @dataclass(frozen=True)
 class MoneyForecasts:
-    """What was said of each customer's spend, each ``(customer,)`` but the last.
+    """Forecasts of each customer's spend, each ``(customer,)`` but the last.
 
     Attributes
     ----------
@@ -65,17 +65,18 @@ class MoneyForecasts:
 
 @dataclass(frozen=True)
 class MoneyBacktest:
-    """What every method said of the money, and how good it was.
+    """Every method's forecasts of the money, and how good they were.
 
     Attributes
     ----------
     split
         When the past ended, and how far ahead was forecast.
     table
-        One row per method: expected total with the interval of the outcome, what came, MAE, Gini
-        coefficient as a share of a perfect ranking's, coverage of the customers' own intervals.
+        One row per method: expected total with the interval of the outcome, what was observed, MAE,
+        Gini coefficient as a share of a perfect ranking's, coverage of the customers' own
+        intervals.
     deciles
-        Per method, customers in ten groups by what was expected: means of said and paid.
+        Per method, customers in ten groups by what was expected: means of forecast and paid.
     """
 
     split: Split
@@ -102,7 +103,7 @@ def backtest_money(
     seed: int = 0,
     on_step: Callable[[str, int, int], None] = lambda words, done, total: None,
 ) -> MoneyBacktest:
-    """Fit methods to what was known on a day, and score what they said of the days after it.
+    """Fit methods to what was known on a day, and score their forecasts of the days after it.
 
     Parameters
     ----------
@@ -190,11 +191,11 @@ def forecast_money(
             for here in cut(customers_in(block, state)):
                 who = np.arange(here.start, here.stop, dtype=float)
                 asked = (state[here] - block.rows.start, spend[here], who)
-                drawn, came = life_of(*asked), paid[here, None]
+                drawn, observed = life_of(*asked), paid[here, None]
                 columns[:, here] = (
                     expected_of(*asked).mean(axis=1),
-                    (drawn < came).mean(axis=1),
-                    (drawn <= came).mean(axis=1),
+                    (drawn < observed).mean(axis=1),
+                    (drawn <= observed).mean(axis=1),
                 )
                 total += drawn.sum(axis=0)
         return total

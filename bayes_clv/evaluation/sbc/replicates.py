@@ -1,8 +1,8 @@
-"""One replicate: a world is simulated and fitted, and the truth is ranked among the draws.
+"""One replicate: a dataset is simulated and fitted, and the truth is ranked among the draws.
 
 The whole path that users take is run, from states by way of the landmark table to the answers of
-:class:`bayes_clv.posterior.posterior.Posterior`. Nothing is left out for what the data are: a world
-in which nobody buys twice is a replicate, too.
+:class:`bayes_clv.posterior.posterior.Posterior`. Nothing is left out for what the data are: a
+dataset in which nobody buys twice is a replicate, too.
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.evaluation.sbc.design import LEVELS, Design
-from bayes_clv.evaluation.sbc.simulated_data import World, simulate_world
+from bayes_clv.evaluation.sbc.simulated_data import SimulatedDataset, simulate_dataset
 from bayes_clv.inference.fitting import Fitted, fit_table
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.sampling import SamplerSettings
@@ -55,7 +55,7 @@ class Fit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Replicate:
-    """What one world says about the fit.
+    """What one dataset says about the fit.
 
     Attributes
     ----------
@@ -80,8 +80,8 @@ class Replicate:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """A world whose fit broke off: a fault of the package, which a study must not hide.
+class FailedReplicate:
+    """A dataset whose fit broke off: a fault of the package, which a study must not hide.
 
     Attributes
     ----------
@@ -100,7 +100,7 @@ class Broken:
 
 def run_replicate(
     design: Design, seed: int, number: int, fit: Fit = fit_table
-) -> Replicate | Broken:
+) -> Replicate | FailedReplicate:
     """Run replicate `number` of a study; the same seed gives the same.
 
     Raises
@@ -109,29 +109,31 @@ def run_replicate(
         A quantity is not a finite number.
     """
     rng = np.random.default_rng([seed, number])
-    world = simulate_world(design, rng)
-    n_repeats = int(world.states.frequency.sum())
+    dataset = simulate_dataset(design, rng)
+    n_repeats = int(dataset.states.frequency.sum())
     settings = replace(design.sampler, seed=int(rng.integers(2**31)))
     began = time.perf_counter()
     try:
         fitted = fit(
-            world.table, design.rule.names, settings, priors=design.priors, dropout=design.dropout
+            dataset.table, design.rule.names, settings, priors=design.priors, dropout=design.dropout
         )
     except (RuntimeError, np.linalg.LinAlgError) as error:
-        return Broken(number, str(error), n_repeats)
+        return FailedReplicate(number, str(error), n_repeats)
     seconds = time.perf_counter() - began
-    posterior = _posterior(design, world, fitted, seconds)
+    posterior = _posterior(design, dataset, fitted, seconds)
     draws = _spread_evenly(design, posterior)
     return Replicate(
-        ranks=_ranks(rng, quantities(design, world, world.truth), quantities(design, world, draws)),
-        coverage=_coverage(design, world, posterior) | _of_outcomes(rng, design, world, draws),
+        ranks=_ranks(
+            rng, quantities(design, dataset, dataset.truth), quantities(design, dataset, draws)
+        ),
+        coverage=_coverage(design, dataset, posterior) | _of_outcomes(rng, design, dataset, draws),
         diagnostics=fitted.diagnostics,
         n_repeats=n_repeats,
         seconds=seconds,
     )
 
 
-def quantities(design: Design, world: World, at: Hyperparameters) -> dict[str, Floats]:
+def quantities(design: Design, dataset: SimulatedDataset, at: Hyperparameters) -> dict[str, Floats]:
     """Everything that is ranked, each ``(sample,)``.
 
     Beside the parameters these are functions of parameters and data, without which a fit that
@@ -147,15 +149,15 @@ def quantities(design: Design, world: World, at: Hyperparameters) -> dict[str, F
     values |= {f"mu, {name}": row for name, row in zip(COMPONENTS, at.mu, strict=True)}
     if at.tau is not None:
         values |= {f"tau, {name}": row for name, row in zip(COMPONENTS, at.tau, strict=True)}
-    states = world.states
+    states = dataset.states
     histories = (states.frequency[:, None], states.recency[:, None], states.T[:, None])
-    by_customer = at.parameters[world.told.code]
+    by_customer = at.parameters[dataset.observed.code]
     alive = bgnbd.probability_alive(by_customer, *histories, design.dropout)
     buys = bgnbd.probability_of_purchase(by_customer, *histories, design.horizon, design.dropout)
     return values | {
         "mean P(alive)": alive.mean(axis=0),
         "mean P(purchase)": buys.mean(axis=0),
-        "log-likelihood": _log_likelihood(design, world.table, at.parameters),
+        "log-likelihood": _log_likelihood(design, dataset.table, at.parameters),
     }
 
 
@@ -186,10 +188,12 @@ def _ranks(
     return ranks
 
 
-def _coverage(design: Design, world: World, posterior: Posterior) -> dict[tuple[str, float], float]:
+def _coverage(
+    design: Design, dataset: SimulatedDataset, posterior: Posterior
+) -> dict[tuple[str, float], float]:
     """Hold the intervals that users are given against what the truth says of each customer."""
-    some = world.customers.head(design.checked)
-    true = world.truth.parameters[world.told.code[: len(some)], 0]
+    some = dataset.customers.head(design.checked)
+    true = dataset.truth.parameters[dataset.observed.code[: len(some)], 0]
     x, t_x, T = (some[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
     t, dropout = design.horizon, design.dropout
     answers: dict[str, tuple[Floats, Callable[..., pd.DataFrame]]] = {
@@ -226,7 +230,7 @@ def _share_covered(true: Floats, answer: pd.DataFrame) -> float:
 
 
 def _of_outcomes(
-    rng: np.random.Generator, design: Design, world: World, draws: Hyperparameters
+    rng: np.random.Generator, design: Design, dataset: SimulatedDataset, draws: Hyperparameters
 ) -> dict[tuple[str, float], float]:
     """Share of customers whose purchases lie in the middle of the outcomes that the draws foretell.
 
@@ -234,10 +238,10 @@ def _of_outcomes(
     that it is uniform where the outcomes are drawn from the right distribution (randomised PIT,
     Czado, Gneiting & Held 2009, Biometrics 65(4)).
     """
-    states, future = world.states, world.future[:, None]
+    states, future = dataset.states, dataset.future[:, None]
     foretold = bgnbd.sample_purchases(
         rng,
-        draws.parameters[world.told.code],
+        draws.parameters[dataset.observed.code],
         states.frequency[:, None],
         states.recency[:, None],
         states.T[:, None],
@@ -249,8 +253,10 @@ def _of_outcomes(
     return {(OUTCOME, level): float(np.mean(np.abs(2 * pit - 1) <= level)) for level in LEVELS}
 
 
-def _posterior(design: Design, world: World, fitted: Fitted, seconds: float) -> Posterior:
-    n_purchases = design.n_customers + int(world.states.frequency.sum())
+def _posterior(
+    design: Design, dataset: SimulatedDataset, fitted: Fitted, seconds: float
+) -> Posterior:
+    n_purchases = design.n_customers + int(dataset.states.frequency.sum())
     landmarks = tuple(_DAY_0 + dt.timedelta(days=days) for days in design.landmarks)
     record = FitRecord(
         source="simulated",
@@ -259,7 +265,7 @@ def _posterior(design: Design, world: World, fitted: Fitted, seconds: float) -> 
         landmarks=landmarks,
         ledger=Ledger(n_purchases),
         n_customers=design.n_customers,
-        n_rows=len(world.table),
+        n_rows=len(dataset.table),
         priors=design.priors,
         draws=fitted.settings.draws,
         tune=fitted.settings.tune,

@@ -9,7 +9,7 @@ import pandas as pd
 
 from bayes_clv.evaluation.sbc.design import Design
 from bayes_clv.evaluation.sbc.rank_uniformity import Uniformity
-from bayes_clv.evaluation.sbc.replicates import Broken, Replicate
+from bayes_clv.evaluation.sbc.replicates import FailedReplicate, Replicate
 
 LEVEL = 0.99  # of the bands
 
@@ -31,7 +31,7 @@ class Calibration:
     fits
         A row for each replicate: the sampler's worst figures and whether the fit is sound, the
         seconds that it took, and n_repeats, the repeat purchases in its data.
-    broken
+    failed
         Worlds that could not be fitted, and so have no row.
     uniformity
         The test that the ranks are put to.
@@ -43,11 +43,11 @@ class Calibration:
     ranks: pd.DataFrame
     coverage: pd.DataFrame
     fits: pd.DataFrame
-    broken: tuple[Broken, ...]
+    failed: tuple[FailedReplicate, ...]
     uniformity: Uniformity
 
     @classmethod
-    def of(cls, design: Design, seed: int, worlds: Sequence[Replicate | Broken]) -> Self:
+    def of(cls, design: Design, seed: int, worlds: Sequence[Replicate | FailedReplicate]) -> Self:
         """Gather the replicates of a study.
 
         Raises
@@ -56,9 +56,9 @@ class Calibration:
             None of its worlds could be fitted.
         """
         replicates = [it for it in worlds if isinstance(it, Replicate)]
-        broken = tuple(it for it in worlds if isinstance(it, Broken))
+        failed = tuple(it for it in worlds if isinstance(it, FailedReplicate))
         if not replicates:
-            raise RuntimeError(f"none of {len(broken)} worlds could be fitted: {broken[0].reason}")
+            raise RuntimeError(f"none of {len(failed)} worlds could be fitted: {failed[0].reason}")
         return cls(
             design=design,
             seed=seed,
@@ -71,7 +71,7 @@ class Calibration:
                     for it in replicates
                 ]
             ),
-            broken=broken,
+            failed=failed,
             uniformity=Uniformity.of(len(replicates), design.n_draws),
         )
 
@@ -130,10 +130,10 @@ class Calibration:
         outside, wrong = self.outside, self.beyond_chance
         names = f" ({'; '.join(outside)})" if outside else ""
         found = f"NOT CALIBRATED: {'; '.join(wrong)}" if wrong else "calibrated"
-        broken = f" COULD NOT BE FITTED: {len(self.broken)} worlds." if self.broken else ""
+        failed = f" COULD NOT BE FITTED: {len(self.failed)} worlds." if self.failed else ""
         return (
             f"{len(outside)} of {self.ranks.shape[1]} quantities outside{names}, "
-            f"{self.expected_outside:.1f} expected by chance: {found}.{broken}"
+            f"{self.expected_outside:.1f} expected by chance: {found}.{failed}"
         )
 
 

@@ -19,14 +19,14 @@ type Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class SimulatedDataset:
     """One replicate's customers, and the truth about them.
 
     Attributes
     ----------
     truth
         The parameters that they live by, one sample.
-    told
+    observed
         Their lives up to the observation end.
     table
         What a fit sees of them.
@@ -35,14 +35,14 @@ class World:
     """
 
     truth: Hyperparameters
-    told: LandmarkLives
+    observed: LandmarkLives
     table: LandmarkTable
     future: Ints
 
     @property
     def states(self) -> States:
         """``(customer,)`` at the observation end."""
-        return self.told.lives.states
+        return self.observed.lives.states
 
     @property
     def customers(self) -> pd.DataFrame:
@@ -53,7 +53,7 @@ class World:
         )
 
 
-def simulate_world(design: Design, rng: np.random.Generator) -> World:
+def simulate_dataset(design: Design, rng: np.random.Generator) -> SimulatedDataset:
     """Draw parameters from the priors, and customers who live by them."""
     first = rng.uniform(0, design.landmarks[-1], design.n_customers)
     # The priors' unit of time is the mean T, which no purchase has any part in.
@@ -61,7 +61,7 @@ def simulate_world(design: Design, rng: np.random.Generator) -> World:
     truth = draw_prior(
         rng, design.priors, 0 if design.is_pooled else len(design.rule.names), mean_T
     )
-    told = simulate_landmarks(
+    observed = simulate_landmarks(
         truth.parameters[-1, 0],
         Segmented(design.rule, truth.parameters[:-1, 0]),
         first,
@@ -69,7 +69,9 @@ def simulate_world(design: Design, rng: np.random.Generator) -> World:
         dropout=design.dropout,
         rng=rng,
     )
-    lives, horizon = told.lives, np.full(design.n_customers, design.horizon)
+    lives, horizon = observed.lives, np.full(design.n_customers, design.horizon)
     later, _ = live_on(rng, lives.rate, lives.leaving, lives.alive, horizon)
     future = np.bincount(later.customer, minlength=design.n_customers)
-    return World(truth, told, landmark_table(ibis.memtable(told.history)), future)
+    return SimulatedDataset(
+        truth, observed, landmark_table(ibis.memtable(observed.history)), future
+    )

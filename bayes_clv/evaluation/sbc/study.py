@@ -17,7 +17,7 @@ from functools import partial
 
 from bayes_clv.errors import InputError
 from bayes_clv.evaluation.sbc.design import Design
-from bayes_clv.evaluation.sbc.replicates import Broken, Fit, Replicate, run_replicate
+from bayes_clv.evaluation.sbc.replicates import FailedReplicate, Fit, Replicate, run_replicate
 from bayes_clv.evaluation.sbc.results import Calibration
 from bayes_clv.inference.fitting import fit_table
 
@@ -69,8 +69,8 @@ def calibrate(
 
 
 def _replicates(
-    work: Callable[[int], Replicate | Broken], n_replicates: int, jobs: int
-) -> Iterator[Replicate | Broken]:
+    work: Callable[[int], Replicate | FailedReplicate], n_replicates: int, jobs: int
+) -> Iterator[Replicate | FailedReplicate]:
     """Yield results in order of their numbers."""
     if jobs == 1:
         yield from map(work, range(n_replicates))

@@ -224,11 +224,11 @@ def _live(
     if segmented is None:
         lives = simulate_lives(population, scenario.days - first, dropout=dropout, rng=rng)
         return lives, {}
-    told = simulate_landmarks(
+    lived = simulate_landmarks(
         population, segmented, first, scenario.landmark_days, dropout=dropout, rng=rng
     )
     names = np.array(with_population(segmented.rule.names), dtype=object)
-    return told.lives, {"segment": names[told.code]}
+    return lived.lives, {"segment": names[lived.code]}
 
 
 def _on_the_calendar(

@@ -62,13 +62,13 @@ def build_spend_model(
 def _log_likelihood(p: Tensor, q: Tensor, log_v: Tensor, sums: SpendSums) -> Tensor:
     at, then = sums.purchases_group, sums.more_group
     reached = pt.gammaln(p[at] * sums.purchases + q[at])
-    stretch = pt.gammaln(p[then] * sums.more)
+    episode = pt.gammaln(p[then] * sums.more)
     by_count = _smooth(sums.by_count, sums.count_slopes, log_v)
     by_one = _smooth(sums.by_one, sums.one_slopes, log_v)
     of_group = p * (sums.log_spend_by_purchase + by_count) - sums.log_spend + q * by_one
     return (
         pt.sum(sums.purchases_weight * reached)
-        - pt.sum(sums.more_weight * stretch)
+        - pt.sum(sums.more_weight * episode)
         + pt.sum(of_group)
     )
 

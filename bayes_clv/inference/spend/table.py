@@ -30,7 +30,7 @@ import pandas as pd
 from ibis import ir
 from numpy.typing import NDArray
 
-from bayes_clv.data.engines import kept
+from bayes_clv.data.engines import cached
 from bayes_clv.inference.landmarks import previous_segment
 
 type Floats = NDArray[np.float64]
@@ -47,14 +47,14 @@ _EXACT = "decimal(38, 12)"
 
 
 class SpendSums(NamedTuple):
-    """What the likelihood goes by: sums over stretches, by group, in units of money.
+    """What the likelihood goes by: sums over episodes, by group, in units of money.
 
     Attributes
     ----------
     purchases_group, purchases, purchases_weight
         ``(key,)`` how often a number of purchases is reached, less how often it is left.
     more_group, more, more_weight
-        ``(key,)`` how often a stretch has so many purchases.
+        ``(key,)`` how often a episode has so many purchases.
     log_spend, log_spend_by_purchase
         ``(group,)`` Σ ln Δs and Σ n ln Δs.
     by_count, by_one
@@ -79,7 +79,7 @@ class SpendSums(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class SpendTable:
-    """All stretches between landmarks in which something was spent, by group.
+    """All episodes between landmarks in which something was spent, by group.
 
     Groups count from 0, the population's.
 
@@ -93,25 +93,25 @@ class SpendTable:
     variation
         How much a purchase varies round what its customer paid before, as a share of that (root
         mean square); round everybody's mean where no customer has a before.
-    n_stretches
-        ``(group,)`` how many stretches.
+    n_episodes
+        ``(group,)`` how many episodes.
     sums
         All that the likelihood needs of them, in units of ``unit``.
     without_spend
-        Stretches with purchases that cost nothing, which are left out.
+        Episodes with purchases that cost nothing, which are left out.
     """
 
     unit: float
     mean: float
     variation: float
-    n_stretches: Floats
+    n_episodes: Floats
     sums: SpendSums
     without_spend: int
 
     @property
     def n_groups(self) -> int:
         """The population and the segments with parameters of their own: 1 in a pooled model."""
-        return len(self.n_stretches)
+        return len(self.n_episodes)
 
     @property
     def n_segments(self) -> int:
@@ -134,40 +134,40 @@ def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
     -------
     The table; None where nobody spent anything.
     """
-    stretches = kept(_stretches(states))
-    paid = stretches.more_spend > _LEAST * stretches.spent
+    episodes = cached(_episodes(states))
+    paid = episodes.more_spend > _LEAST * episodes.spent
     (sums,) = (
-        stretches.aggregate(
-            stretches=stretches.count(),
-            paid=stretches.count(where=paid),
-            purchases=stretches.more.sum(where=paid),
-            spend=_sum(stretches.more_spend, where=paid),
+        episodes.aggregate(
+            episodes=episodes.count(),
+            paid=episodes.count(where=paid),
+            purchases=episodes.more.sum(where=paid),
+            spend=_sum(episodes.more_spend, where=paid),
         )
         .to_pyarrow()
         .to_pylist()
     )
     if not sums["paid"]:
         return None
-    spent = stretches.filter(paid)
+    spent = episodes.filter(paid)
     typical = _sum((spent.more_spend / spent.more).ln()) / spent.count()
     unit = math.exp(_exactly(typical.execute()))
     if n_segments < 2:
         spent, n_groups = spent.mutate(group=ibis.literal(0, "int64")), 1
     else:
         spent, n_groups = spent.mutate(group=spent.segment + 1), n_segments + 1
-    spent = kept(spent.mutate(spent=spent.spent / unit, more_spend=spent.more_spend / unit))
+    spent = cached(spent.mutate(spent=spent.spent / unit, more_spend=spent.more_spend / unit))
     of_groups = _of_groups(spent, n_groups)
     return SpendTable(
         unit=unit,
         mean=sums["spend"] / sums["purchases"],
         variation=_variation(spent),
-        n_stretches=of_groups.pop("n_stretches"),
+        n_episodes=of_groups.pop("n_episodes"),
         sums=SpendSums(**_of_counts(spent), **of_groups, **_of_nodes(spent, n_groups)),
-        without_spend=sums["stretches"] - sums["paid"],
+        without_spend=sums["episodes"] - sums["paid"],
     )
 
 
-def _stretches(states: ir.Table) -> ir.Table:
+def _episodes(states: ir.Table) -> ir.Table:
     """From one landmark to the next, of customers who bought on the way: purchases and spend."""
     history = states.filter(states["T"] > 0)
     history = history.mutate(spend=history.monetary_value.cast("float64") * history.frequency)
@@ -179,14 +179,14 @@ def _stretches(states: ir.Table) -> ir.Table:
         count_after=history.frequency.cast("float64"),
         spent_after=history.spend,
     )
-    stretches = before.select(
+    episodes = before.select(
         "segment",
         "count",
         "spent",
         more=before.count_after - before["count"],
         more_spend=before.spent_after - before.spent,
     )
-    return stretches.filter(stretches.more > 0)
+    return episodes.filter(episodes.more > 0)
 
 
 def _of_counts(spent: ir.Table) -> dict[str, Any]:
@@ -231,7 +231,7 @@ def _variation(spent: ir.Table) -> float:
 def _of_groups(spent: ir.Table, n_groups: int) -> dict[str, Any]:
     log_spend, nothing = spent.more_spend.ln(), spent.spent == 0
     sums = spent.group_by("group").aggregate(
-        n_stretches=spent.count().cast("float64"),
+        n_episodes=spent.count().cast("float64"),
         log_spend=_sum(log_spend),
         log_spend_by_purchase=_sum(spent.more * log_spend),
         more=_sum(spent.more),

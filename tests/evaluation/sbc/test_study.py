@@ -22,9 +22,9 @@ from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.evaluation.sbc.design import LEVELS, QUADRANTS, Design
 from bayes_clv.evaluation.sbc.rank_uniformity import Uniformity
-from bayes_clv.evaluation.sbc.replicates import Broken, Replicate, run_replicate
+from bayes_clv.evaluation.sbc.replicates import FailedReplicate, Replicate, run_replicate
 from bayes_clv.evaluation.sbc.results import LEVEL, Calibration
-from bayes_clv.evaluation.sbc.simulated_data import simulate_world
+from bayes_clv.evaluation.sbc.simulated_data import simulate_dataset
 from bayes_clv.evaluation.sbc.study import calibrate
 from bayes_clv.inference.fitting import Fitted, fit_table
 from bayes_clv.inference.landmarks import LandmarkTable
@@ -161,10 +161,10 @@ def test_without_segments_the_one_there_is_is_the_population() -> None:
 def test_a_world_is_what_its_truth_foretells(dropout: Dropout) -> None:
     """Purchases after the observation end, segment by segment, and the unit of time."""
     design = replace(Design.segmented(dropout), n_customers=20_000)
-    world = simulate_world(design, np.random.default_rng(12))
+    world = simulate_dataset(design, np.random.default_rng(12))
     assert world.table.n_customers == 20_000
     assert world.table.mean_T == pytest.approx(world.states.T.mean(), rel=1e-12)
-    states, code = world.states, world.told.code
+    states, code = world.states, world.observed.code
     expected = bgnbd.expected_purchases(
         world.truth.parameters[code, 0],
         states.frequency,
@@ -331,13 +331,13 @@ def test_a_world_that_cannot_be_fitted_is_told_and_neither_ranked_nor_hidden() -
         return draws_from(Priors())(table, *arguments, **options)
 
     study = calibrate(SEGMENTED, 12, seed=6, jobs=1, fit=fit)
-    assert 0 < len(study.broken) < 12
-    assert study.n_replicates == 12 - len(study.broken)
-    assert {it.reason for it in study.broken} == {"out of luck"}
-    assert study.verdict.endswith(f" COULD NOT BE FITTED: {len(study.broken)} worlds.")
-    numbers = {it.number for it in study.broken}
+    assert 0 < len(study.failed) < 12
+    assert study.n_replicates == 12 - len(study.failed)
+    assert {it.reason for it in study.failed} == {"out of luck"}
+    assert study.verdict.endswith(f" COULD NOT BE FITTED: {len(study.failed)} worlds.")
+    numbers = {it.number for it in study.failed}
     again = [run_replicate(SEGMENTED, 6, number, fit) for number in range(12)]
-    assert numbers == {k for k, it in enumerate(again) if isinstance(it, Broken)}
+    assert numbers == {k for k, it in enumerate(again) if isinstance(it, FailedReplicate)}
 
 
 def test_coverage_is_averaged_over_replicates_that_have_intervals() -> None:

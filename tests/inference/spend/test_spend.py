@@ -35,7 +35,7 @@ def arranged(data: Prepared) -> SpendTable:
     return table
 
 
-def stretches(data: Prepared, *, pooled: bool) -> pd.DataFrame:
+def episodes(data: Prepared, *, pooled: bool) -> pd.DataFrame:
     """What customers spent between landmarks, by pandas."""
     states = data.states.select(
         "customer_id", "landmark", "frequency", "T", "monetary_value", "code"
@@ -51,7 +51,7 @@ def stretches(data: Prepared, *, pooled: bool) -> pd.DataFrame:
 
 def by_customer(eta: Floats, data: Prepared, unit: float, *, pooled: bool) -> float:
     """The log-likelihood as a sum over customers, spend in units."""
-    rows = stretches(data, pooled=pooled)
+    rows = episodes(data, pooled=pooled)
     level, shape, tail = eta[rows.group].T
     parameters = SpendParameters(np.exp(shape), 1 + np.exp(tail), np.exp(level + tail - shape))
     each = gammagamma.log_likelihood_of_more(
@@ -105,8 +105,8 @@ def test_pooled_with_one_landmark_the_published_likelihood_is_met() -> None:
     p, q, v = 6.25, 3.74, 15.44
     level = np.log(p * v / table.unit / (q - 1))
     value, _ = value_and_gradient_by_eta(np.array([[level, np.log(p), np.log(q - 1)]]), table.sums)
-    rows = stretches(data, pooled=True)
-    assert len(rows) == table.n_stretches[0] == 946
+    rows = episodes(data, pooled=True)
+    assert len(rows) == table.n_episodes[0] == 946
     # From the density of sums in units to that of means in dollars.
     of_means = value - len(rows) * np.log(table.unit) + np.log(rows.more).sum()
     assert of_means == pytest.approx(-4055.925, abs=0.05)
@@ -129,7 +129,7 @@ def test_the_table_of_spend_does_not_grow_with_customers() -> None:
         arranged(HierarchicalBetaGeo(None).prepare(load_cdnow(sample=sample)))
         for sample in (True, False)
     )
-    assert many.n_stretches[0] > 9 * few.n_stretches[0]
+    assert many.n_episodes[0] > 9 * few.n_episodes[0]
     assert many.sums.by_count.shape == few.sums.by_count.shape
     assert len(many.sums.purchases) < 2 * len(few.sums.purchases)
 
@@ -148,7 +148,7 @@ def test_purchases_that_cost_nothing_are_left_out_and_counted() -> None:
     assert table is not None
     assert table.without_spend == 1
     assert table.unit == pytest.approx(6.0)
-    assert table.n_stretches.tolist() == [1.0]
+    assert table.n_episodes.tolist() == [1.0]
     nothing = log.drop(columns="amount")
     without = HierarchicalBetaGeo(None).prepare(read_transactions(nothing))
     assert spend_table(without.states, 0) is None
