@@ -56,8 +56,9 @@ class StateGroup:
             yield StateGroup(rows, self.code, self.frequency, self.recency[own], self.T[own])
 
 
-def cut(rows: slice, every: int = MAX_BLOCK) -> Iterator[slice]:
-    """Cut rows, or customers, every so many."""
+def cut(rows: slice, every: int | None = None) -> Iterator[slice]:
+    """Cut rows, or customers, every so many; by default ``MAX_BLOCK``."""
+    every = every or MAX_BLOCK
     for start in range(rows.start, rows.stop, every):
         yield slice(start, min(start + every, rows.stop))
 

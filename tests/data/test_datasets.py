@@ -58,9 +58,7 @@ def test_the_embedded_file_is_the_published_log_row_by_row():
     sample = _published_log(
         "CDNOW_sample.txt", header=None, names=["customer_id", "sample_id", "date", "n", "value"]
     )
-    embedded = pd.read_parquet(
-        Path(inspect.getfile(load_cdnow)).with_name("data") / "cdnow.parquet"
-    )
+    embedded = pd.read_parquet(Path(inspect.getfile(load_cdnow)).with_name("cdnow.parquet"))
     assert len(embedded) == len(published) == 69_659
     assert (embedded.customer_id == published.customer_id).all()
     assert (pd.to_datetime(embedded.date) == pd.to_datetime(published.date)).all()

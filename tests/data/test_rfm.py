@@ -187,7 +187,7 @@ def test_the_summary_of_cdnow_is_that_of_lifetimes_row_by_row(end):
     pytest.importorskip("lifetimes", exc_type=ImportError)
     from lifetimes.utils import summary_data_from_transaction_data
 
-    path = Path(inspect.getfile(load_cdnow)).with_name("data") / "cdnow.parquet"
+    path = Path(inspect.getfile(load_cdnow)).with_name("cdnow.parquet")
     expected = summary_data_from_transaction_data(
         pd.read_parquet(path).astype({"date": "datetime64[ns]"}),
         "customer_id",

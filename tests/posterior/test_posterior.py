@@ -154,7 +154,7 @@ def test_customers_who_share_a_state_share_the_answer(
 
 
 @each_method
-def test_more_states_than_a_stratum_or_a_block_holds_are_all_answered(
+def test_more_states_than_a_group_or_a_block_holds_are_all_answered(
     posterior_by_hand: Make, monkeypatch: pytest.MonkeyPatch, method: Method
 ) -> None:
     monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_STATES", 100)
