@@ -1,7 +1,6 @@
 """``POST /v1/predictions``: many customers at once, with every answer about each."""
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -16,6 +15,7 @@ from api.schemas import ValueTerms as AskedTerms
 from api.wire import read_body, read_json, require_json
 from bayes_clv.errors import InputError
 from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.every_answer import expectations
 from bayes_clv.posterior.posterior import Posterior
 
 MAX_BYTES = 512 * 1024
@@ -53,27 +53,17 @@ def score(
 ) -> list[Prediction]:
     """Return every answer about each customer, in their order."""
     frame = pd.DataFrame([customer.model_dump(exclude={"customer_id"}) for customer in customers])
-    alive = posterior.probability_alive(frame, level=level)
-    purchase = posterior.probability_of_purchase(frame, horizon, level=level)
-    expected = posterior.expected_purchases(frame, horizon, level=level)
-    spend = posterior.expected_spend(frame, level=level) if posterior.has_spend else None
-    value = (
-        posterior.customer_lifetime_value(frame, **asdict(terms), level=level) if terms else None
-    )
-    answers = (alive, purchase, expected, spend, value)
-    rows = zip(*(_rows(answer, len(frame)) for answer in answers), strict=True)
+    answers = expectations(posterior, frame, horizon, terms, level=level)
+    rows = {name: _rows(answer) for name, answer in answers.items()}
+    unknown: dict[str, Any] = {"expected_spend": None, "expected_value": None}
     return [
-        Prediction(
-            customer_id=customer.customer_id,
-            segment=segment,
-            prob_alive=of_alive,
-            prob_purchase=of_purchase,
-            expected_purchases=of_expected,
-            expected_spend=of_spend,
-            expected_value=of_value,
+        Prediction.model_validate(
+            unknown
+            | {"customer_id": customer.customer_id, "segment": segment}
+            | {name: rows[name][k] for name in rows}
         )
-        for customer, segment, (of_alive, of_purchase, of_expected, of_spend, of_value) in zip(
-            customers, alive["segment"], rows, strict=True
+        for k, (customer, segment) in enumerate(
+            zip(customers, answers["prob_alive"]["segment"], strict=True)
         )
     ]
 
@@ -109,9 +99,7 @@ def _terms(asked: AskedTerms | None) -> ValueTerms | None:
     return ValueTerms(asked.horizon_days, asked.annual_discount_rate, asked.margin)
 
 
-def _rows(answer: pd.DataFrame | None, n: int) -> list[Any]:
-    if answer is None:
-        return [None] * n
+def _rows(answer: pd.DataFrame) -> list[dict[str, float]]:
     names = ("mean", "lower", "upper")
     columns = (answer[name].tolist() for name in names)
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

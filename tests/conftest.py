@@ -23,7 +23,7 @@ from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import ComponentPrior, Priors, SpendPriors
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.discounting import ValueTerms
-from bayes_clv.posterior.draws import PARAMETERS
+from bayes_clv.posterior.draws import PARAMETERS, with_group
 from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
 from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.posterior.value import SpendTotals
@@ -119,7 +119,8 @@ def posterior_of(
         states = States.from_frame(fitted_to)
         tally = SpendTotals.of_customers(states.repeat_spend)
         compared = posterior.segment_draws(states, tally, 90.0, ValueTerms() if spend else None)
-        posterior.tree["segments"] = xr.DataTree(compared)
+        tree = with_group(posterior.tree, "segments", compared)
+        posterior = replace(posterior, tree=tree)
     return posterior
 
 

@@ -3,7 +3,7 @@
 import datetime as dt
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any, Literal, Protocol
 
@@ -32,6 +32,7 @@ from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors, SpendPriors
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.draws import with_group
 from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
 from bayes_clv.posterior.log_states import segment_draws
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
@@ -106,6 +107,13 @@ class Sampled:
     purchases: Fitted
     spend: SampledSpend | None = None
     left_out: str = ""
+
+    @property
+    def tree(self) -> xr.DataTree:
+        """The draws of both."""
+        if self.spend is None:
+            return self.purchases.tree
+        return with_group(self.purchases.tree, "spend", self.spend.fitted.tree)
 
     @property
     def diagnostics(self) -> Diagnostics:
@@ -195,9 +203,8 @@ class HierarchicalBetaGeo:
         seconds = time.perf_counter() - began
         stages.begin("comparing segments")
         evidence = measure_log(data.states, data.landmarks, data.rule.names)
-        tree, of_spend, taken = sampled.purchases.tree, None, sampled.purchases.settings
+        of_spend, taken = None, sampled.purchases.settings
         if sampled.spend is not None:
-            tree["spend"] = sampled.spend.fitted.tree
             of_spend = _spend_record(sampled.spend, evidence, self.spend_priors)
         record = FitRecord(
             source=transactions.source,
@@ -217,11 +224,12 @@ class HierarchicalBetaGeo:
             warnings=tuple(filter(None, [data.warning, *shortcomings(evidence), sampled.left_out])),
             spend=of_spend,
         )
-        posterior = Posterior(tree, data.rule, Dropout(self.dropout), record, sampled.diagnostics)
+        posterior = Posterior(
+            sampled.tree, data.rule, Dropout(self.dropout), record, sampled.diagnostics
+        )
         terms = ValueTerms() if posterior.has_spend else None
         compared = segment_draws(posterior, data.at_end, COMPARISON_HORIZON, terms)
-        posterior.tree["segments"] = xr.DataTree(compared)
-        return posterior
+        return replace(posterior, tree=with_group(posterior.tree, "segments", compared))
 
     def prepare(
         self,

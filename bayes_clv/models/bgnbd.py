@@ -1,10 +1,10 @@
 r"""The BG/NBD model and its modified form, MBG/NBD, as pure functions on arrays.
 
 While alive a customer buys as a Poisson process at rate λ, with λ ~ Gamma(shape r, rate α); at
-certain purchases he leaves with probability p, with p ~ Beta(a, b). A history is
+certain purchases they leave with probability p, with p ~ Beta(a, b). A history is
 (x, t_x, T): repeat purchases, time of the last one, time observed. Let n be the number of chances
-to leave that he is known to have had and survived but for the last: n = x when he may leave after
-a *repeat* purchase only (BG/NBD), and n = x + 1 when the first purchase counts too (MBG/NBD).
+to leave that they are known to have had and survived but for the last: n = x when they may leave
+after a *repeat* purchase only (BG/NBD), and n = x + 1 when the first purchase counts too (MBG/NBD).
 Every formula of both models is then one formula:
 
     ln L     = ln Γ(r+x)/Γ(r) + r ln α + ln B(a, b+n)/B(a, b)
@@ -46,7 +46,7 @@ class Dropout(StrEnum):
         return "BG/NBD" if self is Dropout.AFTER_REPEAT else "MBG/NBD"
 
     def chances(self, frequency: ArrayLike) -> Floats:
-        """Return n, how often the customer could have left, given his repeat purchases."""
+        """Return n, how often the customer could have left, given their repeat purchases."""
         return np.asarray(frequency, dtype=float) + (self is Dropout.AFTER_ANY)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebpts1, chebvander
 from numpy.typing import NDArray
 
 type Floats = NDArray[np.float64]
@@ -42,16 +43,15 @@ def smooth_in_T(function: OfTime, T: Floats, offset: float, power: float, reach:
         at_times = function(times)
         return lambda T: at_times[np.searchsorted(times, T)]
 
-    degrees = np.arange(n)
-    points = np.cos((2 * degrees + 1) * np.pi / (2 * n))
+    points = chebpts1(n)
     z = np.exp(middle + half * points)
     at_points = (z[:, None] + reach) * function(z - offset)
-    polynomials = np.cos(degrees[:, None] * np.arccos(points))
+    at_degrees = chebvander(points, n - 1).T
 
     def interpolated(T: Floats) -> Floats:
         z = (offset + T)[:, None]
-        position = np.clip((np.log(z) - middle) / half, -1, 1)
-        weights = 2 / n * np.cos(np.arccos(position) * degrees) @ polynomials - 1 / n
+        position = np.clip((np.log(z[:, 0]) - middle) / half, -1, 1)
+        weights = 2 / n * chebvander(position, n - 1) @ at_degrees - 1 / n
         values: Floats = weights / (z + reach) @ at_points
         return values
 

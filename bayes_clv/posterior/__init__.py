@@ -11,7 +11,8 @@
 | `estimates` | what is answered about one customer |
 | `state_groups` | distinct states in groups and blocks, the units of work of every answer |
 | `log_states` | a log's customers by segment and state, counted where they are |
-| `scores` | every answer about every customer in one table, made and kept where they are |
+| `every_answer` | every answer about each of some customers |
+| `scores` | the same about all customers of a log, made and kept where they are |
 | `draws` | where the parameters stand in a tree of draws |
 | `diagnostics` | the verdict on the draws: figures, rules, words |
 | `fit_record` | where a posterior comes from |

@@ -18,6 +18,13 @@ def has_spend(tree: xr.DataTree) -> bool:
     return "spend" in tree.children
 
 
+def with_group(tree: xr.DataTree, name: str, group: xr.DataTree | xr.Dataset) -> xr.DataTree:
+    """Return a tree that holds one group more; the one that is given stays as it is."""
+    more = tree.copy()
+    more[name] = group.copy() if isinstance(group, xr.DataTree) else xr.DataTree(group)
+    return more
+
+
 def by_code(tree: xr.DataTree) -> Parameters:
     """Return the draws of purchases as ``(segment + 1, draw)``, the population's last."""
     draws = tree["posterior"].to_dataset()

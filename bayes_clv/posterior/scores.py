@@ -7,10 +7,8 @@ customer passes through this process, and its memory grows with no customer.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
@@ -21,71 +19,12 @@ from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.files import replaced
 from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.every_answer import score_customers
 from bayes_clv.posterior.log_states import KEYS, coded_customers
 from bayes_clv.posterior.posterior import Posterior
 
 BATCH = 200_000  # states: some 50 MB of answers
 _SPARK = "pyspark"
-
-
-def score_customers(
-    posterior: Posterior,
-    customers: pd.DataFrame,
-    horizon: float,
-    terms: ValueTerms | None = None,
-    *,
-    value: bool = True,
-    level: float = 0.9,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Return the customers with their segment and every answer.
-
-    Parameters
-    ----------
-    posterior, customers, level, seed
-        As for the methods of the posterior.
-    horizon
-        Days ahead, of purchases.
-    terms
-        Those of value; by default a year ahead.
-    value
-        Whether to answer for spend and value, too, where spend was fitted.
-
-    Returns
-    -------
-    One row per customer in the caller's order: the columns given, then segment, then prob_alive,
-    prob_purchase and expected_purchases with ``_lower`` and ``_upper`` (intervals of the
-    expectation), then purchases_lower and purchases_upper (interval of the outcome itself); where
-    spend was fitted, expected_spend (per purchase) and expected_value with ``_lower`` and
-    ``_upper``, value_lower and value_upper (of the outcome) and, where total_spend is given,
-    past_value and total_value (past and expected); then dropout, which says whose
-    answers these are: BG/NBD's or MBG/NBD's.
-    """
-    scores = customers.drop(columns="segment", errors="ignore")
-
-    def add(name: str, answer: pd.DataFrame, *, mean: bool = True) -> None:
-        if mean:
-            scores[name] = answer["mean"]
-        scores[f"{name}_lower"], scores[f"{name}_upper"] = answer["lower"], answer["upper"]
-
-    alive = posterior.probability_alive(customers, level=level)
-    scores["segment"] = alive["segment"]
-    add("prob_alive", alive)
-    add("prob_purchase", posterior.probability_of_purchase(customers, horizon, level=level))
-    add("expected_purchases", posterior.expected_purchases(customers, horizon, level=level))
-    outcome = posterior.sample_purchases(customers, horizon, level=level, seed=seed)
-    add("purchases", outcome, mean=False)
-    if value and posterior.has_spend:
-        on = asdict(terms or ValueTerms())
-        add("expected_spend", posterior.expected_spend(customers, level=level))
-        worth = posterior.customer_lifetime_value(customers, **on, level=level)
-        add("expected_value", worth)
-        drawn = posterior.sample_value(customers, **on, level=level, seed=seed)
-        add("value", drawn, mean=False)
-        if "past" in worth:
-            scores["past_value"], scores["total_value"] = worth["past"], worth["total"]
-    scores["dropout"] = posterior.dropout.value
-    return scores
 
 
 def score_log(

@@ -307,7 +307,7 @@ def by_integration(values, history, horizon, dropout) -> Answers:
     rate, log_p, log_q = np.exp(v), log_expit(y), log_expit(-y)
     log_prior = r * (v + math.log(alpha)) - alpha * rate - gammaln(r)
     log_prior = log_prior + a * log_p + b * log_q - betaln(a, b)
-    # Each purchase brings the density λ and, where he may leave, a coin that he survives with 1−p.
+    # Each purchase brings the density λ and, where one may leave, a coin that is survived with 1−p.
     coins = x if dropout is BG else x + 1
     alive = np.exp(log_prior + x * v + coins * log_q - rate * T)
     gone = 0.0
@@ -842,7 +842,7 @@ def test_the_sampler_takes_extreme_customers(values, dropout):
 
 
 def test_the_sampler_lets_a_customer_who_surely_leaves_buy_once():
-    # A Beta draw with b near 0 is 1 in floats: he buys, if at all, once.
+    # A Beta draw with b near 0 is 1 in floats: they buy, if at all, once.
     rng = np.random.default_rng(9)
     drawn = sample_purchases(rng, params(5.0, 1.0, 5.0, 1e-3), np.zeros(5000), 0, 0, 1e3)
     assert np.mean(drawn == 1) > 0.95

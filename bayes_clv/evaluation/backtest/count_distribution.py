@@ -1,7 +1,7 @@
 """The distribution of what a customer will do: P(0), P(1), P(2), … purchases, without sampling.
 
 Of a customer who is alive, purchases wanted within t are negative binomial, N, and the one after
-which he leaves is beta-geometric, G; what happens is the smaller of the two. With ρ = t/(α+T),
+which they leave is beta-geometric, G; what happens is the smaller of the two. With ρ = t/(α+T),
 k = r+x and n as in :mod:`bayes_clv.models.bgnbd`
 
     P(0) = 1 − P(alive) P(N > 0)

@@ -7,8 +7,8 @@ distribution function of a forecast
     CRPS      = Σ_m (F(m) − 1{y ≤ m})²         lower is better
     PIT       uniform on [F(y−1), F(y)]       uniform on [0, 1] where forecasts are right
 
-The log score and the CRPS are proper: nobody does better than by saying what he believes (Gneiting
-& Raftery 2007, JASA 102(477)). Intervals of counts cannot cover just 90 %, since a count has lumps
+The log score and the CRPS are proper: it is best to tell what one believes (Gneiting & Raftery
+ 2007, JASA 102(477)). Intervals of counts cannot cover just 90 %, since a count has lumps
 of probability; the PIT, spread over its lump, can (Czado, Gneiting & Held 2009, Biometrics 65(4)),
 and equals the coverage of intervals whose ends are included by lot.
 

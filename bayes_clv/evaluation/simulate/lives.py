@@ -1,7 +1,7 @@
 r"""BG/NBD and MBG/NBD lives, in continuous time.
 
 Each customer draws a purchase rate λ ~ Gamma(shape r, rate α) and a chance of leaving
-p ~ Beta(a, b). While alive he buys as a Poisson process at rate λ, and after a purchase he leaves
+p ~ Beta(a, b). While alive they buy as a Poisson process at rate λ, and after a purchase they leave
 with probability p: after repeat purchases only (BG/NBD), or after the first one too (MBG/NBD).
 
     gap to the next purchase ~ Exponential(λ),    leaves after it ~ Bernoulli(p)

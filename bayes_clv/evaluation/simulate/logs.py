@@ -1,6 +1,6 @@
 r"""Lives on the calendar: transaction logs to the day, with the truth behind them.
 
-Each customer first buys at a uniform time of his first day and is followed for T days exactly, to
+Each customer first buys at a uniform time of their first day and is followed for T days exactly, to
 that time of the last day. So a purchase τ after the first falls on day ⌊u + τ⌋, u ~ Uniform(0, 1),
 which is τ on average; but purchases of one day count once, and those of the first day count as the
 first: from a daily log the model sees a few repeat purchases fewer than there were, most of them of
