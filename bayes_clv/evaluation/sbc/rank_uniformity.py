@@ -12,7 +12,8 @@ band, and γ < γ* is the same as leaving it somewhere.
 
 Source: Säilynoja, Bürkner & Vehtari (2022), Graphical test for discrete uniformity and its
 applications in goodness-of-fit evaluation and multiple sample comparison, Statistics and Computing
-32, 32, section 2.
+32, 32, section 2. ArviZ has such bands for values that are continuous; these are for ranks, and
+come with a p-value.
 """
 
 from dataclasses import dataclass
