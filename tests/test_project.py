@@ -72,9 +72,10 @@ def inside(package: Path) -> set[str]:
 
 
 def lines_of_code(function: ast.FunctionDef) -> int:
-    """Of its body, without the docstring."""
-    first = function.body[1:2] if ast.get_docstring(function) else function.body[:1]
-    return (function.end_lineno or 0) - first[0].lineno + 1 if first else 0
+    """Without the docstring."""
+    docstring = function.body[0] if ast.get_docstring(function) else None
+    words = (docstring.end_lineno or 0) - docstring.lineno + 1 if docstring else 0
+    return (function.end_lineno or 0) - function.lineno + 1 - words
 
 
 def functions(path: Path) -> list[ast.FunctionDef]:

@@ -83,12 +83,8 @@ def fit(
         log = read(transactions, segment=own_column)
         if not as_json:
             out.print(ledger_table(log.ledger))
-        estimator = HierarchicalBetaGeo(
-            segmenter=_segmenter(segments, n_segments, features, seed),
-            landmarks=landmarks,
-            dropout=dropout,
-            spend=spend,
-        )
+        segmenter = _segmenter(segments, n_segments, features, seed)
+        estimator = HierarchicalBetaGeo(segmenter, landmarks, dropout=dropout, spend=spend)
         posterior = estimator.fit(
             log, draws=draws, tune=tune, chains=chains, seed=seed, progress=True
         )
@@ -219,27 +215,31 @@ def diagnose(model: Model, as_json: Json = False) -> None:
         posterior.diagnostics.require_sound("fit again with more --tune and --draws")
 
 
+Origins = Annotated[
+    list[str] | None,
+    typer.Option(help="Fit to what was known on this day; may be given several times."),
+]
+Horizons = Annotated[
+    list[int] | None, typer.Option(help="Forecast so many days; may be given several times.")
+]
+Numbers = Annotated[
+    list[int] | None,
+    typer.Option(help="Segments of kmeans; may be given several times. [default: 3, 5, 8]"),
+]
+Landmarks = Annotated[
+    list[int] | None, typer.Option(help="Landmarks; may be given several times. [default: 4]")
+]
+
+
 @app.command()
 @reading
 def backtest(
     read: Reader,
     transactions: Log,
-    origin: Annotated[
-        list[str] | None,
-        typer.Option(help="Fit to what was known on this day; may be given several times."),
-    ] = None,
-    horizon: Annotated[
-        list[int] | None,
-        typer.Option(help="Forecast so many days; may be given several times."),
-    ] = None,
-    n_segments: Annotated[
-        list[int] | None,
-        typer.Option(help="Segments of kmeans; may be given several times. [default: 3, 5, 8]"),
-    ] = None,
-    landmarks: Annotated[
-        list[int] | None,
-        typer.Option(help="Landmarks; may be given several times. [default: 4]"),
-    ] = None,
+    origin: Origins = None,
+    horizon: Horizons = None,
+    n_segments: Numbers = None,
+    landmarks: Landmarks = None,
     draws: Annotated[int | None, typer.Option(help="Draws per chain. [default: 1000]")] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Look at 20,000 customers at most, with half the draws.")
