@@ -221,11 +221,11 @@ pd.DataFrame(
 # - **The order by who buys again is certain nearly everywhere.** Of the 2,634 champions 55% will buy
 #   within 90 days (90% interval: 55% to 56%), of the 2,261 loyal 32%, of the potential loyal 27%. All
 #   pairs are decided with more than 99%, except for "cannot lose them": 13% (10% to 17%), which may
-#   stand above or below hibernating (66% to 34%).
+#   stand above or below its neighbours (hibernating: 67% to 33%).
 # - **Those who are leaving are "at risk" and "cannot lose them".** Only 27% and 25% of them are
 #   still alive. Which of the two leaves faster, the data do not tell (66% to 34%). The 2,901 at risk
-#   will still bring 50,000 dollars in a year (44,000 to 57,000) and would bring 136,000 more
-#   (106,000 to 168,000) if all of them were alive: most of what is at risk in the shop.
+#   will still bring 50,000 dollars in a year (43,000 to 58,000) and would bring 137,000 more
+#   (105,000 to 169,000) if all of them were alive: most of what is at risk in the shop.
 # - **P(alive) of the 13,160 "lost" customers is 94%, the highest of all, and means nothing**: most of
 #   them bought once, and a BG/NBD cannot let them leave. MBG/NBD says 11% instead of 100% of those who
 #   bought once, while their probability of buying hardly moves (2.3% for 3.0%). 3% of the lost will
