@@ -6,7 +6,7 @@ so a few settings are run again compiled for other processors (NUMBA_CPU_NAME). 
 sound with a remark, or unsound, as its verdict says; how often it sampled tells how far it climbed.
 
 Two logs are in the project and two are simulated; three retailers' are not, and are left out where
-they are not at hand. With ``--full`` it takes two hours on two cores, so it is not part of
+they are not at hand. With ``--full`` it takes an hour or two on two cores, so it is not part of
 ``python -m benchmarks``; ``--keep FILE`` keeps each fit, and one that is there is not made again.
 """
 

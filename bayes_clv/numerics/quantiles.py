@@ -2,8 +2,8 @@
 
 Of 4,000 draws, a 90 % interval needs the 200 smallest and the 200 largest. A sample says how small
 is small; what is smaller is gathered, and selected from (Floyd & Rivest 1975, Algorithm 489). For
-64 states of 4,000 draws it takes a third of the time of ``numpy.mean`` and ``numpy.quantile``,
-which is most of what P(alive) of many customers takes, and runs without Python's lock.
+64 states of 4,000 draws it takes a third of the time of ``numpy.mean`` and ``numpy.quantile``, and
+it runs without Python's lock.
 """
 
 import numpy as np

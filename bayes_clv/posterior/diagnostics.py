@@ -1,8 +1,8 @@
 """The verdict on a posterior's draws: the sampler's worst figures, and the rules that they break.
 
 The thresholds are those of Vehtari et al. (2021), Bayesian Analysis 16(2), for R-hat and ESS, and
-of Betancourt (2016), arXiv:1604.00695, for E-BFMI. A divergent draw in a thousand does no harm that
-intervals show: "Divergences" in docs/calibration.md, which ``make sbc`` writes.
+of Betancourt (2016), arXiv:1604.00695, for E-BFMI. Up to one divergent draw in a thousand: what
+intervals cover then is in "Divergences" in docs/calibration.md, which ``make sbc`` writes.
 """
 
 from collections.abc import Mapping

@@ -68,7 +68,7 @@ def score_log(
     if value and posterior.has_spend and transactions.has_amounts:
         keys.append("monetary_value")
     distinct = cached(states.select(*keys).distinct())
-    total = int(distinct.count().execute())
+    total, names = int(distinct.count().execute()), posterior.answerable
 
     def answers() -> Iterator[pa.Table]:
         done = 0
@@ -76,7 +76,7 @@ def score_log(
         ordered = distinct.order_by(["code", "frequency", "T", "recency"])
         for batch in to_arrow(ordered).to_batches(max_chunksize=BATCH):
             frame = batch.to_pandas()
-            named = frame.assign(segment=[posterior.answerable[code] for code in frame["code"]])
+            named = frame.assign(segment=[names[code] for code in frame["code"]])
             scores = score_customers(
                 posterior, named, horizon, terms, value=value, level=level, seed=seed
             )

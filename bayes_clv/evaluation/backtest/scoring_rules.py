@@ -8,8 +8,8 @@ distribution function of a forecast
     PIT       uniform on [F(y−1), F(y)]       uniform on [0, 1] where forecasts are right
 
 The log score and the CRPS are proper: it is best to tell what one believes (Gneiting & Raftery
- 2007, JASA 102(477)). Intervals of counts cannot cover just 90 %, since a count has lumps
-of probability; the PIT, spread over its lump, can (Czado, Gneiting & Held 2009, Biometrics 65(4)),
+2007, JASA 102(477)). Intervals of counts cannot cover just 90 %, since a count has lumps of
+probability; the PIT, spread over its lump, can (Czado, Gneiting & Held 2009, Biometrics 65(4)),
 and equals the coverage of intervals whose ends are included by lot.
 
 Pure functions on arrays: ``forecast`` counts forecasts, one for each customer.
