@@ -20,6 +20,7 @@ from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.posterior.comparison import MEASURES
 from bayes_clv.posterior.posterior import Posterior
+from bayes_clv.segments.rules import POPULATION
 
 type Floats = NDArray[np.float64]
 
@@ -71,14 +72,14 @@ def with_log_densities(
 
 
 def _eta(draws: xr.Dataset) -> xr.DataArray:
-    """η ``(group, component)`` of every draw, the population first, as the kernel counts."""
-    population = draws["mu"].expand_dims(group=[0])
+    """η ``(group, component)`` of every draw, the population last."""
+    population = draws["mu"].expand_dims(group=[POPULATION])
     if "tau" not in draws:
         return population
     segments = draws["mu"] + draws["tau"] * draws["z"]
     of_segments = segments.drop_vars("segment").rename(segment="group")
-    numbered = of_segments.assign_coords(group=np.arange(1, draws.sizes["segment"] + 1))
-    return xr.concat([population, numbered], dim="group")
+    numbered = of_segments.assign_coords(group=np.arange(draws.sizes["segment"]))
+    return xr.concat([numbered, population], dim="group")
 
 
 def _log_prior(posterior: Posterior, draws: xr.Dataset) -> xr.Dataset:

@@ -109,7 +109,7 @@ def find_coordinates(
     Parameters
     ----------
     log_likelihood
-        From η ``(group, component)``, the population's row first, to the value and its gradient.
+        From η ``(group, component)``, the population's row last, to the value and its gradient.
     n_groups
         The population and the segments with parameters of their own: 1 in a pooled model.
     priors
@@ -117,8 +117,9 @@ def find_coordinates(
     """
     prior = priors.arrays()
     variance = np.tile(prior.sd**2, (n_groups, 1))
-    variance[1:] += prior.between**2
-    quadratics = _at_modes(log_likelihood, _modes(log_likelihood, prior.mean, variance))
+    variance[:-1] += prior.between**2
+    modes = _modes_by_code(log_likelihood, prior.mean, variance)
+    quadratics = _at_modes(log_likelihood, modes)
     log_tau, width = _mode_of_log_tau(prior, quadratics, np.log(prior.between))
     at = _normals(prior, quadratics, log_tau + _UPPER_END * width)
     reach = np.ones(n_groups)
@@ -170,12 +171,12 @@ def _coordinates(
     middle = _normals(prior, quadratics, log_tau)
     unit, offset = _unit_and_offset(log_tau, width)
     return Coordinates(
-        centre=middle.mean[0],
+        centre=middle.mean[-1],
         scale=np.linalg.inv(np.linalg.cholesky(middle.precision_of_mu)).T,
         unit=unit,
         offset=offset,
-        linear=quadratics.linear[1:],
-        precision=quadratics.precision[1:],
+        linear=quadratics.linear[:-1],
+        precision=quadratics.precision[:-1],
     )
 
 
@@ -184,10 +185,10 @@ def _normals(prior: PriorArrays, quadratics: _Quadratics, log_tau: Floats) -> _N
     V, weight, precision, linear = _solved(prior, quadratics, log_tau)
     covariance_of_mu = np.linalg.inv(precision)
     mu = covariance_of_mu @ linear
-    own = np.einsum("sij,sj->si", V, quadratics.linear[1:]) + weight @ mu
+    own = np.einsum("sij,sj->si", V, quadratics.linear[:-1]) + weight @ mu
     spread = V + weight @ covariance_of_mu @ weight.transpose(0, 2, 1)
-    covariance = np.concatenate([covariance_of_mu[None], spread])
-    return _Normals(np.vstack([mu, own]), _symmetric(covariance), precision)
+    covariance = np.concatenate([spread, covariance_of_mu[None]])
+    return _Normals(np.vstack([own, mu]), _symmetric(covariance), precision)
 
 
 def _mode_of_log_tau(
@@ -211,7 +212,7 @@ def _mode_of_log_tau(
 def _log_density_of_log_tau(prior: PriorArrays, quadratics: _Quadratics, log_tau: Floats) -> float:
     """Up to a constant, all else integrated out."""
     V, _, precision, linear = _solved(prior, quadratics, log_tau)
-    h = quadratics.linear[1:]
+    h = quadratics.linear[:-1]
     of_segments = 0.5 * (np.linalg.slogdet(V)[1].sum() + np.einsum("si,sij,sj->", h, V, h))
     of_mu = 0.5 * (linear @ np.linalg.solve(precision, linear) - np.linalg.slogdet(precision)[1])
     of_tau = (log_tau - 0.5 * np.exp(2 * log_tau) / prior.between**2).sum()
@@ -223,12 +224,12 @@ def _solved(
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """V and V diag τ⁻² of each segment; precision of μ, and precision times mean."""
     shrinkage = np.exp(-2 * log_tau)
-    V = _symmetric(np.linalg.inv(quadratics.precision[1:] + np.diag(shrinkage)))
+    V = _symmetric(np.linalg.inv(quadratics.precision[:-1] + np.diag(shrinkage)))
     weight = V * shrinkage
-    precision = np.diag(1 / prior.sd**2) + quadratics.precision[0]
-    precision += (quadratics.precision[1:] @ weight).sum(axis=0)
-    linear = prior.mean / prior.sd**2 + quadratics.linear[0]
-    linear += shrinkage * np.einsum("sij,sj->i", V, quadratics.linear[1:])
+    precision = np.diag(1 / prior.sd**2) + quadratics.precision[-1]
+    precision += (quadratics.precision[:-1] @ weight).sum(axis=0)
+    linear = prior.mean / prior.sd**2 + quadratics.linear[-1]
+    linear += shrinkage * np.einsum("sij,sj->i", V, quadratics.linear[:-1])
     return V, weight, _symmetric(precision), linear
 
 
@@ -301,6 +302,20 @@ def _unit_and_offset(log_tau: Floats, width: Floats) -> tuple[Floats, Floats]:
         [brentq(lambda w, s=s: np.sqrt(2) * norm.cdf(w) / g(w) - s, -1, 100) for s in width]
     )
     return np.exp(log_tau) / g(offset) ** 2, offset
+
+
+def _modes_by_code(log_likelihood: LogLikelihood, mean: Floats, variance: Floats) -> Floats:
+    """``_modes`` with the groups ordered by code: the population, whose code is −1, comes first.
+
+    The optimiser adds over groups, and in another order its result differs in the last digit, after
+    which NUTS draws other numbers for the same seed.
+    """
+
+    def by_code(eta: Floats) -> tuple[float, Floats]:
+        value, slope = log_likelihood(np.roll(eta, -1, axis=0))
+        return value, np.roll(slope, 1, axis=0)
+
+    return np.roll(_modes(by_code, mean, np.roll(variance, 1, axis=0)), -1, axis=0)
 
 
 def _modes(log_likelihood: LogLikelihood, mean: Floats, variance: Floats) -> Floats:

@@ -2,7 +2,7 @@ r"""A hierarchy in coordinates that suit NUTS: its density and gradient around a
 
 The variables are μ ``(component,)`` and, with segments, τ ``(component,)`` and z ``(segment,
 component)``, with priors as in :mod:`bayes_clv.models.priors`; a likelihood sees η ``(group,
-component)``, the population's row first. The coordinates x are one vector, of μ ``(component,)``
+component)``, the population's row last. The coordinates x are one vector, of μ ``(component,)``
 and, with segments, u ``(component,)`` for τ and ε ``(segment, component)``: see
 :mod:`bayes_clv.inference.coordinates`.
 
@@ -50,10 +50,10 @@ class Variables:
 
     @property
     def eta(self) -> Floats:
-        """``(…, group, component)`` of the population and of each segment."""
+        """``(…, group, component)`` of each segment, and of the population."""
         population = self.mu[..., None, :]
         segments = population + self.tau[..., None, :] * self.z
-        return np.concatenate([population, segments], axis=-2)
+        return np.concatenate([segments, population], axis=-2)
 
 
 class HierarchicalDensity(ABC):
@@ -183,7 +183,7 @@ def forward(x, prior, coordinates):  # type: ignore[no-untyped-def]
 
     mu = coordinates.centre + coordinates.scale @ x[:N]
     eta = np.empty((n_segments + 1, N))
-    eta[0] = mu
+    eta[-1] = mu
     by_mu = np.empty(N)
     for c in range(N):
         standard = (mu[c] - prior.mean[c]) / prior.sd[c]
@@ -210,7 +210,7 @@ def forward(x, prior, coordinates):  # type: ignore[no-untyped-def]
         pull[s] = coordinates.linear[s] - coordinates.precision[s] @ mu
         whitened[s] = root[s] @ pull[s] + epsilon[s]
         deviation[s] = root[s].T @ whitened[s]
-        eta[s + 1] = mu + deviation[s]
+        eta[s] = mu + deviation[s]
         for c in range(N):
             z = deviation[s, c] * math.exp(-log_tau[c])
             value += math.log(root[s, c, c]) - log_tau[c] - _HALF_LOG_2_PI - 0.5 * z * z
@@ -225,10 +225,10 @@ def backward(by_eta, saved, coordinates):  # type: ignore[no-untyped-def]
     precision, shrinkage, root = coordinates.precision, saved.shrinkage, saved.root
     N, n_segments = len(coordinates.centre), len(root)
     slope = np.zeros(N * (2 + n_segments) if n_segments else N)
-    by_mu, by_log_tau = saved.by_mu + by_eta[0], saved.by_log_tau.copy()
+    by_mu, by_log_tau = saved.by_mu + by_eta[-1], saved.by_log_tau.copy()
     for s in range(n_segments):
-        by_mu += by_eta[s + 1]
-        by_deviation = by_eta[s + 1] - saved.deviation[s] * shrinkage
+        by_mu += by_eta[s]
+        by_deviation = by_eta[s] - saved.deviation[s] * shrinkage
         by_whitened = root[s] @ by_deviation
         slope[N * (2 + s) : N * (3 + s)] = by_whitened
         by_mu -= precision[s] @ (root[s].T @ by_whitened)

@@ -195,8 +195,8 @@ def _posterior(model: pm.Model, density: HierarchicalDensity, x: NDArray[np.floa
     if density.n_segments:
         variables |= {"tau": at.tau, "z": at.z}
     for name, by_group in density.parameters(at).items():
-        variables[f"{name}_population"] = by_group[..., 0]
-        variables[name] = by_group[..., 1:] if density.n_segments else by_group
+        variables[f"{name}_population"] = by_group[..., -1]
+        variables[name] = by_group[..., :-1] if density.n_segments else by_group
     dims = {name: model.named_vars_to_dims.get(name) or () for name in variables}
     return xr.Dataset(
         {name: (("chain", "draw", *dims[name]), values) for name, values in variables.items()},

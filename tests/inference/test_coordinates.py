@@ -103,24 +103,24 @@ def test_the_modes_are_found_where_millions_of_customers_make_the_likelihood_ste
 
 
 QUADRATIC = _Quadratics(
-    linear=np.array([[2.0, -1.0], [8.0, 3.0], [0.5, -4.0], [0.0, 0.0]]),
+    linear=np.array([[8.0, 3.0], [0.5, -4.0], [0.0, 0.0], [2.0, -1.0]]),
     precision=np.array(
-        [[[3.0, 1.0], [1.0, 2.0]], [[9.0, -2.0], [-2.0, 4.0]], [[1.0, 0.5], [0.5, 5.0]], np.eye(2)]
+        [[[9.0, -2.0], [-2.0, 4.0]], [[1.0, 0.5], [0.5, 5.0]], np.eye(2), [[3.0, 1.0], [1.0, 2.0]]]
     ),
 )
 PRIOR = PriorArrays(np.array([0.3, -0.5]), np.array([1.5, 0.8]), np.array([1.0, 0.6]))
 
 
 def joint_precision(log_tau: Floats) -> tuple[Floats, Floats]:
-    """Precision and linear term of (μ, η_1, η_2, η_3) under QUADRATIC and PRIOR, written out."""
+    """Precision and linear term of (η_1, η_2, η_3, μ) under QUADRATIC and PRIOR, written out."""
     shrinkage = np.diag(np.exp(-2 * log_tau))
     precision, linear = np.zeros((8, 8)), np.zeros(8)
-    precision[:2, :2] = np.diag(1 / PRIOR.sd**2) + QUADRATIC.precision[0] + 3 * shrinkage
-    linear[:2] = PRIOR.mean / PRIOR.sd**2 + QUADRATIC.linear[0]
-    for s in (1, 2, 3):
+    precision[6:, 6:] = np.diag(1 / PRIOR.sd**2) + QUADRATIC.precision[3] + 3 * shrinkage
+    linear[6:] = PRIOR.mean / PRIOR.sd**2 + QUADRATIC.linear[3]
+    for s in range(3):
         own = slice(2 * s, 2 * s + 2)
         precision[own, own] = QUADRATIC.precision[s] + shrinkage
-        precision[own, :2] = precision[:2, own] = -shrinkage
+        precision[own, 6:] = precision[6:, own] = -shrinkage
         linear[own] = QUADRATIC.linear[s]
     return precision, linear
 
@@ -173,12 +173,12 @@ TWO = TwoPriors(ComponentPrior(0.3, 1.5, 1.0), ComponentPrior(-0.5, 0.8, 0.6))
 
 def test_of_a_likelihood_that_is_quadratic_everything_is_found_as_it_is() -> None:
     seen = find_coordinates(of_quadratics, 4, TWO)
-    np.testing.assert_allclose(seen.linear, QUADRATIC.linear[1:], atol=1e-4)
-    np.testing.assert_allclose(seen.precision, QUADRATIC.precision[1:], atol=1e-4)
+    np.testing.assert_allclose(seen.linear, QUADRATIC.linear[:-1], atol=1e-4)
+    np.testing.assert_allclose(seen.precision, QUADRATIC.precision[:-1], atol=1e-4)
     log_tau, width = _mode_of_log_tau(PRIOR, QUADRATIC, np.zeros(2))
     expected = _normals(PRIOR, QUADRATIC, log_tau)
-    np.testing.assert_allclose(seen.centre, expected.mean[0], atol=0.01)
-    np.testing.assert_allclose(seen.scale @ seen.scale.T, expected.covariance[0], atol=0.01)
+    np.testing.assert_allclose(seen.centre, expected.mean[-1], atol=0.01)
+    np.testing.assert_allclose(seen.scale @ seen.scale.T, expected.covariance[-1], atol=0.01)
 
     def tau(u: float) -> Floats:
         w = seen.offset + u / np.sqrt(2)
@@ -194,8 +194,8 @@ def test_draws_from_anywhere_give_back_the_quadratics_and_the_middle_of_tau() ->
     eta = 3 + 2 * rng.standard_normal((1000, 4, 2))
     tau = np.exp(rng.normal([-1.0, 0.5], [0.2, 0.6], (1000, 2)))
     seen = coordinates_of_draws(of_quadratics, tau, eta, TWO)
-    np.testing.assert_allclose(seen.linear, QUADRATIC.linear[1:], atol=1e-6)
-    np.testing.assert_allclose(seen.precision, QUADRATIC.precision[1:], atol=1e-6)
+    np.testing.assert_allclose(seen.linear, QUADRATIC.linear[:-1], atol=1e-6)
+    np.testing.assert_allclose(seen.precision, QUADRATIC.precision[:-1], atol=1e-6)
     middle = seen.unit * (seen.offset * norm.cdf(seen.offset) + norm.pdf(seen.offset)) ** 2
     np.testing.assert_allclose(np.log(middle), [-1.0, 0.5], atol=0.1)
 

@@ -120,7 +120,7 @@ def test_the_sum_depends_on_the_segments_once_their_parameters_differ() -> None:
     stacked = Parameters(
         *(np.array([getattr(g, name) for g in groups]) for name in ("r", "alpha", "a", "b"))
     )
-    unequal = total(table, stacked[table.segment + 1], Dropout.AFTER_REPEAT)
+    unequal = total(table, stacked[table.segment], Dropout.AFTER_REPEAT)
     for group in groups:
         assert abs(unequal / total(table, group, Dropout.AFTER_REPEAT) - 1) > 1e-4
 

@@ -77,9 +77,9 @@ def test_log_densities_are_those_of_the_model(table, posterior):
     for chain, draw in ((0, 0), (3, 7)):
         one = draws.isel(chain=chain, draw=draw)
         mu, tau, z = (one[name].to_numpy() for name in ("mu", "tau", "z"))
-        eta = np.vstack([mu, mu + tau * z])
+        eta = np.vstack([mu + tau * z, mu])
         r, alpha, a, b = from_eta(eta)
-        of_row = Parameters(*(it[table.segment + 1] for it in (r, alpha * table.mean_T, a, b)))
+        of_row = Parameters(*(it[table.segment] for it in (r, alpha * table.mean_T, a, b)))
         value = log_likelihood(
             of_row, table.frequency, table.recency, table.T, Dropout.AFTER_REPEAT
         )

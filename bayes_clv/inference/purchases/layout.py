@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.segments.rules import POPULATION
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
@@ -17,7 +18,9 @@ BLOCK = 512  # rows: intermediate results stay in the nearest cache, products be
 
 
 class LikelihoodLayout(NamedTuple):
-    """The landmark table, arranged for one pass; groups count from 0, the population's.
+    """The landmark table, arranged for one pass.
+
+    A group is a segment, by its code, or the population, by the code −1: the last row of η.
 
     Attributes
     ----------
@@ -66,7 +69,7 @@ class LikelihoodLayout(NamedTuple):
         """
         x, weight = table.frequency, table.weight
         pooled = n_segments < 2
-        group = np.zeros(len(table), dtype=np.int64) if pooled else table.segment + 1
+        group = np.full(len(table), POPULATION) if pooled else table.segment
         key_group, key_x, row_key = _distinct(group, x)
         days = np.concatenate([table.T, table.recency])
         time_group, time, row_time = _distinct(np.tile(group, 2), days)

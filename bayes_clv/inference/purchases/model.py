@@ -15,6 +15,7 @@ import pytensor.tensor as pt
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import COMPONENTS, Priors
+from bayes_clv.segments.rules import POPULATION
 
 type Tensor = Any  # a PyTensor variable: its own type hints know no arithmetic
 
@@ -60,12 +61,12 @@ def build_model(
         if not pooled:
             tau = pm.HalfNormal("tau", priors.column("between"), dims="component")
             z = pm.Normal("z", 0, 1, dims=("segment", "component"))
-            eta = pt.concatenate([eta, mu + tau * z])
+            eta = pt.concatenate([mu + tau * z, eta])
         parameters = _parameters(eta)
         for name, value in zip(("r", "alpha", "a", "b"), parameters, strict=True):
             in_days = value * (time_unit if name == "alpha" else 1.0)
-            pm.Deterministic(f"{name}_population", in_days[0])
-            by_segment = in_days if pooled else in_days[1:]
+            pm.Deterministic(f"{name}_population", in_days[-1])
+            by_segment = in_days if pooled else in_days[:-1]
             pm.Deterministic(name, by_segment, dims="segment")
         log_likelihood = symbolic_log_likelihood(
             parameters, table, time_unit, dropout, pooled=pooled
@@ -94,8 +95,8 @@ def symbolic_log_likelihood(
     Parameters
     ----------
     parameters
-        r, α, a, b, each ``(group,)``: entry 0 is the population, entry s + 1 is segment s; α in
-        units of ``time_unit`` days.
+        r, α, a, b, each ``(group,)``: the segments by code, and the population last; α in units
+        of ``time_unit`` days.
     table
         The rows; durations in days.
     time_unit
@@ -105,7 +106,7 @@ def symbolic_log_likelihood(
     pooled
         Take everybody for the population, whatever segment a row carries.
     """
-    group = np.zeros(len(table), dtype=np.int64) if pooled else table.segment + 1
+    group = np.full(len(table), POPULATION) if pooled else table.segment
     r, alpha, a, b = (value[group] for value in parameters)
     x, n = table.frequency, dropout.chances(table.frequency)
     log_T = pt.log(alpha + table.T / time_unit)

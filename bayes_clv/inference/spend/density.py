@@ -17,6 +17,7 @@ from bayes_clv.inference.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, Spen
 from bayes_clv.models.priors import PriorArrays, SpendPriors
 from bayes_clv.numerics.jit import compiled
 from bayes_clv.numerics.special import log_gamma_and_digamma, log_rise
+from bayes_clv.segments.rules import POPULATION
 
 type Floats = NDArray[np.float64]
 
@@ -42,7 +43,7 @@ def value_and_gradient_by_eta(eta: Floats, sums: SpendSums) -> tuple[float, Floa
         log_gamma, psi = log_gamma_and_digamma(p[g] * sums.more[k])
         value -= w * log_gamma
         by_p[g] -= w * psi * sums.more[k]
-    for g in range(len(p)):
+    for g in range(POPULATION, len(p) - 1):
         u = eta[g, 0] + eta[g, 2] - eta[g, 1]  # ln v
         a, a_slope = _smooth(sums.by_count[g], sums.count_slopes[g], u)
         b, b_slope = _smooth(sums.by_one[g], sums.one_slopes[g], u)

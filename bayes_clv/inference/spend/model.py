@@ -48,12 +48,12 @@ def build_spend_model(
         if table.n_segments:
             tau = pm.HalfNormal("tau", priors.column("between"), dims="component")
             z = pm.Normal("z", 0, 1, dims=("segment", "component"))
-            eta = pt.concatenate([eta, mu + tau * z])
+            eta = pt.concatenate([mu + tau * z, eta])
         level, shape, tail = (eta[:, i] for i in range(len(SPEND_COMPONENTS)))
         p, q, log_v = pt.exp(shape), 1 + pt.exp(tail), level + tail - shape
         for name, value in (("p", p), ("q", q), ("v", table.unit * pt.exp(log_v))):
-            pm.Deterministic(f"{name}_population", value[0])
-            by_segment = value[1:] if table.n_segments else value
+            pm.Deterministic(f"{name}_population", value[-1])
+            by_segment = value[:-1] if table.n_segments else value
             pm.Deterministic(name, by_segment, dims="segment")
         pm.Potential("spend_log_likelihood", _log_likelihood(p, q, log_v, table.sums))
     return model

@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from bayes_clv.data.engines import cached
 from bayes_clv.inference.landmarks import previous_segment
+from bayes_clv.segments.rules import POPULATION
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
@@ -81,7 +82,7 @@ class SpendSums(NamedTuple):
 class SpendTable:
     """All episodes between landmarks in which something was spent, by group.
 
-    Groups count from 0, the population's.
+    A group is a segment, by its code, or the population, by the code −1: the last row.
 
     Attributes
     ----------
@@ -152,9 +153,9 @@ def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
     typical = _sum((spent.more_spend / spent.more).ln()) / spent.count()
     unit = math.exp(_exactly(typical.execute()))
     if n_segments < 2:
-        spent, n_groups = spent.mutate(group=ibis.literal(0, "int64")), 1
+        spent, n_groups = spent.mutate(group=ibis.literal(POPULATION, "int64")), 1
     else:
-        spent, n_groups = spent.mutate(group=spent.segment + 1), n_segments + 1
+        spent, n_groups = spent.mutate(group=spent.segment), n_segments + 1
     spent = cached(spent.mutate(spent=spent.spent / unit, more_spend=spent.more_spend / unit))
     of_groups = _of_groups(spent, n_groups)
     return SpendTable(
@@ -238,7 +239,8 @@ def _of_groups(spent: ir.Table, n_groups: int) -> dict[str, Any]:
         first=spent.count(where=nothing).cast("float64"),
         count_of_first=_sum(spent["count"], where=nothing),
     )
-    frame = sums.to_pandas().set_index("group").reindex(range(n_groups)).fillna(0.0)
+    codes = [*range(n_groups - 1), POPULATION]
+    frame = sums.to_pandas().set_index("group").reindex(codes).fillna(0.0)
     columns = {str(name): column.to_numpy(dtype=float) for name, column in frame.items()}
     more, first = columns.pop("more"), columns.pop("first")
     count_of_first = columns.pop("count_of_first")

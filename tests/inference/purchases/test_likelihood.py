@@ -64,7 +64,7 @@ class Case:
     def rows(self, point: Floats) -> Floats:
         """Weighted log-likelihood of each row, by the NumPy formulas."""
         table = self.table
-        theta = Parameters(*point[:, table.segment + 1])
+        theta = Parameters(*point[:, table.segment])
         each = bgnbd.log_likelihood(
             theta, table.frequency, table.recency / TIME_UNIT, table.T / TIME_UNIT, self.dropout
         )
@@ -200,11 +200,11 @@ def test_equal_rows_may_be_split_and_time_may_be_counted_in_any_unit() -> None:
 def test_a_group_without_rows_has_no_say() -> None:
     case = CASES["four groups, after_repeat"]
     point = case.points(1, seed=9)[0]
-    wider = np.column_stack([point, [0.5, 2.0, 3.0, 4.0]])
+    wider = np.insert(point, case.n_segments, [0.5, 2.0, 3.0, 4.0], axis=1)
     layout = LikelihoodLayout.of(case.table, case.n_segments + 1, TIME_UNIT, case.dropout)
     value, *gradient = value_and_gradient(*wider, layout)
     assert value == pytest.approx(value_and_gradient(*point, case.layout)[0], rel=1e-12)
-    assert [slope[-1] for slope in gradient] == [0.0] * 4
+    assert [slope[case.n_segments] for slope in gradient] == [0.0] * 4
 
 
 def test_more_equal_rows_than_a_block_takes_are_all_counted() -> None:

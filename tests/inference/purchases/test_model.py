@@ -90,8 +90,8 @@ def test_the_density_is_prior_times_likelihood() -> None:
     for _ in range(5):
         mu, tau = rng.normal(mean, 0.5), np.exp(rng.normal(np.log(between), 0.3))
         z = rng.standard_normal((len(SEGMENTS), 4))
-        eta = np.vstack([mu, mu + tau * z])
-        theta = Parameters(*(from_eta(eta) * days)[:, table.segment + 1])
+        eta = np.vstack([mu + tau * z, mu])
+        theta = Parameters(*(from_eta(eta) * days)[:, table.segment])
         each = bgnbd.log_likelihood(theta, table.frequency, table.recency, table.T)
         unit = table.weight @ table.frequency * np.log(table.mean_T)
         expected = (

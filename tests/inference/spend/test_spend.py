@@ -45,7 +45,7 @@ def episodes(data: Prepared, *, pooled: bool) -> pd.DataFrame:
     before = frame.groupby("customer_id")[["frequency", "spent", "code"]].shift()
     frame["x"], frame["s"] = before.frequency.fillna(0), before.spent.fillna(0)
     frame["more"], frame["more_spend"] = frame.frequency - frame.x, frame.spent - frame.s
-    frame["group"] = 0 if pooled else before.code.fillna(-1).astype(int) + 1
+    frame["group"] = -1 if pooled else before.code.fillna(-1).astype(int)
     return frame[(frame.more > 0) & (frame.more_spend > 1e-9)]
 
 
