@@ -7,6 +7,7 @@ import subprocess
 import tomllib
 from pathlib import Path
 
+import grimp
 import pytest
 import yaml
 from packaging.requirements import Requirement
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = ("bayes_clv", "api")
 MOST_LINES, MOST_LINES_OF_A_FUNCTION = 400, 60
+MOST_PAIRS = 45  # of packages, of which one imports the other
 TASKS = {
     "help",
     "serve",
@@ -147,6 +149,23 @@ def test_modules_and_functions_are_short_enough_to_be_read():
         if lines_of_code(it) > MOST_LINES_OF_A_FUNCTION
     }
     assert long == set()
+
+
+def test_few_packages_import_one_another():
+    graph = grimp.build_graph(*PACKAGES)
+
+    def package(module: str) -> str:
+        root, *rest = module.split(".")
+        return f"{root}.{rest[0]}" if root == "bayes_clv" and rest else root
+
+    imports = {
+        (package(importer), package(imported))
+        for importer in graph.modules
+        for imported in graph.find_modules_directly_imported_by(importer)
+    }
+    pairs = {(importer, imported) for importer, imported in imports if importer != imported}
+    assert ("bayes_clv.inference", "bayes_clv.posterior") in pairs
+    assert len(pairs) <= MOST_PAIRS, sorted(pairs)
 
 
 def test_every_file_that_is_not_python_is_shipped_with_its_package():

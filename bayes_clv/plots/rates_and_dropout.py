@@ -34,7 +34,6 @@ from bayes_clv.plots.style import (
     new_axes,
 )
 from bayes_clv.posterior.posterior import Posterior
-from bayes_clv.segments.rules import POPULATION
 
 type Floats = NDArray[np.float64]
 
@@ -95,8 +94,7 @@ def heterogeneity(
     n = posterior.parameters.r.shape[1]
     draws = np.linspace(0, n - 1, min(DRAWS, n)).astype(int)
     if customers is None:
-        groups = {code: np.zeros((3, 1)) for code in range(len(posterior.segment_names))}
-        groups[POPULATION] = np.zeros((3, 1))
+        groups = {code: np.zeros((3, 1)) for code in range(len(posterior.answerable))}
     else:
         states = States.from_frame(customers)
         codes = posterior.rule.assign(states)

@@ -6,6 +6,7 @@
 | `answers` | the same as functions of draws, for many customers or one |
 | `comparison` | segments side by side, with intervals |
 | `measures` | what is asked about customers, for blocks of states and all draws |
+| `count_distribution` | P(0), P(1), P(2), … purchases of a customer, without sampling |
 | `value` | what customers are worth: discounted purchases times spend, and drawn lives |
 | `discounting` | horizon, discount rate and margin, and the discounting of purchases |
 | `estimates` | what is answered about one customer |

@@ -9,7 +9,6 @@ import pytest
 
 from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, load_cdnow, read_transactions
 from bayes_clv.errors import InputError
-from bayes_clv.evaluation.backtest.count_distribution import outcome_probabilities
 from bayes_clv.evaluation.episodes import Episodes, episodes
 from bayes_clv.evaluation.predictive_checks import (
     count_again,
@@ -19,6 +18,7 @@ from bayes_clv.evaluation.predictive_checks import (
     track,
 )
 from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
+from bayes_clv.posterior.count_distribution import outcome_probabilities
 from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.posterior.state_groups import StateGroup
 from bayes_clv.segments.rules import POPULATION, PooledRule

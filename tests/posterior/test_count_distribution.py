@@ -4,8 +4,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from bayes_clv.evaluation.backtest.count_distribution import outcome_probabilities
 from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.posterior.count_distribution import outcome_probabilities
 from bayes_clv.posterior.measures import (
     expected_purchases,
     probability_of_purchase,

@@ -8,7 +8,6 @@
 | `splits` | when the past ends, and how far ahead is forecast |
 | `fit_and_score` | one method at one origin: fits, forecasts, scores |
 | `forecasts` | forecasts of purchases, held against what happened |
-| `count_distribution` | P(0), P(1), P(2), … purchases of a customer, without sampling |
 | `scoring_rules` | proper scores and calibration of predicted counts |
 """
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from bayes_clv import arguments
 from bayes_clv.data.states import States
-from bayes_clv.evaluation.backtest.count_distribution import outcome_probabilities
 from bayes_clv.evaluation.backtest.scoring_rules import crps, log_scores, pit
 from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.posterior.count_distribution import outcome_probabilities
 from bayes_clv.posterior.measures import totals
 from bayes_clv.posterior.state_groups import (
     Floats,

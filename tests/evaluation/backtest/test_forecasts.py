@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from bayes_clv.data.states import States
-from bayes_clv.evaluation.backtest.count_distribution import outcome_probabilities
 from bayes_clv.evaluation.backtest.forecasts import forecast
 from bayes_clv.evaluation.backtest.scoring_rules import coverage
 from bayes_clv.evaluation.simulate.lives import simulate_lives
 from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.posterior.count_distribution import outcome_probabilities
 from bayes_clv.posterior.state_groups import StateGroup
 from tests.conftest import customers_of
 
