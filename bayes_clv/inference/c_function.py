@@ -1,12 +1,12 @@
 """A compiled log-density as a C function, which NUTS calls without Python and its lock.
 
-Called by way of Python, a step costs two or three times its arithmetic where tables are small, and
-chains that run side by side wait for one another: four chains of 400 simulated customers in four
+Called through Python, a step on a small table costs two or three times its arithmetic, and chains
+that run in parallel wait for one another: four chains of 400 simulated customers in four
 segments took 4.0 s on one core, 6.0 s on two, and 1.1 s by C functions.
 
-A log-density is compiled for all data and kept on disk, a function of x and of arguments, which are
-NamedTuples of arrays. The C function has next to nothing in it, so that it is compiled anew where
-it is needed: it finds the arguments in a block of memory, and calls the density by its address.
+A log-density is a function of x and of arguments, which are NamedTuples of arrays; it is compiled
+once for all data and cached on disk. The C function is so small that it can be compiled whenever it
+is needed: it reads the arguments from a block of memory and calls the density by its address.
 """
 
 import math
@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 type Floats = NDArray[np.float64]
 
-types: Any = numba_types  # of which Numba's own annotations know a part
+types: Any = numba_types  # Numba's annotations cover only a part of it
 
 # What nutpie calls: from the number of coordinates and x to the gradient and the value.
 _VECTOR = types.CPointer(types.float64)
@@ -36,22 +36,23 @@ _NOT_FINITE, _FAILED = 4, 1
 
 
 class CFunction(Protocol):
-    """What Numba makes of a function for C."""
+    """A function that Numba compiled for C."""
 
     address: int
 
 
 class Native(NamedTuple):
-    """A function that C code can call, and what it has to be called with.
+    """A function that C code can call, and its arguments.
 
     Attributes
     ----------
     function
-        Of n_dim, x, the gradient, the value, and the address of ``memory``; 0 if all are finite.
+        Takes n_dim, x, the gradient, the value, and the address of ``memory``; returns 0 if value
+        and gradient are finite.
     memory
-        Where it finds its arguments.
+        Holds the address of the density, and its arguments.
     arguments
-        Whose arrays must live as long as that.
+        Own the arrays that ``memory`` points to, so they must live as long.
     """
 
     function: CFunction
@@ -85,7 +86,7 @@ def native(log_density: Callable[..., tuple[float, Floats]], arguments: tuple[An
 
 @numba.cfunc(types.int64(types.uint64, types.uint64, _VECTOR, _VECTOR, types.voidptr), cache=True)
 def copy_of_x(n_dim, size, x, copy, memory):  # type: ignore[no-untyped-def]
-    """What nutpie asks of a draw beside its coordinates: nothing else."""
+    """Expand a draw for nutpie: copy its coordinates."""
     for k in range(n_dim):
         copy[k] = x[k]
     return 0
@@ -105,14 +106,14 @@ def _c_function(kept: Any) -> CFunction:
                 slope[k] = by_x[k]
                 total += by_x[k]
             return 0 if math.isfinite(total) else _NOT_FINITE
-        except Exception:  # Numba knows no other
+        except Exception:  # the only class that Numba can catch
             return _FAILED
 
     found: CFunction = function
     return found
 
 
-@numba.njit  # not kept on disk: there the types of all callers would stand in one file
+@numba.njit  # not cached on disk, where one file would collect the types of all callers
 def _put(address, kept):  # type: ignore[no-untyped-def]
     _store(address, kept)
 
@@ -130,7 +131,7 @@ def _store(typing: Any, address: Any, kept: Any) -> Any:
 
 
 def _borrowed(context: Any, builder: ir.IRBuilder, type: Any, value: ir.Value) -> ir.Value:
-    """The same arrays without an owner: nobody counts who refers to them."""
+    """The same arrays without an owner, so that references to them are not counted."""
     if isinstance(type, types.Array):
         array = cgutils.create_struct_proxy(type)(context, builder, value=value)
         for owner in ("meminfo", "parent"):

@@ -1,4 +1,4 @@
-"""The verdict on a posterior: can its draws be trusted?"""
+"""Diagnostics of draws: R-hat, effective sample size, divergences and E-BFMI."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,10 +18,10 @@ def diagnose(tree: xr.DataTree, *, most_careful: bool = False) -> Diagnostics:
     tree
         With the groups ``posterior`` and ``sample_stats`` (``energy``, ``diverging``).
     most_careful
-        Whether sampling was as careful as it gets; see ``Diagnostics.judged``.
+        Whether these are draws of the ladder's last rung; see ``Diagnostics.judged``.
     """
     draws, stats = tree["posterior"].to_dataset(), tree["sample_stats"]
-    # Statistics of ranks would not notice an infinite draw.
+    # Rank statistics would accept an infinite draw; a missing one makes them NaN.
     posterior = draws.where(np.isfinite(draws))
     r_hat = _worst(rhat(posterior), np.max)
     ess_bulk = _worst(ess(posterior, method="bulk"), np.min)
@@ -39,7 +39,7 @@ def diagnose(tree: xr.DataTree, *, most_careful: bool = False) -> Diagnostics:
 
 
 def _worst(statistics: Any, extreme: Callable[[Any], Any]) -> float:
-    """The extreme over all variables; NaN, which breaks every rule, where one is not defined."""
+    """The extreme over all variables; NaN, which breaks every rule, if any of them is NaN."""
     values = np.concatenate(
         [np.ravel(statistics[name].to_numpy()) for name in map(str, statistics.data_vars)]
     )

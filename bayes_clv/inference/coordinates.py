@@ -1,40 +1,41 @@
-r"""Coordinates in which the posterior is close to a standard normal: a choice, not of model.
+r"""Coordinates in which the posterior is close to a standard normal; the model stays the same.
 
 NUTS takes the fewest steps where all directions are alike. The textbook coordinates of a hierarchy
 are not: centred ones (η) narrow to a funnel as τ → 0, non-centred ones (z) bend where a segment's
 data pin η down, and a segment's components are strongly correlated either way. Here the data
-themselves say which: segment s's log-likelihood is about hᵀη − ½ ηᵀΛη, so given μ and τ
+choose: segment s's log-likelihood is about hᵀη − ½ ηᵀΛη, so given μ and τ
 
     η_s ≈ Normal(μ + V (h − Λ μ), V),   V = (Λ + diag τ⁻²)⁻¹,
 
-and the coordinate ε of  η_s = μ + V (h − Λμ) + V^½ ε  is a standard normal that knows nothing of μ
-and τ, up to what the quadratic leaves out. Without data it is the non-centred z, with many it is
-the whitened η, and in between both ends of τ are well behaved. It generalises partial centring
+and the coordinate ε of  η_s = μ + V (h − Λμ) + V^½ ε  is, up to the error of the quadratic, a
+standard normal that does not depend on μ and τ. Without data ε is the non-centred z, with many data
+the whitened η; in between it suits small and large τ alike. It generalises partial centring
 (Papaspiliopoulos, Roberts & Sköld 2007, Statistical Science 22(1), 59–73) to weights that follow τ.
 
-**The quadratics** are those that hold on average where the posterior is, for a likelihood of
-purchases is skewed and its ridges are curved: with q(η_s) the normal that they imply themselves,
+**The quadratics** approximate the likelihood on average over the posterior, not at its mode, since
+a likelihood of purchases is skewed and its ridges are curved. With q(η_s) the normal that they
+imply,
 
     Λ = −E_q[∇² ll],   h = E_q[∇ ll] + Λ E_q[η],
 
 the stationary point of a Gaussian variational approximation (Opper & Archambeau 2009, Neural
-Computation 21(3), 786–792). Stein's lemma makes ∇² of ∇, and the expectations are taken at the 2N
+Computation 21(3), 786–792). Stein's lemma turns ∇² into ∇, and the expectations are taken at the 2N
 points of the spherical cubature rule (Arasaratnam & Haykin 2009, IEEE Transactions on Automatic
-Control 54(6), 1254–1269), two standard deviations off. q is taken with τ at the upper end of what
-is plausible: where τ is small the prior decides and Λ hardly matters, where it is large Λ has to
-hold. (With τ in its middle, NUTS met the curved ends of the ridges where τ was large, and diverged
-there: in 45 fits of five logs 437 times instead of 96.)
+Control 54(6), 1254–1269), √N standard deviations from the mean. q uses a τ at the upper end of its
+plausible range: where τ is small the prior dominates and Λ hardly matters, where τ is large Λ must
+be right. (With τ in the middle of its range, NUTS diverged at the curved ends of the ridges, where
+τ is large: 437 times in 45 fits of five logs, instead of 96.)
 
 **τ** has a marginal posterior in closed form under the quadratics, a nested Laplace approximation
 (Rue, Martino & Chopin 2009, JRSS B 71(2), 319–392). Its mode and width in ln τ choose
 
     τ = unit · g(offset + u/√2)²,   g(w) = w Φ(w) + φ(w),
 
-so that u = 0 is the mode and u = 1 a standard deviation on. ln τ itself has a long tail towards
-τ = 0, where the density of τ is flat and g falls off as a normal does; τ has one to the right,
-which the square draws in.
+so that u = 0 is the mode and u = 1 is one standard deviation above it. ln τ itself has a long tail
+towards τ = 0, where the density of τ is flat; with g it falls off like a normal. τ itself has a
+long tail to the right, which the square shortens.
 
-All of this may be as wrong as it likes: it costs steps, never truth, since the density includes the
+An error in any of this costs steps, but does not change the posterior: the density includes the
 Jacobian.
 """
 
@@ -54,16 +55,18 @@ type Floats = NDArray[np.float64]
 # From η (group, component) to the log-likelihood and its gradient by η.
 type LogLikelihood = Callable[[Floats], tuple[float, Floats]]
 
-_ROUNDS, _DAMPING, _STILL = 20, 0.5, 0.05  # the last: of a standard deviation, from round to round
-_DRAWS, _LEAST = 500, 1e-9  # how many tell enough; of a variance, lest it be none
+_ROUNDS, _DAMPING = 20, 0.5
+_STILL = 0.05  # standard deviations that a mean moves in a round: below, the search ends
+_DRAWS = 500  # are enough to estimate coordinates from
+_LEAST = 1e-9  # share of a variance that is added to it, so that it is never 0
 _UPPER_END = 2.0  # standard deviations of ln τ
-_LONGEST = 2.0  # of a standard deviation: a longer step is not taken
+_LONGEST = 2.0  # standard deviations: a longer step is rejected
 _PLAUSIBLE = (1e-4, 6.0)  # τ, in units of its prior
-_WIDTHS = (0.05, 1.0)  # of ln τ: beyond, the approximation is not to be believed
+_WIDTHS = (0.05, 1.0)  # of ln τ: outside, the approximation is not credible
 
 
 class Coordinates(NamedTuple):
-    """What the change of coordinates needs to know of the data.
+    """The constants of the change of coordinates.
 
     Attributes
     ----------
@@ -104,7 +107,7 @@ class _Normals(NamedTuple):
 def find_coordinates(
     log_likelihood: LogLikelihood, n_groups: int, priors: HierarchicalPriors
 ) -> Coordinates:
-    """Find the quadratics, and τ by them.
+    """Find the quadratics and, from them, the mode and the width of τ.
 
     Parameters
     ----------
@@ -136,9 +139,9 @@ def find_coordinates(
 def coordinates_of_draws(
     log_likelihood: LogLikelihood, tau: Floats, eta: Floats, priors: HierarchicalPriors
 ) -> Coordinates:
-    """Read the quadratics and τ off draws: the regression of each group's gradient on its η.
+    """Estimate the quadratics and τ from draws, by regressing each group's gradient on its η.
 
-    Over a normal's draws that is the quadratic that holds on average, by Stein's lemma.
+    Over draws of a normal this is the quadratic that holds on average, by Stein's lemma.
 
     Parameters
     ----------
@@ -261,10 +264,10 @@ def _on_average(log_likelihood: LogLikelihood, at: _Normals, reach: Floats) -> _
 def _a_step(
     at: _Normals, old: _Quadratics, new: _Quadratics, reach: Floats
 ) -> tuple[_Quadratics, Floats]:
-    """Go a part of the way, in groups that it does not lead astray; look nearer in the others.
+    """Take a damped step in the groups where it is safe; halve the reach of the others.
 
-    Far from its mode a likelihood may fall as an exponential does, and what then holds on average
-    leads nowhere.
+    Far from its mode a likelihood may fall like an exponential, where the average quadratic points
+    nowhere.
     """
     linear, precision = (
         (1 - _DAMPING) * before + _DAMPING * after for before, after in zip(old, new, strict=True)
@@ -272,7 +275,7 @@ def _a_step(
     finite = np.isfinite(linear).all(axis=1) & np.isfinite(precision).all(axis=(1, 2))
     linear = np.where(finite[:, None], linear, old.linear)
     precision = np.where(finite[:, None, None], precision, old.precision)
-    # Of a group's posterior, if only its own likelihood changes.
+    # The posterior of a group, if only its own likelihood changes.
     before = np.linalg.inv(at.covariance)
     after = before + precision - old.precision
     pull = np.einsum("gij,gj->gi", before, at.mean) + linear - old.linear
@@ -321,8 +324,8 @@ def _modes_by_code(log_likelihood: LogLikelihood, mean: Floats, variance: Floats
 def _modes(log_likelihood: LogLikelihood, mean: Floats, variance: Floats) -> Floats:
     """Maximise each group's penalised log-likelihood, ``(group, component)``.
 
-    By Newton's method with trust in a step of length one at most: a longer one can end where a + b
-    is so large that nothing tells the way back, and many customers make long steps.
+    By Newton's method in a trust region of radius 1 at most. A longer step, which many customers
+    can cause, may end where a + b is so large that the gradient no longer shows the way back.
     """
 
     def loss(flat: Floats) -> tuple[float, Floats]:
@@ -367,7 +370,7 @@ def _symmetric(matrices: Floats) -> Floats:
 
 
 def _without_negative_part(matrices: Floats) -> Floats:
-    """Curvature is indefinite where weights are negative: such directions carry no information."""
+    """Set negative eigenvalues to 0: negative weights cause them, and they hold no information."""
     finite = np.isfinite(matrices).all(axis=(1, 2))
     values, vectors = np.linalg.eigh(np.where(finite[:, None, None], matrices, 0.0))
     nonnegative = (vectors * np.maximum(values, 0.0)[:, None, :]) @ vectors.transpose(0, 2, 1)

@@ -56,7 +56,7 @@ class Segmenter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What a fit knows before it samples.
+    """The data of a fit, before it samples.
 
     Attributes
     ----------
@@ -69,7 +69,7 @@ class Prepared:
     table
         The landmark table.
     warning
-        What is to be said before hours are spent; mostly nothing.
+        Shown before sampling begins; mostly empty.
     """
 
     landmarks: tuple[dt.date, ...]
@@ -99,9 +99,10 @@ class Sampled:
     Attributes
     ----------
     purchases, spend
-        Each with its verdict; None where the log has no spend, or it was not wanted or left out.
+        Each with its verdict. ``spend`` is None where the log has no amounts, and where spend was
+        switched off or left out.
     left_out
-        Why spend was left out; mostly nothing.
+        Why spend was left out; mostly empty.
     """
 
     purchases: Fitted
@@ -170,19 +171,19 @@ class HierarchicalBetaGeo:
         transactions
             From ``read_transactions``.
         draws, tune, chains, seed
-            NUTS: draws and tuning steps per chain, of purchases and then of spend. When the draws
-            cannot be trusted, it samples again, up to twice more carefully, and for longer where
-            only the effective sample size is short (the draws that are kept stay as many), unless
-            they are too few for that to help: draws × chains must be above 400.
+            Settings of NUTS: draws and tuning steps per chain, number of chains, seed; for
+            purchases and then for spend. When the diagnostics fail, it samples again: more
+            carefully (up to twice), or for longer with as many draws kept. With 400 draws or fewer
+            over all chains, which cannot pass, it samples once.
         progress
-            Show on standard error what is being done.
+            Show progress on standard error.
         on_stage
-            Told in words what is being done.
+            Called with the name of each stage that begins.
 
         Returns
         -------
-        The posterior, sound or not: see ``Posterior.diagnostics``. What the data are short of is
-        in ``Posterior.record.warnings``.
+        The posterior, sound or not: see ``Posterior.diagnostics``. Warnings about the data are in
+        ``Posterior.record.warnings``.
 
         Raises
         ------
@@ -273,8 +274,8 @@ class HierarchicalBetaGeo:
             return Sampled(purchases)
         if table.variation < MIN_VARIATION:
             left_out = (
-                "spend is left out: everybody pays the same each time (a purchase differs from "
-                f"what its customer paid before by {table.variation:.2%}, less than "
+                "spend is left out: customers pay the same each time (a purchase differs from "
+                f"the customer's earlier ones by {table.variation:.2%}, less than "
                 f"{MIN_VARIATION:.2%}), so there is nothing to model; value is the price times the "
                 "expected purchases"
             )
@@ -282,9 +283,9 @@ class HierarchicalBetaGeo:
         fitted = fit_spend(table, names, settings, priors=self.spend_priors, stages=stages)
         if purchases.diagnostics.sound and not fitted.diagnostics.sound:
             left_out = (
-                "spend is left out, for its draws cannot be trusted "
+                "spend is left out, because its draws cannot be trusted "
                 f"({'; '.join(fitted.diagnostics.complaints)}): amounts may be of several kinds; "
-                "take fewer segments, or look at the largest orders"
+                "use fewer segments, or check the largest orders"
             )
             return Sampled(purchases, left_out=left_out)
         return Sampled(purchases, SampledSpend(table, fitted))
@@ -304,11 +305,9 @@ class HierarchicalBetaGeo:
             if "segment" not in states.columns:
                 raise InputError("no column of segments was read: name it with segment=COLUMN")
             found = states.select("segment").distinct().to_pyarrow()["segment"].to_pylist()
-            names = sorted(
-                name for name in found if name is not None
-            )  # engines sort each their way
+            names = sorted(name for name in found if name is not None)  # engines differ in sorting
             if not names:
-                raise InputError("the column of segments holds no name")
+                raise InputError("the column of segments holds no name: every value is missing")
             if POPULATION_NAME in names:
                 raise InputError(f'"{POPULATION_NAME}" is not free as the name of a segment')
             return ColumnRule(tuple(names))

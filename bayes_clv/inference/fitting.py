@@ -1,11 +1,14 @@
-"""From tables of the data to draws that can be trusted, or that say why they cannot.
+"""Sampling with retries: from a table of the data to draws and the verdict on them.
 
-Sampling climbs a ladder by itself, for whether a draw diverges hangs on the last digits, and so on
-the machine. Every rung takes smaller steps and longer to choose them, which ends most divergences
-(benchmarks.soundness counts how many). The last rung also reads its coordinates off the draws at
-hand, in case those that were found beforehand do not suit. Where only the effective sample size is
-short, or at the last rung R-hat is a little too large, it goes on for longer at the same rung, and
-keeps every so-manieth draw.
+Whether a draw diverges depends on the last digits of floating-point sums, and so on the machine.
+When the diagnostics fail, sampling is repeated on the next rung of a ladder, with smaller steps and
+longer tuning, which ends most divergences (benchmarks.soundness counts them). The last rung also
+estimates its coordinates from the draws of the rung before, in case those found beforehand do not
+suit the posterior.
+
+Two failures are cured on the same rung by more draws: an effective sample size that is too small
+and, on the last rung, an R-hat slightly above its limit. The chains then run longer and are
+thinned, so that as many draws are kept as before.
 """
 
 import math
@@ -34,31 +37,31 @@ from bayes_clv.posterior.diagnostics import MIN_ESS, Diagnostics
 
 
 class Rung(NamedTuple):
-    """How often steps are accepted, how many times the tuning that was asked for, and the depth."""
+    """Target acceptance rate, multiple of the requested tuning, and maximum depth of the tree."""
 
     target_accept: float
     tune: int
     max_depth: int
 
 
-# A chain that is stuck takes the most steps that it may; while there is a next rung, that is few.
+# A stuck chain takes the maximum number of steps for each draw: only the last rung allows many.
 RUNGS = (Rung(0.8, 1, 7), Rung(0.95, 2, 8), Rung(0.99, 4, 10))
 _MARGIN, _MAX_THIN = 1.5, 8
-_AGREED = 1.1  # R-hat
+_AGREED = 1.1  # R-hat, below which chains agree on where the posterior is
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """Draws, the verdict on them, and how they came about.
+    """Draws, the verdict on them, and how they were sampled.
 
     Attributes
     ----------
     tree, diagnostics
-        The draws, and what is said of them.
+        The draws, and the verdict on them.
     settings
-        That they were made with in the end.
+        Of the sampling that made these draws.
     samplings
-        How often sampling began: 1 where the first passed.
+        How often sampling was started: 1 where the first draws passed.
     """
 
     tree: xr.DataTree
@@ -78,9 +81,9 @@ def fit_table(
     stages: Stages | None = None,
     rungs: Sequence[Rung] = RUNGS,
 ) -> Fitted:
-    """Sample the posterior of a landmark table, more and more carefully until it can be trusted.
+    """Sample the posterior of a landmark table, more carefully each time the diagnostics fail.
 
-    Where so few draws are wanted that no care could make them pass, once is enough.
+    With too few draws to pass the diagnostics in any case, it samples once.
 
     Parameters
     ----------
@@ -89,7 +92,7 @@ def fit_table(
     segment_names
         In the order of their codes; fewer than two make a pooled model.
     settings
-        How to sample at first.
+        Of the first sampling.
     priors
         By default those of :class:`bayes_clv.models.priors.Priors`.
     dropout
@@ -97,9 +100,9 @@ def fit_table(
     time_unit
         Days that the priors' unit of time stands for; by default the table's mean T.
     stages
-        Told what is being done.
+        Where progress is reported.
     rungs
-        Of the ladder; the last is as careful as it gets.
+        Of the ladder, from the least to the most careful.
     """
     stages = stages or Stages()
     stages.begin("looking for the posterior")
@@ -168,12 +171,12 @@ def _on_rung(asked: SamplerSettings, rung: Rung) -> SamplerSettings:
 
 
 def _thin(verdict: Diagnostics) -> int:
-    """How many times as many draws make the effective sample size pass with a margin."""
+    """The factor on the number of draws that makes the effective sample size pass with a margin."""
     return max(2, math.ceil(_MARGIN * MIN_ESS / min(verdict.ess_bulk, verdict.ess_tail)))
 
 
 def _suited(density: HierarchicalDensity, fitted: Fitted) -> HierarchicalDensity:
-    """The density in the coordinates that its draws suggest, if chains agree on where they are."""
+    """The density in coordinates estimated from its draws, if the chains agree."""
     if not fitted.diagnostics.r_hat < _AGREED:
         return density
     draws = fitted.tree["posterior"].to_dataset().stack(draw_of_chain=("chain", "draw"))

@@ -70,7 +70,7 @@ class HierarchicalDensity(ABC):
     def __init__(
         self, priors: HierarchicalPriors, n_groups: int, coordinates: Coordinates | None = None
     ) -> None:
-        """Take coordinates as they are given, or find those that suit the likelihood."""
+        """Use the coordinates given, or find those that suit the likelihood."""
         self.priors = priors
         self.prior = priors.arrays()
         self.coordinates = coordinates or find_coordinates(self.log_likelihood, n_groups, priors)
@@ -97,7 +97,7 @@ class HierarchicalDensity(ABC):
         """The model's parameters by name, ``(…, group)``, in the units of the log."""
 
     def in_coordinates_of(self, tau: Floats, eta: Floats) -> Self:
-        """The same density in the coordinates that draws of it suggest.
+        """The same density, in coordinates estimated from draws of it.
 
         Parameters
         ----------
@@ -117,7 +117,7 @@ class HierarchicalDensity(ABC):
         return Variables(*(part.reshape(x.shape[:-1] + part.shape[1:]) for part in parts))
 
     def start(self, seed: int) -> Floats:
-        """Draw a point to start from, about as far out as twice the posterior."""
+        """Draw a starting point, about twice as far out as the posterior."""
         return 2 * np.random.default_rng(seed).standard_normal(self.n_dim)
 
 
@@ -145,20 +145,20 @@ def _variables(x, coordinates):  # type: ignore[no-untyped-def]
 
 
 class Saved(NamedTuple):
-    """What ``backward`` needs to know of the way that ``forward`` went.
+    """Intermediate results of ``forward`` that ``backward`` uses.
 
     Attributes
     ----------
     shrinkage
         ``(component,)`` τ⁻².
     rise, by_u
-        ``(component,)`` ∂ ln τ / ∂u; the gradient by u, as far as it does not come by ln τ.
+        ``(component,)`` ∂ ln τ / ∂u; the part of the gradient by u that is not by way of ln τ.
     root
         ``(segment, component, component)`` lower triangular, V = rootᵀ root.
     pull, whitened, deviation
         ``(segment, component)`` h − Λμ; root · pull + ε; η_s − μ = rootᵀ whitened.
     by_mu, by_log_tau
-        ``(component,)`` the gradient by μ and ln τ, as far as it does not come by η.
+        ``(component,)`` the part of the gradient by μ and by ln τ that is not by way of η.
     """
 
     shrinkage: Floats
@@ -176,7 +176,7 @@ class Saved(NamedTuple):
 def forward(x, prior, coordinates):  # type: ignore[no-untyped-def]
     """From coordinates to η ``(group, component)``, in the order of the definitions.
 
-    Also returns the log-density without the likelihood, and what ``backward`` goes by.
+    Also returns the log-density without the likelihood, and the ``Saved`` for ``backward``.
     """
     N, n_segments = len(coordinates.centre), len(coordinates.linear)
     value = 0.0

@@ -2,7 +2,8 @@
 
 Customers are summarised at landmarks c₁ < … < c_K, the last one the observation end. What a
 customer did between two landmarks has an exact likelihood given all before, a difference of two
-BG/NBD log-likelihoods, and the state at the earlier one chose the segment whose parameters apply:
+BG/NBD log-likelihoods. The state at the earlier landmark selects the segment whose parameters
+apply:
 
     log p(data) = Σ_i { ll(h_i(first landmark with T > 0) | population)
                       + Σ_{later k} [ ll(h_i(c_k) | s) − ll(h_i(c_{k−1}) | s) ] },
@@ -47,12 +48,12 @@ class LandmarkTable:
 
     @property
     def n_customers(self) -> int:
-        """Customers with T > 0, whom the sum telescopes back to."""
+        """Number of customers with T > 0: the sum of the weights."""
         return int(self.weight.sum())
 
     @property
     def mean_T(self) -> float:
-        """Mean T at the observation end, days: a linear function telescopes too."""
+        """Mean T at the observation end, in days: the weighted sum of T telescopes to it."""
         return float(self.weight @ self.T / self.weight.sum())
 
 
@@ -87,16 +88,16 @@ def landmark_table(states: ir.Table) -> LandmarkTable:
     ----------
     states
         customer_id, landmark, frequency, recency, T (days) and code, the segment at that landmark;
-        whoever is there at one landmark is there at all later ones.
+        a customer with a row at one landmark has a row at every later one.
     """
     history = states.filter(states["T"] > 0)
     return _grouped(ibis.union(_reached(history), _left(history)))
 
 
 def own_past_table(states: ir.Table) -> LandmarkTable:
-    """Judge each segment by the very histories that put its members there: a baseline, and wrong.
+    """Fit each segment to the histories that assigned its customers to it: a faulty baseline.
 
-    It uses the data twice; the backtest measures what that costs.
+    Those histories are used twice, to assign and to fit; the backtest measures what that costs.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def own_past_table(states: ir.Table) -> LandmarkTable:
 
 
 def previous_segment(history: ir.Table) -> ir.IntegerValue:
-    """Return the segment that each state was put in at the landmark before, or the population.
+    """Return each customer's segment at the landmark before, or the population at the first.
 
     Parameters
     ----------
@@ -120,7 +121,7 @@ def previous_segment(history: ir.Table) -> ir.IntegerValue:
 
 
 def _grouped(rows: ir.Table) -> LandmarkTable:
-    """Add up equal rows, and leave out those that cancel."""
+    """Add up the weights of equal rows, and drop rows of weight zero."""
     keys = ("segment", *_STATE)
     # Engines widen sums of integers, each to a type of its own.
     table = rows.group_by(keys).aggregate(weight=rows.weight.sum().cast("float64"))
@@ -134,12 +135,12 @@ _STATE = ("frequency", "recency", "T")
 
 
 def _reached(history: ir.Table) -> ir.Table:
-    """Every state, in the segment that was chosen at the landmark before."""
+    """Every state, in the segment of the landmark before."""
     return history.select(segment=previous_segment(history), **_weighted(history, 1))
 
 
 def _left(history: ir.Table) -> ir.Table:
-    """Every state but the last, in the segment that it chooses."""
+    """Every state but the last, in its own segment."""
     earlier = history.filter(history.landmark < history.landmark.max())
     return earlier.select(segment=earlier.code.cast("int64"), **_weighted(earlier, -1))
 

@@ -1,4 +1,4 @@
-"""What a fit is doing: told in words, and shown with a bar and the time that it takes."""
+"""Progress of a fit: reported in words, or shown as bars with the time that each stage takes."""
 
 from collections.abc import Callable
 from typing import Self
@@ -18,15 +18,15 @@ from rich.text import Text
 
 
 class Stages:
-    """The stages of a piece of work, one after the other; a context, in which they are shown.
+    """The stages of a fit, one after the other: a context manager that shows them.
 
     Parameters
     ----------
     show
-        Show them on standard error: in a terminal a line each, with a bar that moves; else in words
-        as they begin.
+        Show progress on standard error: in a terminal as bars, elsewhere as a line of text for each
+        stage that begins.
     tell
-        Told in words what begins.
+        Called with the name of each stage that begins.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Stages:
         self._bars.stop()
 
     def begin(self, words: str, total: int | None = None) -> None:
-        """Begin what takes ``total`` steps, or nobody knows how many; what was before has ended."""
+        """Begin a stage of ``total`` steps (None: unknown), and end the one before."""
         self._end()
         self._tell(words)
         if self._words:
@@ -64,13 +64,13 @@ class Stages:
         self._task = self._bars.add_task(words, total=total, note="")
 
     def warn(self, words: str) -> None:
-        """Show a line of warning, if there is any."""
+        """Show a warning, unless it is empty."""
         if words and (self._words or not self._bars.disable):
             line = Text(f"Warning: {words}", style="yellow")
             self._bars.console.print(line, soft_wrap=True)
 
     def update(self, completed: int, note: str = "") -> None:
-        """Say how many steps are done, from whatever thread."""
+        """Set the number of steps that are done; any thread may call this."""
         if self._task is not None:
             self._bars.update(self._task, completed=completed, note=note)
 
@@ -82,7 +82,7 @@ class Stages:
 
 
 class _Count(ProgressColumn):
-    """Steps that are done, of how many; blank where nobody knows."""
+    """Steps that are done, of how many; blank where the total is unknown."""
 
     def render(self, task: Task) -> Text:
         """Return the text."""

@@ -27,27 +27,27 @@ _STATISTICS = (
     "n_steps",
     "step_size",
 )
-_SAME = 1e-6  # where p or a + b are large, either sum has lost some of its digits
-_FALL = 1000.0
+_SAME = 1e-6  # tolerance: where p or a + b is large, both sums have lost some of their digits
+_FALL = 1000.0  # below the log-density at the origin: farther out, densities are not compared
 _INITIAL_STEP = 0.5  # all coordinates have about unit scale
 
 
 @dataclass(frozen=True, slots=True)
 class SamplerSettings:
-    """How to sample.
+    """Settings of NUTS.
 
     Attributes
     ----------
     draws, tune
-        That are kept, and that are not, per chain.
+        Draws per chain that are kept, and tuning steps per chain that are not.
     chains, seed
-        How many chains; what they begin with.
+        The number of chains, and the seed of their random numbers.
     target_accept
-        How often a step is to be accepted: the higher, the smaller the steps.
+        Target acceptance rate: the higher, the smaller the steps.
     thin
-        Draws that are made for each that is kept.
+        Draws that are made for each one that is kept.
     max_depth
-        Of the tree of steps: 2 to this power is the most that a draw may cost.
+        Of the tree: a draw costs at most 2^max_depth steps.
     """
 
     draws: int = 1000
@@ -79,21 +79,21 @@ def sample(
     model, density
         The model, and its log-density in the coordinates that NUTS moves in.
     settings
-        How.
+        Of NUTS.
     label
-        What is said of it.
+        Name of this stage in the progress report.
     stages
-        Where that is said.
+        The progress report.
 
     Returns
     -------
-    A DataTree with ``posterior``, the model's variables, and ``sample_stats``. A draw that is kept
-    counts as divergent where one did that was made for it.
+    A DataTree with ``posterior``, the model's variables, and ``sample_stats``. With thinning, a
+    kept draw counts as divergent if any of the draws that were made for it diverged.
 
     Raises
     ------
     KeyboardInterrupt
-        On an interrupt; the draws at hand are lost.
+        On an interrupt; the draws so far are lost.
     """
     stages = stages or Stages()
     made = settings.draws * settings.thin
@@ -111,8 +111,8 @@ def sample(
         adaptation="low_rank",  # a few directions of a segment may still be correlated
         save_warmup=False,
         progress_bar=False,
-        progress_callback=lambda chains: _tell(chains, stages),
-        blocking=False,  # or an interrupt would be taken for the end, and some draws for all
+        progress_callback=lambda chains: _report(chains, stages),
+        blocking=False,  # a blocking call would return the draws so far when interrupted
     )
     try:
         tree = sampler.wait()
@@ -135,15 +135,15 @@ def sample(
 
 
 def check_density(model: pm.Model, density: HierarchicalDensity) -> None:
-    """Hold the density against the model's graph at three points, before hours rest on it.
+    """Compare the density with the model's graph at three points, before sampling relies on it.
 
-    The graph states the likelihood row by row, the density in one fused pass: two evaluations that
-    share no code.
+    The graph evaluates the likelihood row by row, the density in one fused pass: they share no
+    code.
 
     Raises
     ------
     RuntimeError
-        When they differ: a fault of this package.
+        When they differ, which is a fault of this package.
     """
     log_posterior = model.compile_logp(jacobian=True, mode=Mode(linker="py", optimizer=None))
     for seed in range(3):
@@ -159,7 +159,7 @@ def check_density(model: pm.Model, density: HierarchicalDensity) -> None:
 
 
 def _nearer(x: NDArray[np.float64], density: HierarchicalDensity) -> NDArray[np.float64]:
-    """Come to where the posterior is: far off the graph's sums of ln Γ lose their digits."""
+    """Move towards the origin: farther out, the graph's sums of ln Γ lose their digits."""
     within = density(np.zeros_like(x))[0] - _FALL
     while not density(x)[0] > within and np.abs(x).max() > _SAME:
         x = x / 2
@@ -167,14 +167,14 @@ def _nearer(x: NDArray[np.float64], density: HierarchicalDensity) -> NDArray[np.
 
 
 def _for_nutpie(density: HierarchicalDensity) -> CompiledPyMCModel:
-    """The density as nutpie knows those that it compiles itself; its one variable is x."""
+    """Wrap the density as nutpie wraps models that it compiles; the only variable is x."""
     n_dim = density.n_dim
     log_density = native(density.compiled, density.arguments)
     return CompiledPyMCModel(
         compiled_logp_func=log_density.function,
         compiled_expand_func=copy_of_x,
         initial_point_func=density.start,
-        shared_data={"arguments": log_density.arguments},  # so that they live
+        shared_data={"arguments": log_density.arguments},  # keeps them alive
         shared_var_keys={},
         user_data=log_density.memory,
         n_expanded=n_dim,
@@ -189,7 +189,7 @@ def _for_nutpie(density: HierarchicalDensity) -> CompiledPyMCModel:
 
 
 def _posterior(model: pm.Model, density: HierarchicalDensity, x: NDArray[np.float64]) -> xr.Dataset:
-    """Name the model's variables at the coordinates ``x (chain, draw, n_dim)``."""
+    """The model's variables at the coordinates ``x (chain, draw, n_dim)``."""
     at = density.variables(x)
     variables = {"mu": at.mu}
     if density.n_segments:
@@ -204,8 +204,8 @@ def _posterior(model: pm.Model, density: HierarchicalDensity, x: NDArray[np.floa
     ).assign_coords(chain=np.arange(x.shape[0]), draw=np.arange(x.shape[1]))
 
 
-def _tell(chains: list[Any], stages: Stages) -> None:
-    """Pass on nutpie's report; it comes from another thread."""
+def _report(chains: list[Any], stages: Stages) -> None:
+    """Pass on nutpie's progress, which comes from another thread."""
     divergences = sum(chain.divergences for chain in chains)
     stages.update(
         sum(chain.finished_draws for chain in chains),

@@ -245,7 +245,7 @@ def test_where_all_pay_one_price_purchases_are_fitted_and_one_line_says_why_spen
     result = CliRunner().invoke(app, ["fit", str(path), "--out", str(model), *FIT])
     assert result.exit_code == 0, result.output
     words = " ".join(result.output.split())
-    assert "Verdict: sound. Warning: spend is left out: everybody pays the same" in words
+    assert "Verdict: sound. Warning: spend is left out: customers pay the same" in words
     posterior = load_posterior(model)
     assert posterior.diagnostics.sound
     assert not posterior.has_spend

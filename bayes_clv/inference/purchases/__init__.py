@@ -3,7 +3,7 @@
 | module | what it is for |
 | --- | --- |
 | `model` | the model in PyMC, likelihood and all |
-| `layout` | the landmark table in the order that the likelihood works it off |
+| `layout` | the landmark table, arranged for the likelihood |
 | `likelihood` | the landmark log-likelihood and its gradient, fused into one pass |
 | `density` | the log-density and its gradient as NUTS walks on them |
 """

@@ -1,7 +1,7 @@
 """The log-density that NUTS walks on: that of the PyMC model of purchases, in better coordinates.
 
 :func:`bayes_clv.inference.purchases.model.build_model` defines the model, and sampling starts by
-holding this density against its graph. Here it is :mod:`bayes_clv.inference.hierarchy` around the
+comparing this density with its graph. Here it is :mod:`bayes_clv.inference.hierarchy` around the
 likelihood's kernel.
 """
 

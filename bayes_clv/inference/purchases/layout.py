@@ -1,4 +1,4 @@
-"""The landmark table in the order that the likelihood works it off."""
+"""The landmark table, arranged for the likelihood."""
 
 import itertools
 from typing import NamedTuple, Self
@@ -25,7 +25,7 @@ class LikelihoodLayout(NamedTuple):
     Attributes
     ----------
     time_unit
-        Days that the unit of ``time`` stands for.
+        Days in a unit of ``time``.
     n_groups
         The population and the segments with parameters of their own: 1 in a pooled model.
     key_group, key_x, key_n, key_weight
@@ -65,7 +65,7 @@ class LikelihoodLayout(NamedTuple):
     def of(cls, table: LandmarkTable, n_segments: int, time_unit: float, dropout: Dropout) -> Self:
         """Arrange a table; times are divided by ``time_unit``.
 
-        With fewer than two segments everybody is the population, whatever code a row carries.
+        With fewer than two segments every row is the population's, whatever its code.
         """
         x, weight = table.frequency, table.weight
         pooled = n_segments < 2
@@ -104,7 +104,7 @@ def _distinct(group: Ints, value: Floats) -> tuple[Ints, Floats, Ints]:
 
 
 def _in_order(row_key: Ints, weight: Floats, rows: Ints) -> Ints:
-    """Order rows by key and weight, and at random within: neighbours that add to one sum wait."""
+    """Order rows by key and weight, and at random within, so that neighbours rarely share a sum."""
     rows = np.random.default_rng(0).permutation(rows)
     return rows[np.lexsort([weight[rows], row_key[rows]])]
 

@@ -8,14 +8,14 @@ a segment), and with L(t) = ln(1 + t/α_s) and the rise R(z, n) = ln Γ(z+n) −
            + Σ_rows, n>0 w softplus(u),  u = ln a/(b+n−1) + (r+x)(L(T) − L(t_x))
 
 so a row costs one exponential, logarithms of times are taken once for each distinct time, and
-one-time buyers of BG/NBD cost nothing at all. No two large terms cancel: where customers are alike,
-which is r, α → ∞ or a+b → ∞, the value goes to its limit. (Sums of ln Γ(r), r ln α and ln B(a, b)
-lose all their digits there, and what is left can be a mode that no data made.)
+one-time buyers of BG/NBD cost nothing. No two large terms cancel: as customers become alike
+(r, α → ∞ or a+b → ∞) the value tends to its limit. (Sums of ln Γ(r), r ln α and ln B(a, b) lose all
+their digits there, and the rounding error can look like a mode.)
 
-Rows of one (s, x) and one weight stand together and are worked off in blocks: gather their times,
+Rows with the same (s, x) and weight are neighbours and are processed in blocks: gather their times,
 do the arithmetic in vector instructions, take the logarithm of the product of all 1 + e^−|u|,
-scatter the gradient. :mod:`bayes_clv.inference.purchases.model` states the plain form, which this
-is held against before every fit.
+scatter the gradient. :mod:`bayes_clv.inference.purchases.model` states the plain form; the two are
+compared before every fit.
 """
 
 import math

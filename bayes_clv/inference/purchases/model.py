@@ -2,8 +2,8 @@
 
 The likelihood is a plain expression, which follows :func:`bayes_clv.models.bgnbd.log_likelihood`
 line by line and evaluates every row of the table; :mod:`bayes_clv.inference.purchases.likelihood`
-gives the same value and its gradient at a fraction of the cost, and is held against this before
-every fit.
+gives the same value and its gradient at a fraction of the cost; the two are compared before every
+fit.
 """
 
 from typing import Any
@@ -30,7 +30,7 @@ def build_model(
 ) -> pm.Model:
     """Build the model of a landmark table.
 
-    With fewer than two segments the model is pooled: the population is everybody.
+    With fewer than two segments the model is pooled: every row is the population's.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def symbolic_log_likelihood(
     dropout
         When customers may leave.
     pooled
-        Take everybody for the population, whatever segment a row carries.
+        Whether every row is the population's, whatever its segment.
     """
     group = np.full(len(table), POPULATION) if pooled else table.segment
     r, alpha, a, b = (value[group] for value in parameters)

@@ -2,7 +2,7 @@
 
 | module | what it is for |
 | --- | --- |
-| `table` | all that its likelihood needs to know of a log, by one query |
+| `table` | the sums over a log that its likelihood uses |
 | `model` | the model in PyMC |
 | `density` | its log-density and gradient as NUTS walks on them |
 """

@@ -1,7 +1,7 @@
 """The log-density that NUTS walks on: that of the PyMC model of spend, in better coordinates.
 
 :func:`bayes_clv.inference.spend.model.build_spend_model` defines the model, and sampling starts by
-holding this density against its graph.
+comparing this density with its graph.
 """
 
 import math

@@ -1,8 +1,9 @@
-r"""What the likelihood of spend needs to know of the data: its size grows with no customer.
+r"""The likelihood of spend as sums over the log, whose size does not grow with customers.
 
-As with purchases, what a customer spent between two landmarks is judged by the segment that was
-chosen at the first of them (:mod:`bayes_clv.inference.landmarks`). With x purchases before, whose
-sum is s, and n further ones, whose sum is Δs, :mod:`bayes_clv.models.gammagamma` has the likelihood
+As with purchases, what a customer spent between two landmarks is explained by the parameters of
+their segment at the first of them (:mod:`bayes_clv.inference.landmarks`). With x purchases before,
+whose sum is s, and n further ones, whose sum is Δs, :mod:`bayes_clv.models.gammagamma` has the
+likelihood
 
     ln Γ(p(x+n)+q) − ln Γ(px+q) − ln Γ(pn) + (pn−1) ln Δs + (px+q) ln(v+s) − (p(x+n)+q) ln(v+s+Δs)
 
@@ -14,9 +15,9 @@ occur, the fourth Σ ln Δs and Σ n ln Δs, and the rest is p A(ln v) + q B(ln 
 which are as smooth as ln(1+eᵘ): analytic up to the distance π from the real axis. So they are
 polynomials to 13 digits on an interval that few data leave, read off their values at Chebyshev
 points (Trefethen 2013, Approximation Theory and Approximation Practice, chapter 8). Beyond it they
-go to straight lines as e^−|u| goes to 0. That matters: where all customers pay alike q is large,
-and B must not rise; where each of them pays the same every time p is, and v small. The engine that
-holds the customers adds up all of this.
+tend to straight lines as e^−|u| → 0. These tails matter: where all customers pay alike, q is large
+and B must not rise; where each customer pays the same every time, p is large and v small. The
+engine that holds the customers computes all these sums.
 """
 
 import math
@@ -41,21 +42,21 @@ LOWEST, HIGHEST = -16.0, 12.0  # u = ln v of the polynomials
 MIDDLE, REACH = (LOWEST + HIGHEST) / 2, (HIGHEST - LOWEST) / 2
 _NODES = 140
 _U = MIDDLE + REACH * cheb.chebpts1(_NODES)
-MIN_VARIATION = 5e-4  # of purchases, below which the model would be sure of a price: p → ∞
-_LEAST = 1e-9  # of a sum: what is added must not be lost in its rounding
-# Engines add floats up in whatever order, so that they differ in the last digits; not decimals.
+MIN_VARIATION = 5e-4  # of purchases: below it the price is certain, p → ∞
+_LEAST = 1e-9  # share of a sum, below which an addition is lost in rounding
+# Engines add floats in any order, so that the last digits differ; sums of decimals are exact.
 _EXACT = "decimal(38, 12)"
 
 
 class SpendSums(NamedTuple):
-    """What the likelihood goes by: sums over episodes, by group, in units of money.
+    """Sums over episodes, by group, in units of money: all that the likelihood uses.
 
     Attributes
     ----------
     purchases_group, purchases, purchases_weight
-        ``(key,)`` how often a number of purchases is reached, less how often it is left.
+        ``(key,)`` how often an episode ends at a number of purchases, less how often one begins.
     more_group, more, more_weight
-        ``(key,)`` how often a episode has so many purchases.
+        ``(key,)`` how many episodes have so many purchases.
     log_spend, log_spend_by_purchase
         ``(group,)`` Σ ln Δs and Σ n ln Δs.
     by_count, by_one
@@ -87,19 +88,19 @@ class SpendTable:
     Attributes
     ----------
     unit
-        Of the model, in the currency of the log: the geometric mean of what is spent per repeat
-        purchase, which an absurd order leaves where it is.
+        Of money in the model, in the currency of the log: the geometric mean of spend per repeat
+        purchase, which a single absurd order hardly moves.
     mean
         Mean spend per repeat purchase, in the currency of the log.
     variation
-        How much a purchase varies round what its customer paid before, as a share of that (root
-        mean square); round everybody's mean where no customer has a before.
+        How much a purchase differs from what its customer paid before, as a share (root mean
+        square); from the mean of all customers where no customer paid before.
     n_episodes
         ``(group,)`` how many episodes.
     sums
         All that the likelihood needs of them, in units of ``unit``.
     without_spend
-        Episodes with purchases that cost nothing, which are left out.
+        Episodes whose purchases cost nothing; they are left out.
     """
 
     unit: float
@@ -127,9 +128,9 @@ def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
     ----------
     states
         customer_id, landmark, frequency, T (days), monetary_value and code, the segment at that
-        landmark; whoever is there at one landmark is there at all later ones.
+        landmark; a customer with a row at one landmark has a row at every later one.
     n_segments
-        How many there are; with fewer than two everybody is the population.
+        How many there are; with fewer than two every episode is the population's.
 
     Returns
     -------
@@ -169,7 +170,7 @@ def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
 
 
 def _episodes(states: ir.Table) -> ir.Table:
-    """From one landmark to the next, of customers who bought on the way: purchases and spend."""
+    """Purchases and spend from one landmark to the next, of customers who bought in between."""
     history = states.filter(states["T"] > 0)
     history = history.mutate(spend=history.monetary_value.cast("float64") * history.frequency)
     by_customer = ibis.window(group_by="customer_id", order_by="landmark")
@@ -270,7 +271,7 @@ def _of_nodes(spent: ir.Table, n_groups: int) -> dict[str, Any]:
 
 
 def _exactly(value: Any) -> float:
-    """A float to ten digits: all that engines agree in that take logarithms each their way."""
+    """A float to ten digits: the logarithms of different engines agree no further."""
     return float(f"{value:.10g}")
 
 
