@@ -131,6 +131,18 @@ def test_the_map_of_the_house_names_every_package_and_no_other():
     assert named == {"api"} | {f"bayes_clv.{name}" for name in inside(ROOT / "bayes_clv")}
 
 
+def test_the_page_on_architecture_names_modules_that_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = set(re.findall(r"`((?:bayes_clv|api)/[\w/.]+)`", text))
+    assert len(named) > 10
+    assert {name for name in named if not (ROOT / name).exists()} == set()
+    (diagram,) = re.findall(r"```mermaid\n(.*?)```", text, flags=re.DOTALL)
+    drawn = set(re.findall(r"\w+/\w+", diagram.replace("<br/>", " ")))
+    homes = {name: ROOT if name.startswith("api/") else ROOT / "bayes_clv" for name in drawn}
+    assert len(drawn) > 5
+    assert {name for name, home in homes.items() if not (home / f"{name}.py").exists()} == set()
+
+
 @pytest.mark.parametrize("package", packages(), ids=lambda it: str(it.relative_to(ROOT)))
 def test_the_table_of_a_package_names_what_is_in_it_and_nothing_else(package):
     if package == ROOT / "bayes_clv":
