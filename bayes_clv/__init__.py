@@ -1,6 +1,6 @@
 """Churn and purchases of customers without contracts: hierarchical Bayesian BG/NBD.
 
-Names are loaded when they are first used, so that a service that only answers never imports the
+Names are imported on first use, so that the service, which only predicts, never imports the
 sampler.
 """
 

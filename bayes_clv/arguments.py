@@ -1,4 +1,4 @@
-"""Arguments that many functions take, checked by one rule each."""
+"""Validation of arguments that many functions share."""
 
 import math
 
@@ -24,12 +24,12 @@ def tails(level: float) -> tuple[float, float]:
 
 
 def days(name: str, value: float) -> float:
-    """Return a number of days, which is positive and finite.
+    """Return ``value`` as a float, a positive and finite number of days; messages call it ``name``.
 
     Raises
     ------
     InputError
-        When it is not.
+        Unless 0 < value < ∞.
     """
     if not 0 < value < math.inf:
         raise InputError(f"{name} must be a positive number of days: {value}")
@@ -37,12 +37,12 @@ def days(name: str, value: float) -> float:
 
 
 def seed(value: int) -> int:
-    """Return a seed, which is 0 or more.
+    """Return a seed that is 0 or more.
 
     Raises
     ------
     InputError
-        When it is not.
+        When ``value`` is negative.
     """
     if value < 0:
         raise InputError(f"seed must not be negative: {value}")

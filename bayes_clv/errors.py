@@ -1,4 +1,4 @@
-"""Errors that this package raises on purpose; each message is one line to act on."""
+"""Errors that this package raises; each message is one line that says what to do."""
 
 
 class BayesClvError(Exception):
@@ -6,12 +6,12 @@ class BayesClvError(Exception):
 
 
 class InputError(BayesClvError, ValueError):
-    """The data or an argument cannot be used as they are; the command line exits with code 2."""
+    """The data or an argument cannot be used; the command line exits with code 2."""
 
 
 class ArtifactError(BayesClvError):
-    """A model file is refused or cannot be written; the command line exits with code 2."""
+    """A model file is rejected or cannot be written; the command line exits with code 2."""
 
 
 class UnsoundPosterior(BayesClvError):
-    """The sampler's diagnostics say the posterior cannot be trusted; exit code 3."""
+    """The sampler's diagnostics show that the posterior cannot be trusted; exit code 3."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic file writes: a file is written completely or not at all."""
 
 import os
 import tempfile
@@ -9,21 +9,22 @@ from typing import BinaryIO
 
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Let ``write`` fill a file that takes the place of ``path``; see `replaced`."""
+    """Replace ``path`` with a file that ``write`` fills; see `replaced`."""
     with replaced(path) as temporary, temporary.open("wb") as file:
         write(file)
 
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """Write beside, sync, rename, sync the folder: a crash leaves the old file or the new one.
+    """Replace ``path`` atomically: a crash leaves the old file or the new one, never a part.
 
-    Yields the path to write to.
+    Yields the path of a temporary file in the same folder, to be written by the caller. Then the
+    file is synced and renamed, and the folder is synced.
 
     Raises
     ------
     OSError
-        When the disk or the folder does not allow it; nothing is left behind.
+        When the disk or the folder does not allow it; the temporary file is removed.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(descriptor)
@@ -31,7 +32,7 @@ def replaced(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync(temporary)
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's files are their owner's alone
+        temporary.chmod(0o666 & ~_umask())  # mkstemp creates files for their owner only
         temporary.replace(path)
         _sync(path.parent)
     except BaseException:
@@ -46,7 +47,7 @@ def _umask() -> int:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
+    """Wait until a file, or the entries of a folder, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,10 +2,10 @@
 
 | module | what it is for |
 | --- | --- |
-| `commands` | parses, calls one use case, maps its errors to exit codes |
-| `log_options` | the options that say how a log is read, for every command that reads one |
-| `terminal` | what commands print to, their bars, and how errors end them |
-| `tables` | results as tables for people |
+| `commands` | the commands: each parses, calls one use case, prints the result |
+| `log_options` | the options for reading a log, shared by all commands that read one |
+| `terminal` | output streams, progress bars, and errors as exit codes |
+| `tables` | results as tables for the terminal |
 """
 
 import lazy_loader

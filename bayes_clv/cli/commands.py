@@ -31,7 +31,7 @@ app = typer.Typer(
 
 
 class Format(StrEnum):
-    """What ``--segments`` takes besides a column's name."""
+    """Values of ``--segments`` other than the name of a column."""
 
     KMEANS = "kmeans"
     RFM = "rfm"
@@ -39,12 +39,13 @@ class Format(StrEnum):
 
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A model file from `fit`.")]
-Level = Annotated[float, typer.Option(help="Mass of the credible intervals.")]
-ValueHorizon = Annotated[float, typer.Option(help="Days ahead of customer lifetime value.")]
+Level = Annotated[float, typer.Option(help="Probability mass of the credible intervals.")]
+ValueHorizon = Annotated[float, typer.Option(help="Horizon of customer lifetime value in days.")]
 DiscountRate = Annotated[
-    float, typer.Option("--annual-discount-rate", help="What a year's delay costs: 0.1 is 10%.")
+    float, typer.Option("--annual-discount-rate", help="Discount rate per year: 0.1 is 10%.")
 ]
-Margin = Annotated[float, typer.Option(help="What remains of a unit of spend.")]
+Margin = Annotated[float, typer.Option(help="Margin per unit of spend: 0.3 is 30%.")]
+Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -57,24 +58,24 @@ def fit(
     segments: Annotated[
         str, typer.Option(help="rfm, kmeans, none, or a column of your own segments.")
     ] = Format.RFM.value,
-    n_segments: Annotated[int, typer.Option(help="Segments of kmeans.")] = 5,
+    n_segments: Annotated[int, typer.Option(help="Number of segments for kmeans.")] = 5,
     features: Annotated[
-        str, typer.Option(help="What kmeans looks at: some of idle_time,frequency,monetary_value.")
+        str, typer.Option(help="Features for kmeans: some of idle_time,frequency,monetary_value.")
     ] = FEATURES,
-    landmarks: Annotated[int, typer.Option(help="Dates at which customers are segmented.")] = 4,
+    landmarks: Annotated[int, typer.Option(help="Number of landmarks (segmentation dates).")] = 4,
     dropout: Annotated[
         Dropout, typer.Option(help="When customers may leave: BG/NBD or MBG/NBD.")
     ] = Dropout.AFTER_REPEAT,
-    spend: Annotated[bool, typer.Option(help="Fit spend, too, where the log has amounts.")] = True,
-    draws: Annotated[int, typer.Option(help="Draws per chain.")] = 1000,
+    spend: Annotated[bool, typer.Option(help="Fit spend too, if the log has amounts.")] = True,
+    draws: Annotated[int, typer.Option(help="Posterior draws per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 200,
-    chains: Annotated[int, typer.Option(help="Chains.")] = 4,
-    seed: Annotated[int, typer.Option(help="Seed: the same gives the same.")] = 0,
+    chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
+    seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Fit the model to a transaction log and write a model file.
 
-    Exit code 3, and no replaced file, when the diagnostics say the posterior cannot be trusted.
+    Exit code 3, and no model file is replaced, if the posterior fails its diagnostics.
     """
     from bayes_clv.inference.estimator import HierarchicalBetaGeo
 
@@ -107,21 +108,21 @@ def predict(
     model: Model,
     transactions: Log,
     to: Annotated[
-        str, typer.Option("--out", help="A .parquet or .csv file to write; Spark makes a folder.")
+        str, typer.Option("--out", help="Output file, .parquet or .csv; Spark writes a folder.")
     ] = "scores.parquet",
     to_table: Annotated[
         str | None,
-        typer.Option("--out-table", help="A table to make instead, in the engine of the log."),
+        typer.Option("--out-table", help="Table to create instead, in the engine of the log."),
     ] = None,
-    horizon: Annotated[float, typer.Option(help="Days ahead.")] = COMPARISON_HORIZON,
+    horizon: Annotated[float, typer.Option(help="Forecast horizon in days.")] = COMPARISON_HORIZON,
     value_horizon: ValueHorizon = VALUE_HORIZON,
     annual_discount_rate: DiscountRate = ANNUAL_DISCOUNT_RATE,
     margin: Margin = MARGIN,
     value: Annotated[
-        bool, typer.Option(help="Tell what customers are worth, too: the longest of the answers.")
+        bool, typer.Option(help="Compute customer lifetime value too; it takes longest.")
     ] = True,
     level: Level = 0.9,
-    seed: Annotated[int, typer.Option(help="Seed of the drawn outcomes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the simulated outcomes.")] = 0,
     segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
 ) -> None:
     """Score every customer of a transaction log: one row each, means with intervals."""
@@ -152,7 +153,7 @@ def predict(
             n_customers = int(scores.count().execute())
             create_table(scores, to_table) if to_table else write_scores(scores, to)
         out.print(f"{n_customers:,} customers written to {where}", highlight=False, soft_wrap=True)
-        posterior.diagnostics.require_sound("the scores were written all the same")
+        posterior.diagnostics.require_sound("the scores were written nevertheless")
 
 
 @app.command()
@@ -164,15 +165,15 @@ def segments(
         str | None,
         typer.Argument(
             metavar="TRANSACTIONS",
-            help="A log whose customers to compare, as for `predict`. Default: those of the fit.",
+            help="Log of the customers to compare. Default: the customers of the fit.",
         ),
     ] = None,
     horizon: Annotated[
-        float, typer.Option(help="Days ahead, of another log.")
+        float, typer.Option(help="Forecast horizon in days; to change it, give TRANSACTIONS.")
     ] = COMPARISON_HORIZON,
     segment: Annotated[str | None, typer.Option(help="Column of your own segments.")] = None,
     level: Level = 0.9,
-    plot: Annotated[Path | None, typer.Option(help="Write the figure to this file too.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write the figure to this file, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Compare churn between segments."""
@@ -180,7 +181,7 @@ def segments(
         posterior, on = load_posterior(model), None
         if transactions is None:
             if unread := [*read.given, *(["segment"] if segment else [])]:
-                raise InputError(f"name the log that is to be read with {', '.join(unread)}")
+                raise InputError(f"TRANSACTIONS must be given to use {', '.join(unread)}")
             comparison = posterior.compare_segments(horizon=horizon, level=level)
         else:
             from bayes_clv.posterior.log_states import compare_log
@@ -204,7 +205,7 @@ def segments(
 
 @app.command()
 def diagnose(model: Model, as_json: Json = False) -> None:
-    """Say whether a model's posterior can be trusted."""
+    """Show the diagnostics: can the posterior of a model be trusted?"""
     with errors():
         posterior = load_posterior(model)
     if as_json:
@@ -217,14 +218,14 @@ def diagnose(model: Model, as_json: Json = False) -> None:
 
 Origins = Annotated[
     list[str] | None,
-    typer.Option(help="Fit to what was known on this day; may be given several times."),
+    typer.Option(help="Fit to the log up to this day; may be given several times."),
 ]
 Horizons = Annotated[
-    list[int] | None, typer.Option(help="Forecast so many days; may be given several times.")
+    list[int] | None, typer.Option(help="Forecast horizon in days; may be given several times.")
 ]
 Numbers = Annotated[
     list[int] | None,
-    typer.Option(help="Segments of kmeans; may be given several times. [default: 3, 5, 8]"),
+    typer.Option(help="Number of kmeans segments; may be given several times. [default: 3, 5, 8]"),
 ]
 Landmarks = Annotated[
     list[int] | None, typer.Option(help="Landmarks; may be given several times. [default: 4]")
@@ -242,24 +243,25 @@ def backtest(
     landmarks: Landmarks = None,
     draws: Annotated[int | None, typer.Option(help="Draws per chain. [default: 1000]")] = None,
     fast: Annotated[
-        bool, typer.Option("--fast", help="Look at 20,000 customers at most, with half the draws.")
+        bool, typer.Option("--fast", help="Use at most 20,000 customers and half the draws.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Seed: the same gives the same.")] = 0,
+    seed: Seed = 0,
     plot: Annotated[
-        Path | None, typer.Option(help="Write the reliability diagram to this file too.")
+        Path | None, typer.Option(help="Write the reliability diagram to this file, too.")
     ] = None,
     money: Annotated[
         bool,
-        typer.Option("--money", help="Forecast what customers spend: one day, pooled and RFM."),
+        typer.Option("--money", help="Forecast spend instead: one origin, methods pooled and RFM."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Find out which pooling predicts best, out of sample, on your own log.
+    """Compare pooling methods by their out-of-sample forecasts on your own log.
 
-    Every method is fitted to what was known on some days, and scored by what happened next.
+    Every method is fitted to the log up to each origin, and its forecasts are scored against the
+    purchases observed after it.
 
-    Without --origin and --horizon: three days, and all horizons that fit. With --money: the middle
-    of the log, and all the days after it.
+    Without --origin and --horizon: three origins, and all horizons that fit. With --money: the
+    middle of the log as origin, and all days after it as horizon.
     """
     from bayes_clv.data.dates import as_date
     from bayes_clv.evaluation.backtest.methods import default_methods
@@ -311,20 +313,20 @@ def serve(
         str, typer.Option(help="Address to listen on.", envvar="BAYES_CLV_HOST")
     ] = "127.0.0.1",
     workers: Annotated[
-        int, typer.Option(help="Processes.", min=1, max=32, envvar="WEB_CONCURRENCY")
+        int, typer.Option(help="Number of processes.", min=1, max=32, envvar="WEB_CONCURRENCY")
     ] = 2,
     behind_proxy: Annotated[
         bool,
         typer.Option(
             "--behind-proxy",
-            help="A proxy in front buffers requests and answers: wait for clients in threads.",
+            help="Wait for clients in threads: a proxy in front buffers requests and answers.",
         ),
     ] = False,
     allow_public: Annotated[
         bool,
         typer.Option(
             "--allow-public",
-            help="Listen beyond this machine although BAYES_CLV_TOKEN names no token.",
+            help="Listen beyond this machine without a token in BAYES_CLV_TOKEN.",
             envvar="BAYES_CLV_ALLOW_PUBLIC",
         ),
     ] = False,
@@ -334,8 +336,8 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP until SIGTERM; GET /docs documents the routes.
 
-    A model file that is replaced is checked and taken over within two seconds, or on SIGHUP. Where
-    BAYES_CLV_TOKEN is set, requests must bear it; it has to be for any address but this machine's.
+    A replaced model file is checked and loaded within two seconds, or on SIGHUP. If BAYES_CLV_TOKEN
+    is set, requests must send it; for an address beyond this machine it must be set.
     """
     from api.server import serve as run
 
@@ -359,9 +361,9 @@ def main() -> None:
 def _segmenter(segments: str, n_segments: int, features: str, seed: int) -> Any:
     from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 
-    looked_at = tuple(name.strip() for name in features.split(",") if name.strip())
+    chosen = tuple(name.strip() for name in features.split(",") if name.strip())
     choices: dict[str, Callable[[], Any]] = {
-        Format.KMEANS: lambda: KMeansSegmenter(n_segments, features=looked_at, random_state=seed),
+        Format.KMEANS: lambda: KMeansSegmenter(n_segments, features=chosen, random_state=seed),
         Format.RFM: RFMSegmenter,
         Format.NONE: lambda: None,
     }
@@ -381,7 +383,8 @@ def _backtest_money(
     from bayes_clv.evaluation.backtest.spend import backtest_money
 
     if len(origins) > 1 or len(horizons) > 1:
-        raise InputError("--money takes one --origin and one --horizon")
+        given = f"{len(origins)} and {len(horizons)}"
+        raise InputError(f"--money takes at most one --origin and one --horizon: got {given}")
     with Steps("fits") as steps:
         result = backtest_money(
             log,

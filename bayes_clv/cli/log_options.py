@@ -1,4 +1,4 @@
-"""The options that say how a log is read, for every command that reads one."""
+"""The options for reading a log, shared by all commands that read one."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bayes_clv.errors import InputError
 
-if TYPE_CHECKING:  # DuckDB and pandas, which a command that is only asked for help does without
+if TYPE_CHECKING:  # imports DuckDB and pandas, which --help does not need
     from bayes_clv.data.transactions import Transactions
 
 CDNOW = "cdnow"
@@ -30,7 +30,7 @@ Log = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads a log as the options say."""
+    """Reads a log with the given options."""
 
     options: Mapping[str, Any]
 
@@ -42,7 +42,7 @@ class Reader:
     def __call__(
         self, source: str, *, segment: str | None = None, writable: bool = False
     ) -> "Transactions":
-        """Read the log; ``writable`` where a table is to be made in its engine."""
+        """Read the log; ``writable`` if a table will be created in its engine."""
         with Console(stderr=True).status("reading the log …"):
             return _read(source, segment, writable, **self.options)
 
@@ -58,22 +58,20 @@ def _read(
     *,
     customer: Annotated[str | None, _option("Column of the customer's id.")] = None,
     date: Annotated[str | None, _option("Column of the date.")] = None,
-    amount: Annotated[str | None, _option("Column of what was paid.")] = None,
+    amount: Annotated[str | None, _option("Column of the amount paid.")] = None,
     quantity: Annotated[str | None, _option("Column of the quantity, with --price.")] = None,
     price: Annotated[str | None, _option("Column of the unit price.")] = None,
-    invoice: Annotated[str | None, _option("Column of the invoice, which tells returns.")] = None,
+    invoice: Annotated[str | None, _option("Column of the invoice, to find returns.")] = None,
     table: Annotated[
-        str | None, _option("Table, Parquet file of the engine, or sheet to read.")
+        str | None, _option("Table or Parquet file of the engine, or sheet of the file.")
     ] = None,
     time_zone: Annotated[
-        str | None, _option("Zone of an engine's instants, such as Europe/Paris.")
+        str | None, _option("Time zone for days of an engine's instants, e.g. Europe/Paris.")
     ] = None,
-    date_format: Annotated[str | None, _option("Such as %d/%m/%Y, for dates in text.")] = None,
+    date_format: Annotated[str | None, _option("Format of dates in text, e.g. %d/%m/%Y.")] = None,
     end: Annotated[str | None, _option("Observation end; default: the last purchase.")] = None,
     keep_zero: Annotated[bool, _option("Keep purchases that cost nothing.", "--keep-zero")] = False,
-    net_refunds: Annotated[
-        bool, _option("Take what was paid back off what was spent.", "--net-refunds")
-    ] = False,
+    net_refunds: Annotated[bool, _option("Subtract refunds from spend.", "--net-refunds")] = False,
 ) -> "Transactions":
     from bayes_clv.data.datasets import load_cdnow
     from bayes_clv.data.engines import connect, is_url
@@ -90,7 +88,7 @@ def _read(
     }
     where = {"table": table, "time_zone": time_zone, "date_format": date_format, "end": end}
     if writable and not is_url(source):
-        raise InputError("--out-table needs a log in an engine, by its URL and --table")
+        raise InputError("--out-table needs a log in an engine, given by URL and --table")
     if source == CDNOW:
         flags = {"keep_zero": keep_zero, "net_refunds": net_refunds}
         given = [name for name, value in (columns | where | flags).items() if value]
@@ -114,7 +112,7 @@ _OPTIONS = [
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command these options; it gets them as one argument, ``read``, a `Reader`."""
+    """Add these options to a command, which receives them as one `Reader`, argument ``read``."""
     own = [
         parameter
         for parameter in inspect.signature(command).parameters.values()

@@ -1,4 +1,4 @@
-"""Results as tables for people; the command line prints them."""
+"""Results as tables for the terminal."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -14,14 +14,14 @@ from bayes_clv.data.ledger import Ledger
 from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.posterior.posterior import Posterior
 
-if TYPE_CHECKING:  # it brings the sampler, which most commands, and the service, do without
+if TYPE_CHECKING:  # imports the sampler, which most commands and the service do not need
     from bayes_clv.evaluation.backtest.purchases import Backtest
     from bayes_clv.evaluation.backtest.spend import MoneyBacktest
     from bayes_clv.evaluation.backtest.splits import Split
 
 
 def ledger_table(ledger: Ledger) -> Table:
-    """Rows in, rejected by reason, kept."""
+    """Rows read, rejected by reason, and kept."""
     table = Table(title="Rows of the log", title_justify="left")
     table.add_column("")
     table.add_column("rows", justify="right")
@@ -33,7 +33,7 @@ def ledger_table(ledger: Ledger) -> Table:
 
 
 def verdict(posterior: Posterior) -> RenderableType:
-    """The diagnostics and what they say, and what the data are short of."""
+    """The diagnostics, the verdict, and warnings about the data."""
     found = posterior.diagnostics
     table = Table(title="Diagnostics", title_justify="left")
     for column in ("", "worst", "must be"):
@@ -47,15 +47,15 @@ def verdict(posterior: Posterior) -> RenderableType:
 
 
 def _spend_lines(posterior: Posterior) -> list[Text]:
-    """What the model of spend takes for granted, and whether it may."""
+    """Mean spend, and the correlation that the spend model assumes to be 0."""
     known = posterior.record.spend
     if known is None or known.spearman is None or known.pearson is None:
         return []
     return [
         Text(
-            f"Spend: {known.unit:,.2f} a repeat purchase on average; taken for independent of how "
-            f"often customers buy, with which its correlation is {known.pearson:+.2f} "
-            f"({known.spearman:+.2f} of ranks).",
+            f"Spend: {known.unit:,.2f} per repeat purchase (geometric mean). The model assumes "
+            f"that spend is independent of frequency; their correlation is {known.pearson:+.2f} "
+            f"(rank correlation {known.spearman:+.2f}).",
             style="dim",
         )
     ]
@@ -64,9 +64,9 @@ def _spend_lines(posterior: Posterior) -> list[Text]:
 def segments_table(
     comparison: SegmentComparison, posterior: Posterior, on: dt.date | None = None
 ) -> RenderableType:
-    """Which segments are leaving, for a reader who knows customers and not statistics.
+    """The comparison of segments, for readers who know customers but not statistics.
 
-    ``on`` is the day of the comparison; by default the observation end of the fit.
+    ``on`` is the date of the comparison; by default the observation end of the fit.
     """
     days, model = f"{comparison.horizon:g} days", posterior.dropout
     table = _narrow_table(
@@ -89,18 +89,18 @@ def segments_table(
 
 
 def _value_table(comparison: SegmentComparison) -> list[Table]:
-    """What segments are worth, where spend was fitted."""
+    """Value and value at risk of the segments, if spend was fitted."""
     terms = comparison.value_terms
     if terms is None:
         return []
     table = _narrow_table(
-        f"What all of a segment's customers are worth in {terms.horizon:g} days",
+        f"Value of all customers of a segment in the next {terms.horizon:g} days",
         f"In the currency of the log, times a margin of {terms.margin:g}, discounted at "
-        f"{terms.annual_discount_rate:.0%} a year. At risk: what they would be worth if all were "
-        f"alive, less that. In brackets: {comparison.level:.0%} credible intervals.",
+        f"{terms.annual_discount_rate:.0%} a year. At risk: value if all customers were alive, "
+        f"minus their value. In brackets: {comparison.level:.0%} credible intervals.",
     )
     table.add_column("segment", no_wrap=True)
-    for heading in ("worth", "at risk"):
+    for heading in ("value", "at risk"):
         table.add_column(heading, justify="right", no_wrap=True)
     for segment, row in comparison.table.sort_values("value_at_risk", ascending=False).iterrows():
         table.add_row(str(segment), _amount(row, "value"), _amount(row, "value_at_risk"))
@@ -113,9 +113,9 @@ def _amount(row: Any, name: str) -> str:
 
 
 def backtest_tables(result: "Backtest", width: int) -> RenderableType:
-    """Every split with every method, all splits together, and what follows.
+    """The methods by split, the methods over all splits, and the recommendation.
 
-    In fewer than ``WIDE`` characters a split has two tables, without the least of the columns.
+    In fewer than ``WIDE`` characters a split has two tables, without ``_WIDE_COLUMNS``.
     """
     parts: list[RenderableType] = []
     if result.sampled is not None:
@@ -133,13 +133,13 @@ def backtest_tables(result: "Backtest", width: int) -> RenderableType:
 
 
 def money_tables(result: "MoneyBacktest") -> RenderableType:
-    """Forecasts of the money, and what was observed."""
+    """Forecast and observed spend."""
     split = result.split
     table = _narrow_table(
-        f"Known on {split.origin}, spend in the {split.horizon} days after it",
-        "In brackets: 90% interval of the outcome. MAE: per customer. Gini: how well customers are "
-        "ranked by what they spend, as a share of a perfect ranking's. Cover: share of customers "
-        "whose spend lies inside their interval. (!): not sound.",
+        f"Origin {split.origin}: spend in the next {split.horizon} days",
+        "In brackets: 90% interval of the outcome. MAE: per customer. Gini: of the ranking of "
+        "customers by forecast spend, as a share of that of a perfect ranking. Cover: share of "
+        "customers whose spend lies inside their interval. (!): not sound.",
     )
     table.add_column("method", no_wrap=True)
     for heading in ("forecast", "observed", "MAE", "Gini", "cover\n50%", "cover\n90%"):
@@ -159,7 +159,7 @@ def money_tables(result: "MoneyBacktest") -> RenderableType:
 
 def _decile_table(result: "MoneyBacktest") -> Table:
     table = _narrow_table(
-        "Customers in ten groups by forecast spend: mean forecast, and mean observed"
+        "Customers in ten groups by forecast spend: mean forecast and mean observed spend"
     )
     table.add_column("group", justify="right")
     grouped = result.deciles.groupby("method", sort=False)
@@ -175,13 +175,13 @@ def _decile_table(result: "MoneyBacktest") -> Table:
 
 
 WIDE = 150  # characters
-_FORESEEN: dict[str, Callable[[Any], str]] = {
+_FORECAST_COLUMNS: dict[str, Callable[[Any], str]] = {
     "log\nscore": lambda row: f"{row['log_score']:.4f}",
-    "over\npooled": lambda row: _gain(row),
+    "gain over\npooled": lambda row: _gain(row),
     "CRPS": lambda row: f"{row['crps']:.4f}",
     "MAE": lambda row: f"{row['mae']:.3f}",
 }
-_CALIBRATED: dict[str, Callable[[Any], str]] = {
+_CALIBRATION_COLUMNS: dict[str, Callable[[Any], str]] = {
     "orders\n(90%)": lambda row: (
         f"{row['expected']:,.0f} ({row['expected_lower']:,.0f}–{row['expected_upper']:,.0f})"
     ),
@@ -189,7 +189,7 @@ _CALIBRATED: dict[str, Callable[[Any], str]] = {
     "cover\n50%": lambda row: f"{row['coverage_50']:.0%}",
     "cover\n90%": lambda row: f"{row['coverage_90']:.0%}",
 }
-_WHERE_THERE_IS_ROOM: dict[str, Callable[[Any], str]] = {
+_WIDE_COLUMNS: dict[str, Callable[[Any], str]] = {
     "segment\nerror": lambda row: f"{row['segment_error']:.0%}",
     "RMSE": lambda row: f"{row['rmse']:.3f}",
     "Brier": lambda row: f"{row['brier']:.4f}",
@@ -200,13 +200,16 @@ _WHERE_THERE_IS_ROOM: dict[str, Callable[[Any], str]] = {
 def _split_tables(split: "Split", rows: pd.DataFrame, *, wide: bool) -> list[Table]:
     first = rows.iloc[0]
     title = (
-        f"Known on {split.origin}, forecast for {split.horizon} days: "
-        f"{first['customers']:,} customers, {first['active']:.0%} came back, "
+        f"Origin {split.origin}, forecast for {split.horizon} days: "
+        f"{first['customers']:,} customers, {first['active']:.0%} bought again, "
         f"{first['actual']:,} orders"
     )
     if wide:
-        return [_of_methods(title, rows, _FORESEEN | _CALIBRATED | _WHERE_THERE_IS_ROOM)]
-    return [_of_methods(title, rows, _FORESEEN), _of_methods("", rows, _CALIBRATED)]
+        return [_of_methods(title, rows, _FORECAST_COLUMNS | _CALIBRATION_COLUMNS | _WIDE_COLUMNS)]
+    return [
+        _of_methods(title, rows, _FORECAST_COLUMNS),
+        _of_methods("", rows, _CALIBRATION_COLUMNS),
+    ]
 
 
 def _of_methods(title: str, rows: pd.DataFrame, columns: dict[str, Callable[[Any], str]]) -> Table:
@@ -222,14 +225,15 @@ def _of_methods(title: str, rows: pd.DataFrame, columns: dict[str, Callable[[Any
 
 def _overall_table(result: "Backtest") -> Table:
     table = _narrow_table(
-        "All of them together",
-        "Log score: higher is better; over pooled, per customer, with its standard error. "
-        "CRPS, errors, Brier: lower. Segment error: orders forecast for RFM segments that went to "
-        "others. Cover: share of outcomes inside the interval, which should be 50% and 90%. "
-        "(!): not sound. A window of 150 characters shows RMSE, Brier and AUC too, --json all.",
+        "All splits together",
+        "Log score: higher is better; gain over pooled: per customer, ± its standard error. CRPS, "
+        "errors, Brier: lower is better. Segment error: sum over RFM segments of |forecast − "
+        "observed| orders, as a share of observed orders. Cover: share of outcomes inside the "
+        "interval; should be 50% and 90%. (!): not sound. A terminal of 150 characters shows RMSE, "
+        "Brier and AUC too; --json prints all.",
     )
     table.add_column("method", no_wrap=True)
-    for heading in ("over\npooled", "CRPS", "calib.\nerror", "cover\n90%"):
+    for heading in ("gain over\npooled", "CRPS", "calib.\nerror", "cover\n90%"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, row in result.overall.iterrows():
         table.add_row(
@@ -258,18 +262,18 @@ def _one_time_note(posterior: Posterior) -> Text:
     if posterior.dropout.chances(0) > 0:
         return Text("")
     return Text(
-        "BG/NBD takes everybody who bought once for alive: for one-time buyers read the share that "
-        "buys again.\n",
+        "BG/NBD treats every one-time buyer as alive: for one-time buyers use the share that buys "
+        "again.\n",
         style="dim",
     )
 
 
 def _matrix(comparison: SegmentComparison) -> Table:
-    """In the order of the table of segments."""
+    """Probabilities for pairs of segments, in the order of the table of segments."""
     order = comparison.table.sort_values("buys_again", ascending=False).index
     matrix = comparison.buys_less.loc[order, order]
     table = _narrow_table(
-        "Probability (%) that a smaller share of the row buys again than of the column"
+        "Probability (%) that the row has a lower share buying again than the column"
     )
     table.add_column("", no_wrap=True)
     for number in range(1, len(matrix) + 1):
@@ -281,7 +285,7 @@ def _matrix(comparison: SegmentComparison) -> Table:
 
 
 def _narrow_table(title: str, caption: str | None = None) -> Table:
-    """A table without rules between its columns, so that many fit into 80 characters."""
+    """A table without lines between columns, so that many columns fit into 80 characters."""
     return Table(
         title=title,
         caption=caption,

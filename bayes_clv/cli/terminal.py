@@ -1,4 +1,4 @@
-"""What every command prints to, how it shows that it works, and how its errors end it."""
+"""Output streams, progress bars, and the handling of errors, for all commands."""
 
 import datetime as dt
 import json
@@ -26,7 +26,7 @@ out, err = Console(), Console(stderr=True)
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn this package's errors into one line and an exit code."""
+    """Turn errors of this package and of engines into one line and an exit code."""
     try:
         yield
     except BayesClvError as error:
@@ -47,7 +47,7 @@ def _complain(words: str) -> None:
 
 
 class Steps:
-    """A bar over steps of which there are many, such as the fits of a backtest."""
+    """A progress bar over many steps, such as the fits of a backtest."""
 
     def __init__(self, what: str) -> None:
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), what)
@@ -62,12 +62,12 @@ class Steps:
         self._bar.stop()
 
     def update(self, words: str, done: int, total: int) -> None:
-        """Say what is done, and how far."""
+        """Show the current step, and how many of ``total`` are done."""
         self._bar.update(self._task, description=words, completed=done, total=total)
 
 
 def check_figure(path: Path) -> None:
-    """Refuse a file that cannot be drawn to, before any work is done."""
+    """Raise InputError if no figure can be written to ``path``; called before other work."""
     from matplotlib.figure import Figure
 
     endings = Figure().canvas.get_supported_filetypes()
@@ -78,7 +78,7 @@ def check_figure(path: Path) -> None:
 
 
 def write_figure(axes: Any, path: Path) -> None:
-    """Write the figure that axes belong to."""
+    """Write the figure of ``axes`` to ``path``."""
     try:
         axes.flat[0].figure.savefig(path, dpi=150, bbox_inches="tight")
     except (OSError, ValueError) as error:

@@ -1,22 +1,22 @@
 """From a raw transaction log to clean purchases, and from these to states of customers.
 
-Logs stay in the engine that holds them: what is asked about them is asked by Ibis.
+Logs stay in the engine that holds them; all queries go through Ibis.
 
 | module | what it is for |
 | --- | --- |
-| `reading` | `read_transactions`: a log in, its purchases and the ledger out |
+| `reading` | `read_transactions`: reads a log, returns its purchases and the ledger |
 | `sources` | files, DataFrames, Ibis tables and databases behind one interface |
-| `text` | delimited text: separators, encodings, and not one line lost |
+| `text` | delimited text: separators, encodings, every line read or counted |
 | `columns` | which column plays which role |
-| `dates` | calendar days from whatever a date column holds |
-| `cleaning` | which rows are purchases, and the first fault of each that is not |
+| `dates` | calendar days from date columns of any type |
+| `cleaning` | which rows are purchases, and why each of the others is rejected |
 | `ledger` | rows in = rows kept + rows rejected, by reason |
-| `transactions` | `Transactions`: the log that is left |
-| `engines` | the engines that a log may live in: how to reach one, and to hand it a table |
+| `transactions` | `Transactions`: the log after cleaning |
+| `engines` | the engines that may hold a log: connecting, and uploading a table |
 | `rfm` | one row per customer per landmark, in one Ibis query |
-| `states` | the state of customers on a date, all that the model looks at |
-| `adequacy` | what a log is short of, and the figures that say so |
-| `datasets` | CDNOW, which comes with the package |
+| `states` | the states of customers on a date, the model's only input |
+| `adequacy` | whether a log has enough data, and the figures that show it |
+| `datasets` | CDNOW, which is part of the package |
 """
 
 import lazy_loader

@@ -1,28 +1,29 @@
-"""Can these data carry the answer? What a log may be short of, with the figures that say so.
+"""Data adequacy: does a log hold enough data, and which figures show where it does not?
 
-A posterior can be sampled perfectly and still say little more than its priors. That is no error:
-the intervals are then wide, and right. But a mean is easily read for more than it is worth, so
-every fit says where its data are thin. The thresholds come from simulated shops with CDNOW's
-customers, with faithful and with fickle ones, fitted with the default priors; the width is that of
-the 90 % interval of the mean P(alive) of those who came back. `tests/data/test_adequacy.py` repeats
-a part of it.
+A posterior can be sampled perfectly and still say little more than its priors. This is no error:
+the intervals are then wide, and correctly so. But readers trust a mean too easily, so every fit
+warns where the data are thin. The thresholds come from simulated shops, with customers like
+CDNOW's, with faithful customers (who rarely leave) and with fickle ones (who leave soon), fitted
+with the default priors. The width is that of the 90 % interval of the mean P(alive) of repeat
+buyers. `tests/data/test_adequacy.py` repeats a part of these simulations.
 
-    customers who came back, in a year of data          10     20     40     80    160    320
+    repeat buyers, in a year of data                    10     20     40     80    160    320
     width                                             0.43   0.31   0.23   0.17   0.12   0.09
 
     days covered, in gaps between purchases            < 2  2–2.5  2.5–3  3–3.5  3.5–4    > 4
-    width, with 300 who came back                     0.41   0.51   0.24   0.17   0.18   0.10
+    width, with 300 repeat buyers                     0.41   0.51   0.24   0.17   0.18   0.10
 
-A gap longer than the log is never seen: the shorter the log, the nearer comes its length to two of
-the gaps that are seen, whatever the truth; so three ask for less than it sounds.
+A gap longer than the log is never observed: the shorter the log, the closer is its length to two
+observed gaps, whatever the true gap. A threshold of three gaps is therefore less strict than it
+sounds.
 
     members of a segment who bought later                    < 30        30–120         > 120
-    sd of its ln r/α, in sd of a segment never seen          0.92          0.70          0.54
+    sd of its ln r/α, in sd of an unobserved segment         0.92          0.70          0.54
 
 (medians over RFM and KMeans segments of CDNOW's sample, of a fifth of it, of its first 39 weeks,
-and of a year of Online Retail II). Nine in ten of CDNOW's customers came within 14 % of its days.
-Where it is less than 5 %, all are of one age, and no model can tell what comes with age, which is
-leaving, from what comes with the date, which is the season.
+and of a year of Online Retail II). 90 % of CDNOW's customers first bought within 14 % of its days.
+Below 5 % all customers have almost the same age, and no model can separate effects of age
+(leaving) from effects of the date (season).
 """
 
 import datetime as dt
@@ -41,29 +42,29 @@ from bayes_clv.errors import InputError
 MIN_REPEATERS = 100
 MIN_GAPS = 3.0
 MIN_BUYERS = 30  # members of a segment who bought later
-MAX_SEGMENTS = 1000  # a fit takes memory and time with each
-FEW_SEGMENTS = 20  # so many are never too many
-MIN_MEMBERS = 5.0  # customers of a segment, on average, where there are more
-MIN_SPREAD = 1 / 20  # of the days covered: in which nine in ten customers came, or nobody bought
-MAX_CORRELATION = 0.3  # of ranks, either way
-MIN_MISSED = 20.0  # purchases to be expected in the silence before the end; by chance: e^-20
-_SHOWN, _LENGTH = 5, 40  # names in a line, and characters of a name
+MAX_SEGMENTS = 1000  # each costs memory and time in a fit
+FEW_SEGMENTS = 20  # up to this number there is no check
+MIN_MEMBERS = 5.0  # customers per segment, on average, if there are more segments
+MIN_SPREAD = 1 / 20  # share of the days: with 90 % of first purchases, or in final silence
+MAX_CORRELATION = 0.3  # of ranks, positive or negative
+MIN_MISSED = 20.0  # purchases expected in the final silence; P(none by chance) = e^-20
+_SHOWN, _LENGTH = 5, 40  # most names in a line, most characters of a name
 
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """What a segment is judged by: what its members did after they were put there.
+    """Counts of a segment's members, and of their follow-up after assignment to the segment.
 
     Attributes
     ----------
     segment
-        Its name.
+        Name of the segment.
     customers
-        Who is in it at the observation end.
+        Customers in the segment at the observation end.
     followed
-        Members at a landmark who were followed to the next one; who stays counts at each.
+        Members at a landmark who were observed until the next one, summed over landmarks.
     bought
-        Those of them who bought on the way.
+        Followed members who bought before the next landmark, summed over landmarks.
     """
 
     segment: str
@@ -74,30 +75,30 @@ class FollowUp:
 
 @dataclass(frozen=True, slots=True)
 class LogFigures:
-    """The figures of a log that its answers rest on.
+    """Figures of a log that show whether it has enough data.
 
     Attributes
     ----------
     customers, repeaters
-        Everybody at the observation end, and those who had bought on a second day.
+        Numbers of customers at the observation end, and of those who bought on a second day.
     purchases
-        Days on which somebody bought, over all customers.
+        Purchase days, summed over all customers.
     days
-        From the first purchase of all to the observation end.
+        Days from the first purchase in the log to the observation end.
     gap
-        Days between two purchases of a customer who came back: days of buying by repeat purchases.
-        Who is silent for longer than their own mean gap counts as buying for that long.
+        Mean days between two purchases of a repeat buyer: days of buying per repeat purchase. The
+        days of buying end one mean gap after the last purchase, or at the observation end.
     arrival
-        The fewest days in a row on which nine in ten customers bought for the first time.
+        Smallest number of consecutive days with the first purchases of 90 % of the customers.
     silence
-        Days from the last purchase of all to the observation end.
+        Days from the last purchase in the log to the observation end.
     landmarks
-        Dates at which customers were put in segments.
+        Number of landmarks at which customers were assigned to segments.
     pearson, spearman
-        Correlation of frequency and mean spend over customers who came back, of the numbers and of
-        their ranks; None where it is not defined.
+        Correlation of frequency and mean spend over repeat buyers, of the numbers and of their
+        ranks; None where undefined.
     segments
-        In the order of their codes.
+        Follow-up of each segment, in the order of the codes.
     """
 
     customers: int
@@ -114,11 +115,11 @@ class LogFigures:
 
 
 def check_segments(n_segments: int, n_customers: int) -> str:
-    """Refuse more segments than these customers can carry, before hours are spent on them.
+    """Check, before a long fit, that there are not too many segments for the customers.
 
     Returns
     -------
-    A line of warning where they are too many to say much of each, else nothing.
+    A warning in one line where there are too many to estimate each segment well, else "".
 
     Raises
     ------
@@ -128,7 +129,7 @@ def check_segments(n_segments: int, n_customers: int) -> str:
     """
     if n_segments > MAX_SEGMENTS:
         raise InputError(
-            f"there are {n_segments:,} segments, more than {MAX_SEGMENTS:,}: take fewer"
+            f"there are {n_segments:,} segments, more than {MAX_SEGMENTS:,}: use fewer"
         )
     each = n_customers / n_segments
     what = f"{n_segments:,} segments of {n_customers:,} customers, {each:,.1f} each on average"
@@ -136,38 +137,39 @@ def check_segments(n_segments: int, n_customers: int) -> str:
         return ""
     if each < MIN_MEMBERS:
         raise InputError(
-            f"{what}, fewer than {MIN_MEMBERS:g}: that tells nothing of a segment; take fewer, or "
-            "no segments"
+            f"{what}, fewer than {MIN_MEMBERS:g}: too few to estimate a segment; use fewer "
+            "segments, or none"
         )
     return (
-        f"{what}, fewer than {MIN_BUYERS}: sampling takes long, and what is said of a segment "
-        "leans on all the others; take fewer segments"
+        f"{what}, fewer than {MIN_BUYERS}: sampling takes long, and estimates of a segment depend "
+        "heavily on all the others; use fewer segments"
     )
 
 
 def measure_log(
     states: ir.Table, landmarks: Sequence[dt.date], segment_names: Sequence[str]
 ) -> LogFigures:
-    """Take the figures, in the engine that holds the states.
+    """Compute the figures, in the engine that holds the states.
 
     Parameters
     ----------
     states
-        customer_id, landmark, frequency, recency, T (days) and code, the segment at that landmark.
+        customer_id, landmark, frequency, recency, T (days), monetary_value and code (of the
+        segment at that landmark).
     landmarks
-        Their dates, ascending; the last one is the observation end.
+        Dates of the landmarks, ascending; the last one is the observation end.
     segment_names
-        In the order of the codes.
+        Names of the segments, in the order of the codes.
     """
     end = states.filter(states.landmark == ibis.literal(landmarks[-1]))
-    came_back = end.frequency > 0
+    is_repeat_buyer = end.frequency > 0
     idle, own_gap = end["T"] - end.recency, end.recency / end.frequency.nullif(0)
     (totals,) = _rows(
         end.aggregate(
             customers=end.count(),
-            repeaters=end.count(where=came_back),
+            repeaters=end.count(where=is_repeat_buyer),
             repeats=end.frequency.sum(),
-            buying=(end.recency + ibis.least(idle, own_gap)).sum(where=came_back),
+            buying=(end.recency + ibis.least(idle, own_gap)).sum(where=is_repeat_buyer),
             days=end["T"].max(),
             silence=idle.min(),
         )
@@ -183,14 +185,14 @@ def measure_log(
         silence=totals["silence"],
         landmarks=len(landmarks),
         **_correlations(end),
-        segments=_followings(states, end, landmarks, segment_names),
+        segments=_follow_ups(states, end, landmarks, segment_names),
     )
 
 
 def shortcomings(found: LogFigures) -> tuple[str, ...]:
-    """Say what the data are short of, a line each: the figure, its threshold, and what to do."""
-    lines = [_few_repeaters(found), _short(found), _of_one_age(found), _silent(found)]
-    lines.append(_spend_depends(found))
+    """Return one line per shortage of data: the figure, its threshold, and what to do."""
+    lines = [_few_repeaters(found), _short_log(found), _same_age(found), _final_silence(found)]
+    lines.append(_dependent_spend(found))
     if len(found.segments) > 1:
         lines += [_one_landmark(found)] if found.landmarks == 1 else _thin_segments(found)
     return tuple(line for line in lines if line)
@@ -200,84 +202,84 @@ def _few_repeaters(found: LogFigures) -> str:
     if found.repeaters >= MIN_REPEATERS:
         return ""
     return (
-        f"only {found.repeaters:,} of {found.customers:,} customers came back on a second day, "
-        f"fewer than {MIN_REPEATERS}: much of the answers comes from the priors; go by the "
-        "intervals, or take a longer log"
+        f"only {found.repeaters:,} of {found.customers:,} customers bought on a second day, "
+        f"fewer than {MIN_REPEATERS}: results depend heavily on the priors; rely on the intervals, "
+        "or use a longer log"
     )
 
 
-def _short(found: LogFigures) -> str:
+def _short_log(found: LogFigures) -> str:
     if found.days >= MIN_GAPS * found.gap:
         return ""
     return (
-        f"the log covers {found.days:,.0f} days, {found.days / found.gap:.1f} times the "
-        f"{found.gap:,.0f} between two purchases of a customer who came back, less than "
-        f"{MIN_GAPS:g}: who has left and who is slow look alike; go by the intervals, or take a "
-        "longer log"
+        f"the log covers {found.days:,.0f} days, {found.days / found.gap:.1f} times the mean gap "
+        f"of {found.gap:,.0f} days between two purchases of a repeat buyer, less than "
+        f"{MIN_GAPS:g}: customers who left and slow buyers look alike; rely on the intervals, or "
+        "use a longer log"
     )
 
 
-def _of_one_age(found: LogFigures) -> str:
+def _same_age(found: LogFigures) -> str:
     if found.arrival >= MIN_SPREAD * found.days:
         return ""
     return (
-        f"nine in ten customers first bought within {found.arrival:,.0f} days of "
-        f"{found.days:,.0f}, less than {MIN_SPREAD:.0%}: all are of one age, so a slack season "
-        "looks like leaving; check the dates, or take customers who came at other times too"
+        f"90% of the customers first bought within {found.arrival:,.0f} of {found.days:,.0f} days, "
+        f"less than {MIN_SPREAD:.0%}: all have almost the same age, so a weak season looks like "
+        "leaving; check the dates, or add customers who first bought at other times"
     )
 
 
-def _silent(found: LogFigures) -> str:
+def _final_silence(found: LogFigures) -> str:
     missed = found.purchases * found.silence / found.days
     if found.silence <= MIN_SPREAD * found.days or missed < MIN_MISSED:
         return ""
     return (
         f"nobody bought in the last {found.silence:,.0f} of {found.days:,.0f} days, more than "
-        f"{MIN_SPREAD:.0%}, in which {missed:,.0f} purchases were to be expected: all seem to "
+        f"{MIN_SPREAD:.0%}, although {missed:,.0f} purchases were expected: all customers seem to "
         "leave at once; check the observation end"
     )
 
 
-def _spend_depends(found: LogFigures) -> str:
+def _dependent_spend(found: LogFigures) -> str:
     if found.spearman is None or abs(found.spearman) <= MAX_CORRELATION:
         return ""
     which, biased = ("more", "too low") if found.spearman > 0 else ("less", "too high")
     return (
-        f"who buys more often spends {which} on a purchase (correlation of ranks "
-        f"{found.spearman:+.2f}, beyond ±{MAX_CORRELATION:g}), which is taken for independent: "
-        f"values of hardly known customers come out {biased}; use segments that tell them apart"
+        f"customers who buy more often spend {which} per purchase (rank correlation "
+        f"{found.spearman:+.2f}, beyond ±{MAX_CORRELATION:g}), but the model assumes independence: "
+        f"values of customers with short histories are {biased}; use segments that separate them"
     )
 
 
 def _one_landmark(found: LogFigures) -> str:
     return (
-        "segments were formed at 1 landmark only, fewer than 2: nobody was followed from there, "
-        f"so all {len(found.segments)} segments share what is known of the population; take more "
+        "segments were formed at 1 landmark only, fewer than 2: no customer was observed after it, "
+        f"so all {len(found.segments)} segments have only the population's estimates; use more "
         "landmarks"
     )
 
 
 def _thin_segments(found: LogFigures) -> list[str]:
-    """Of segments that have customers: the others answer for nobody."""
+    """Lines about segments that have customers; no customer's result depends on the others."""
     segments = [segment for segment in found.segments if segment.customers]
-    unseen = [_quoted(segment.segment) for segment in segments if not segment.followed]
+    unobserved = [_quoted(segment.segment) for segment in segments if not segment.followed]
     few = [
         f"{_quoted(segment.segment)} ({segment.bought:,} of {segment.followed:,})"
         for segment in segments
         if segment.followed and segment.bought < MIN_BUYERS
     ]
     lines = []
-    if unseen:
+    if unobserved:
         lines.append(
-            f"0 customers were followed after being put in {_listed(unseen)}, fewer than 1: what "
-            "is said of them comes from the other segments and the priors alone; take fewer "
-            "segments, or more landmarks"
+            f"0 customers were observed after assignment to {_listed(unobserved)}, fewer than 1: "
+            "the estimates come from the other segments and the priors alone; use fewer segments, "
+            "or more landmarks"
         )
     if few:
         lines.append(
-            f"few customers bought after being put in {_listed(few)}, fewer than {MIN_BUYERS}: "
-            "their P(alive) leans on the other segments; go by who buys again, or take fewer "
-            "segments"
+            f"few customers bought after assignment to {_listed(few)}, fewer than {MIN_BUYERS}: "
+            "P(alive) depends heavily on the other segments; use the probability of buying "
+            "again, or fewer segments"
         )
     return lines
 
@@ -291,13 +293,13 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _followings(
+def _follow_ups(
     states: ir.Table, end: ir.Table, landmarks: Sequence[dt.date], names: Sequence[str]
 ) -> tuple[FollowUp, ...]:
     now = {row["code"]: row for row in _rows(end.group_by("code").aggregate(customers=end.count()))}
     later = {row["code"]: row for row in _rows(_followed(states, landmarks))}
-    nobody = {"customers": 0, "followed": 0, "bought": 0}
-    figures = (nobody | now.get(code, {}) | later.get(code, {}) for code in range(len(names)))
+    zeros = {"customers": 0, "followed": 0, "bought": 0}
+    figures = (zeros | now.get(code, {}) | later.get(code, {}) for code in range(len(names)))
     return tuple(
         FollowUp(name, row["customers"], row["followed"], row["bought"])
         for name, row in zip(names, figures, strict=True)
@@ -305,7 +307,7 @@ def _followings(
 
 
 def _followed(states: ir.Table, landmarks: Sequence[dt.date]) -> ir.Table:
-    """By code: members at a landmark, and how many of them had bought by the next one."""
+    """Count by code the members at a landmark, and those who bought before the next one."""
     following = dict(pairwise(landmarks))
     members = states.filter(states["T"] > 0, states.landmark < ibis.literal(landmarks[-1]))
     members = members.mutate(landmark=members.landmark.substitute(following))
@@ -317,7 +319,7 @@ def _followed(states: ir.Table, landmarks: Sequence[dt.date]) -> ir.Table:
 
 
 def _fewest_days(T: np.ndarray[Any, np.dtype[np.float64]], count: Any) -> float:
-    """Days in a row, first and last included, that hold nine in ten; ``T`` ascends."""
+    """Smallest number of consecutive days, inclusive, with 90 % of ``count``; ``T`` ascends."""
     up_to = np.cumsum(count)
     wanted = up_to - count + 0.9 * up_to[-1]
     first = np.flatnonzero(wanted <= up_to[-1])
@@ -326,12 +328,14 @@ def _fewest_days(T: np.ndarray[Any, np.dtype[np.float64]], count: Any) -> float:
 
 
 def _correlations(end: ir.Table) -> dict[str, float | None]:
-    """Of frequency and mean spend, among those who came back and paid."""
+    """Correlations of frequency and mean spend over customers who have both above 0."""
     spend = end.monetary_value.cast("float64")
-    who = end.filter((end.frequency > 0) & (spend > 0)).select(
+    buyers = end.filter((end.frequency > 0) & (spend > 0)).select(
         frequency=end.frequency.cast("float64"), spend=spend
     )
-    ranked = who.mutate(**{f"{name}_rank": _rank(who, name) for name in ("frequency", "spend")})
+    ranked = buyers.mutate(
+        **{f"{name}_rank": _rank(buyers, name) for name in ("frequency", "spend")}
+    )
     (found,) = _rows(
         ranked.aggregate(
             pearson=ranked.frequency.corr(ranked.spend, how="pop"),
@@ -343,9 +347,9 @@ def _correlations(end: ir.Table) -> dict[str, float | None]:
     }
 
 
-def _rank(who: ir.Table, name: str) -> ir.NumericValue:
-    """Ranks; the mean of theirs where several are equal."""
-    equals = who.count().over(ibis.window(group_by=name))
+def _rank(buyers: ir.Table, name: str) -> ir.NumericValue:
+    """Ranks; equal values have the mean of their ranks."""
+    equals = buyers.count().over(ibis.window(group_by=name))
     return ibis.rank().over(ibis.window(order_by=name)) + (equals - 1) / 2
 
 

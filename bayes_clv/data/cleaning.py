@@ -1,26 +1,27 @@
-"""Which rows of a log are purchases: one CASE gives every row its first fault, or none.
+"""Which rows of a log are purchases: one CASE gives every row its reason for rejection, or null.
 
-The rules, in the order in which they apply (a text file's malformed lines never get this far):
+The rules, in the order in which they apply (malformed lines of a text file are counted earlier):
 
 no customer
-    Blank, NaN, or a word that programs write for a missing value (`MISSING`).
+    The customer is blank, NaN, or a word that programs write for a missing value (`MISSING`).
 no date, unreadable date
-    Blank; or neither a date nor text in the log's date format.
+    The date is blank; or it is neither a date nor text in the log's date format.
 cancelled
-    The invoice is a C before a number, e.g. C489449. A letter means something only where the log
-    has plain numbers as well: a shop that calls all its orders C0001, C0002, … cancelled none.
+    The invoice is a C before a number, e.g. C489449. The letter counts only where the log has plain
+    numbers as well: in a shop that calls all its orders C0001, C0002, … none of them is cancelled.
 not a sale
     The quantity is zero or less (a return, a write-off); or the invoice is another letter before a
-    number, where plain numbers are usual (A563185 is 'Adjust bad debt' at the retailer of Online
-    Retail II); or the stock code says that the line is bookkeeping (`BOOKKEEPING`). Postage, gift
-    vouchers and manual entries stay: a customer pays for them. So do one-letter codes, among them
-    that retailer's D for discount: elsewhere they are products.
+    number, in a log with plain numbers (A563185 is 'Adjust bad debt' at the retailer of Online
+    Retail II); or the stock code marks bookkeeping (`BOOKKEEPING`). Postage, gift vouchers and
+    manual entries are kept, because a customer pays for them. One-letter codes are kept too: D is a
+    discount at that retailer, but elsewhere such codes are products.
 unreadable amount
-    Amount, or quantity or price where it is their product, missing, not a number or not finite.
+    The amount (or quantity or price, if it is their product) is missing, not a number or not
+    finite.
 not positive amount
-    Below zero; or zero, unless such rows are to be kept.
+    The amount is below zero; or it is zero, unless such rows are to be kept.
 after the end
-    Later than the observation end.
+    The date is later than the observation end.
 """
 
 import datetime as dt
@@ -64,27 +65,27 @@ _NUMBERED = r"^\s*[0-9]+\s*$"
 _CANCELLED = r"^\s*[Cc][-_ ]?[0-9]+\s*$"
 _LETTERED = r"^\s*[A-Za-z][-_ ]?[0-9]+\s*$"
 _NUMBER = r"^\s*[+-]?([0-9]{1,40}([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][+-]?[0-9]{1,2})?\s*$"
-# Finite, and so is the product of any two: some engines stop where a product overflows.
+# The product of two numbers up to this is finite: some engines stop where a product overflows.
 _LARGEST = 1e150
-# The integers that a float64 tells apart.
+# Up to this number float64 represents all integers exactly.
 _LARGEST_WHOLE_FLOAT = 2**53
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What the caller chose: the observation end, how dates are written, whether 0 is a sale."""
+    """The caller's options: observation end, date format, and whether amounts of 0 are kept."""
 
     end: dt.date | None
     date_format: str | None
     keep_zero_amounts: bool
-    # A text file knows no types: 13085.0 there is the customer 13085, written by a program that
-    # held ids as floats. Text of any other source is left as it is.
+    # True for text files, which have no types: there 13085.0 is the customer 13085, written by a
+    # program that stored ids as floats. Text of any other source is not changed.
     untyped: bool = False
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The ledger, and the first and last purchase among the rows that were kept."""
+    """The ledger, and the first and last date of the kept rows."""
 
     ledger: Ledger
     first: dt.date
@@ -92,7 +93,7 @@ class Outcome:
 
 
 def judge(raw: ir.Table, rules: Rules) -> ir.Table:
-    """Give every row its reason to be rejected, or null, beside the columns of a clean log.
+    """Add to every row its reason for rejection, or null, and derive the columns of a clean log.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
 
 
 def settle(judged: ir.Table, malformed: int, rules: Rules, source: str) -> Outcome:
-    """Count the reasons in one query.
+    """Count the rows by reason, in one query.
 
     Raises
     ------
@@ -167,7 +168,9 @@ def settle(judged: ir.Table, malformed: int, rules: Rules, source: str) -> Outco
                 f"{by_reason[AFTER_END]['first']}"
             )
         rejected = ", ".join(f"{count} {reason}" for reason, count in ledger.rejected)
-        raise InputError(f"no row of {source} is a purchase; of {ledger.rows_in}: {rejected}")
+        raise InputError(
+            f"no row of {source} is a purchase; {ledger.rows_in} rows were rejected: {rejected}"
+        )
     return Outcome(ledger, by_reason[None]["first"], by_reason[None]["last"])
 
 
@@ -177,39 +180,39 @@ def purchases(judged: ir.Table) -> ir.Table:
 
 
 def refunds(judged: ir.Table) -> ir.Table:
-    """Return what was paid back, and for which purchase day.
+    """Return the refunds, each with the purchase day that it reduces.
 
-    A row that was rejected as cancelled, no sale or not positive and has an amount below zero is
-    money that went back to a customer. It belongs to the customer's last purchase day on or before
-    its own; where there is none it is left out.
+    A refund is a row with an amount below zero that was rejected as cancelled, not a sale or not
+    positive. It reduces the customer's last purchase day on or before its own date; a refund
+    without such a day is left out.
 
     Returns
     -------
     ibis.Table
-        customer_id, date (the purchase day), refunded (the day on which the money went back) and
-        amount (above 0), one row for each such pair of days.
+        customer_id, date (the purchase day), refunded (the day of the refund) and amount (above 0),
+        one row for each such pair of days.
     """
-    back = (judged.amount < 0) & judged.reason.isin([CANCELLED, NOT_A_SALE, NOT_POSITIVE])
-    rows = judged.filter(judged.reason.isnull() | back)
+    is_refund = (judged.amount < 0) & judged.reason.isin([CANCELLED, NOT_A_SALE, NOT_POSITIVE])
+    rows = judged.filter(judged.reason.isnull() | is_refund)
     rows = rows.select(
         "customer_id",
         refunded=rows.date,
         bought=ibis.ifelse(rows.reason.isnull(), rows.date, ibis.null("date")),
         amount=ibis.ifelse(rows.reason.isnull(), 0.0, -rows.amount),
     )
-    # Rows of one day are peers, so a refund sees the purchases of its own day.
+    # The window includes all rows of the same day, so a refund can reduce its own day.
     so_far = ibis.range_window(
         group_by="customer_id", order_by="refunded", preceding=None, following=0
     )
     rows = rows.mutate(date=rows.bought.max().over(so_far))
-    paid_back = rows.filter((rows.amount > 0) & rows.date.notnull())
-    return paid_back.group_by("customer_id", "date", "refunded").aggregate(
-        amount=paid_back.amount.sum()
+    refunded = rows.filter((rows.amount > 0) & rows.date.notnull())
+    return refunded.group_by("customer_id", "date", "refunded").aggregate(
+        amount=refunded.amount.sum()
     )
 
 
 def has_amounts(raw: ir.Table) -> bool:
-    """Whether the log says what a purchase was worth."""
+    """Whether the log has an amount column, or price and quantity."""
     return "amount" in raw.columns or {"price", "quantity"} <= set(raw.columns)
 
 
@@ -225,12 +228,12 @@ def _customer(raw: ir.Table, untyped: bool) -> ir.Value:
 
 
 def _trim(text: ir.StringValue) -> ir.StringValue:
-    """Strip white space where there is some: to look is several times cheaper than to strip."""
+    """Strip white space only where there is some: a search is several times cheaper."""
     return ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)
 
 
 def _whole(raw: ir.Table) -> ir.IntegerValue:
-    """Return float ids as integers, which they were before some were found missing."""
+    """Return float ids as integers: missing ids turn a column of integers into floats."""
     column = raw.customer.cast("float64")
     finite = column.between(-_LARGEST, _LARGEST)
     exact = (column == column.floor()) & column.between(-_LARGEST_WHOLE_FLOAT, _LARGEST_WHOLE_FLOAT)
@@ -249,7 +252,7 @@ def _segment(column: ir.Value) -> ir.StringValue:
 
 
 def _amount(raw: ir.Table) -> ir.FloatingValue:
-    """Return what was paid: the amount, else quantity × price, else null."""
+    """Return the amount paid: the amount column, else quantity × price, else null."""
     if not has_amounts(raw):
         return ibis.null("float64")
     if "amount" in raw.columns:
@@ -275,13 +278,13 @@ def _is_missing(column: ir.Value) -> ir.BooleanValue:
     dtype = column.type()
     if dtype.is_string():
         return column.isnull() | column.re_search(MISSING)
-    if dtype.is_floating():  # ~between is true of NaN on every engine, where isnan may not exist
+    if dtype.is_floating():  # ~between is true for NaN on every engine; isnan may not exist
         return column.isnull() | ~column.between(-_LARGEST, _LARGEST)
     return column.isnull()
 
 
 def _uses_letters(raw: ir.Table) -> bool:
-    """Whether a letter before an invoice's number is an exception in this log."""
+    """Whether the log has plain invoice numbers, so that a letter before one has a meaning."""
     if "invoice" not in raw.columns or not raw.invoice.type().is_string():
         return False
     numbered = raw.invoice.re_search(_NUMBERED).fill_null(False)
@@ -305,6 +308,6 @@ def _is_no_sale(rows: ir.Table, lettered: bool) -> ir.BooleanValue:
 
 def _is_unreadable(rows: ir.Table, priced: bool) -> ir.BooleanValue:
     unreadable = rows.amount.isnull() if priced else ibis.literal(False)
-    if "quantity" in rows.columns:  # beside an amount it may be missing, but not be nonsense
+    if "quantity" in rows.columns:  # may be missing beside an amount, but not unreadable
         unreadable = unreadable | (rows.quantity.isnull() & ~_is_missing(rows.quantity_in))
     return unreadable

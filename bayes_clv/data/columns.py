@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from bayes_clv.errors import InputError
 
-# The usual names of each role, compared without case, spaces and punctuation. Earlier groups go
-# first: 'id' is the customer only where nothing says customer, client or user.
+# The usual names of each role, compared without case, spaces and punctuation. Earlier groups
+# take precedence: 'id' is the customer only where no column is named customer, client or user.
 USUAL_NAMES: Mapping[str, tuple[frozenset[str], ...]] = {
     role: tuple(frozenset(group.split()) for group in groups)
     for role, groups in {
@@ -44,7 +44,7 @@ USUAL_NAMES: Mapping[str, tuple[frozenset[str], ...]] = {
     }.items()
 }
 REQUIRED = ("customer", "date")
-# A file may have several columns of items and nothing hangs on which: never ask.
+# Where several columns have a usual name for these roles, the first one is used without an error.
 UNASKED = ("stock_code",)
 
 
@@ -58,28 +58,28 @@ def find_columns(
     columns
         The source's column names, in order.
     named
-        Role -> column that the caller names, or None to look for it. Roles: those of `USUAL_NAMES`
-        and ``segment``, which is never looked for.
+        Role -> column that the caller names, or None to look for a usual name. Roles: those of
+        `USUAL_NAMES` and ``segment``, which has no usual name.
     source
         The source's name, for messages.
 
     Returns
     -------
     dict
-        Role -> position in `columns`. With amounts it holds either ``amount``, or ``price`` and
-        ``quantity``; ``quantity`` may stand beside ``amount`` to tell sales from returns.
+        Role -> position in `columns`. For a log with amounts it has either ``amount``, or ``price``
+        and ``quantity``; beside ``amount``, ``quantity`` tells sales from returns.
 
     Raises
     ------
     InputError
-        A named column is absent, a role is ambiguous, or one that is needed cannot be found.
+        A named column is absent, several columns fit a role, or a required role has no column.
     """
     given = {role: name for role, name in named.items() if name is not None}
     found = {role: _position(name, role, columns, source) for role, name in given.items()}
-    taken = set(found.values())
+    used = set(found.values())
     for role in USUAL_NAMES:
         if role not in found and not (role == "amount" and "price" in given):
-            position = _usual(role, columns, taken, source)
+            position = _usual(role, columns, used, source)
             if position is not None:
                 found[role] = position
     for role in REQUIRED:
@@ -100,7 +100,7 @@ def find_columns(
 
 
 def _position(name: str, role: str, columns: Sequence[str], source: str) -> int:
-    """Find the column that the caller named; as written, or else as `_key` reads it."""
+    """Find the column that the caller named, by its exact name or else by its `_key`."""
     matches = [i for i, column in enumerate(columns) if column == name] or [
         i for i, column in enumerate(columns) if _key(column) == _key(name)
     ]
@@ -114,9 +114,9 @@ def _position(name: str, role: str, columns: Sequence[str], source: str) -> int:
     return matches[0]
 
 
-def _usual(role: str, columns: Sequence[str], taken: set[int], source: str) -> int | None:
+def _usual(role: str, columns: Sequence[str], used: set[int], source: str) -> int | None:
     for names in USUAL_NAMES[role]:
-        matches = [i for i, c in enumerate(columns) if i not in taken and _key(c) in names]
+        matches = [i for i, c in enumerate(columns) if i not in used and _key(c) in names]
         if len(matches) == 1 or (matches and role in UNASKED):
             return matches[0]
         if matches:
@@ -128,6 +128,7 @@ def _usual(role: str, columns: Sequence[str], taken: set[int], source: str) -> i
 
 
 def _key(name: str) -> str:
+    """Return a name's letters and digits, in lower case."""
     return "".join(character for character in name.casefold() if character.isalnum())
 
 

@@ -1,9 +1,9 @@
-"""The embedded data: CDNOW, the yardstick of the field.
+"""The embedded data: CDNOW, the standard benchmark of the field.
 
 Fader & Hardie's log of 23,570 customers who first bought at the CD retailer CDNOW in the first
-quarter of 1997; 69,659 transactions from 1997-01-01 to 1998-06-30, to the day. The 1/10 sample that
-the published BG/NBD and Pareto/NBD figures rest on is marked. `bayes_clv/data/README.md` gives the
-source and the licence.
+quarter of 1997; 69,659 transactions with daily dates from 1997-01-01 to 1998-06-30. A column marks
+the 1/10 sample that the published BG/NBD and Pareto/NBD figures are based on.
+`bayes_clv/data/README.md` gives the source and the licence.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import pandas as pd
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.transactions import Transactions
 
-# Both logs were followed to this day, whether or not the last purchase fell on it.
+# The observation end of the full log and the sample; the last purchase may be earlier.
 CDNOW_END = dt.date(1998, 6, 30)
 
 

@@ -1,10 +1,10 @@
-"""Calendar days from whatever a log's date column holds, in portable Ibis expressions.
+"""Calendar days from date columns of any type, in portable Ibis expressions.
 
 Text is matched by regular expression, checked against the calendar and assembled from year, month
-and day, instead of handed to an engine's own parser: those stop at the first value that they cannot
-read, and no two of them speak the same format language.
+and day. The engines' own parsers are not used: they stop at the first value that they cannot read,
+and each has its own format language.
 
-No time zone is converted: the day is the one that is written.
+No time zone is converted: the day is the one in the data.
 """
 
 import calendar
@@ -34,7 +34,7 @@ FORMATS = (
     "%d-%b-%Y",
     "%b %d, %Y",
 )
-# Day first and month first: which one is meant cannot be guessed where both read everything.
+# Day first and month first: where both read equally many rows, the caller must choose.
 TWINS = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))
 
 _TIME = (
@@ -86,7 +86,7 @@ class DateFormat:
 
     @classmethod
     def compile(cls, text: str) -> "DateFormat":
-        """Read a strptime format; a time of day may follow the date even if it is not mentioned.
+        """Compile a strptime format; a time of day may follow the date even if the format has none.
 
         Raises
         ------
@@ -116,20 +116,20 @@ def with_days(raw: ir.Table, date_format: str | None) -> ir.Table:
     raw
         At least a column named date.
     date_format
-        How text is written; None to find out.
+        strptime format of text; None to detect it.
 
     Raises
     ------
     InputError
-        The column's type holds no dates, its text could be day first or month first, or no value
-        can be read.
+        The column's type cannot hold dates, its text could be day first or month first, or no
+        value can be read.
     """
     dtype = raw.date.type()
     if dtype.is_date():
         return raw.mutate(day=raw.date)
     if dtype.is_timestamp():
         return raw.mutate(day=raw.date.date())
-    # A log has far fewer dates than rows: each spelling is read once.
+    # A log has far fewer dates than rows, so each distinct text is parsed once.
     spellings = raw.group_by("date").aggregate(rows=raw.count())
     spellings = spellings.mutate(text=_as_text(spellings.date))
     spellings = spellings.filter(spellings.text.re_search(r"\S"))
@@ -174,7 +174,7 @@ def _token(token: str, tokens: list[str], i: int) -> str:
         return r"\s+"
     if not token.startswith("%"):
         return re.escape(token)
-    # Run together, as in %Y%m%d, day and month need both digits to be told apart.
+    # Without separators, as in %Y%m%d, day and month must have two digits.
     joined = any(t.startswith("%") for t in tokens[max(i - 1, 0) : i] + tokens[i + 1 : i + 2])
     return r"(\d{2})" if token in ("%m", "%d") and joined else _DIRECTIVES[token[1]]
 
@@ -199,8 +199,8 @@ def _best_format(spellings: ir.Table) -> DateFormat:
     if not counts[best]:
         example = _one_row(spellings.aggregate(text=spellings.text.min()))["text"]
         raise InputError(
-            f"no date can be read, for one {example!r}; "
-            "say how they are written with date_format= (--date-format), e.g. '%d/%m/%y'"
+            f"no date can be read, for example {example!r}; "
+            "give their format with date_format= (--date-format), e.g. '%d/%m/%y'"
         )
     for one, other in TWINS:
         if best in (one, other) and counts[one] == counts[other]:
@@ -219,7 +219,7 @@ def _one_row(table: ir.Table) -> dict[str, Any]:
 
 
 def _parse(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
-    """Rewrite each value in ISO form, and cast those that are days of the calendar."""
+    """Rewrite each value in ISO form, and cast the values that are valid dates; null otherwise."""
     year, month, day = (
         _digits(
             text.re_extract(date_format.pattern, position + 1).nullif(""),

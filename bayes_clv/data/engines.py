@@ -1,8 +1,8 @@
-"""The engines that a log may live in: how to reach one, and how to hand it a table of scores.
+"""The engines that may hold a log: connecting to one, and uploading a table of scores.
 
-Everything that touches customers is an Ibis expression, so an engine is any that Ibis reaches:
-DuckDB, PostgreSQL, Spark (in this process, as a cluster, by Spark Connect) and others. Here is all
-that is not the same for each of them.
+All work on customers is done in Ibis expressions, so any engine that Ibis supports can be used:
+DuckDB, PostgreSQL, Spark (in this process, as a cluster, by Spark Connect) and others. This module
+holds everything that differs between engines.
 """
 
 import os
@@ -28,19 +28,19 @@ from bayes_clv.errors import InputError
 SPARK, SPARK_CONNECT = "spark", "sc"
 _EXTRAS = {"pyspark": "spark", "psycopg": "postgres"}
 _SPARK_URL = re.compile(r"spark://(?P<master>[^/?]+)/?(\?(?P<settings>.*))?")
-# Engines keep instants, and the day of an instant must not depend on the machine.
+# Engines store instants, and the day of an instant must not depend on the machine's time zone.
 ZONE = "UTC"
 _SPARK_CONNECT_PORT = 15002
-_PATIENCE = 10.0  # seconds
+_PATIENCE = 10.0  # seconds to wait for a connection
 
 
 def is_url(source: object) -> bool:
-    """Whether a source is the address of an engine."""
+    """Whether a source is the URL of an engine."""
     return isinstance(source, str) and "://" in source
 
 
 def place(url: str) -> str:
-    """Return the address for people: never all of it, for it may hold a password."""
+    """Return the URL for messages: without user, password and settings, which may be secret."""
     if url.startswith(f"{SPARK}://"):
         return url.partition("?")[0]
     parts = urlsplit(url)
@@ -58,16 +58,16 @@ def connect(url: str, *, writable: bool = False) -> BaseBackend:
         as ``?spark.executor.memory=4g``, ``sc://host:15002`` (Spark Connect), or any other that
         Ibis knows.
     writable
-        Whether tables are to be written there, too.
+        Whether tables will be written there, too.
 
     Raises
     ------
     InputError
-        The engine cannot be reached, or what it takes to do so is not installed.
+        The engine cannot be reached, or a package (or Java) that it needs is not installed.
     """
     where = place(url)
-    # Every engine raises errors of its own, and they cannot be named without importing them all.
-    # They are not chained either: they may quote the address.
+    # Every engine has its own errors; naming them would mean importing every engine. They are not
+    # chained, because their text may contain the URL with its password.
     try:
         if url.startswith((f"{SPARK}://", f"{SPARK_CONNECT}://")):
             return _spark(url)
@@ -85,12 +85,12 @@ def connect(url: str, *, writable: bool = False) -> BaseBackend:
 
 
 def find_table(connection: BaseBackend, name: str, where: str) -> ir.Table:
-    """Return a table of the engine's, ``schema.table`` or bare, or a Parquet file that it reads.
+    """Return a table of the engine, ``schema.table`` or ``table``, or a Parquet file that it reads.
 
     Raises
     ------
     InputError
-        There is none of this name.
+        There is no table or file of this name.
     """
     schema, _, bare = name.rpartition(".")
     try:
@@ -106,12 +106,12 @@ def find_table(connection: BaseBackend, name: str, where: str) -> ir.Table:
 
 
 def use_zone(connection: BaseBackend, zone: str) -> None:
-    """Let the connection tell the day of an instant in a time zone.
+    """Set the time zone in which the connection finds the day of an instant.
 
     Raises
     ------
     InputError
-        The engine does not know the zone, or none at all.
+        The engine does not know the zone, or its time zone cannot be set.
     """
     quoted = zone.replace("'", "")
     statements = {
@@ -131,15 +131,15 @@ def use_zone(connection: BaseBackend, zone: str) -> None:
 
 
 def cached(table: ir.Table) -> ir.Table:
-    """Have the engine compute a table once, for all that will be asked of it.
+    """Have the engine compute a table once and reuse it in later queries.
 
-    It is let go with the last reference to it; in Spark Connect, with the session.
+    The engine drops it with the last reference to it; Spark Connect drops it with the session.
     """
     backend = table.get_backend()
     if backend.name != "pyspark" or not _is_remote(backend):
         return table.cache()
-    # Ibis keeps a query. Spark Connect reads a query again whenever it is named, and then takes its
-    # WITH for another one, which nobody has kept: it keeps what a view has read, once.
+    # Ibis would cache a query. Spark Connect parses the query again at every use and does not see
+    # that its WITH clause is the cached one. A view is parsed once, so its cache is found again.
     name = f"bayes_clv_{uuid.uuid4().hex}"
     frame = spark_frame(table)
     frame.createOrReplaceTempView(name)
@@ -148,27 +148,27 @@ def cached(table: ir.Table) -> ir.Table:
 
 
 def to_arrow(table: ir.Table) -> pa.Table:
-    """Bring a table here, column by column."""
+    """Convert a table to Arrow in this process, column by column."""
     if table.get_backend().name != "pyspark":
         return table.to_pyarrow()
-    return spark_frame(table).toArrow()  # Ibis would bring it row by row
+    return spark_frame(table).toArrow()  # Ibis would convert it row by row
 
 
 def spark_frame(table: ir.Table) -> Any:
-    """Return a table that lives in Spark as a DataFrame of Spark's."""
+    """Return a table that is in Spark as a Spark DataFrame."""
     backend: Any = table.get_backend()
-    return backend._session.sql(backend.compile(table))  # Ibis has no other way
+    return backend._session.sql(backend.compile(table))  # Ibis has no public method
 
 
 def upload(connection: BaseBackend, parts: Iterator[pa.Table]) -> ir.Table:
-    """Hand tables with one schema to the engine, one after the other, as a single one.
+    """Upload tables of one schema to the engine, one after the other, as a single table.
 
-    It is temporary: it ends with the connection. No more than one part is held here at a time, but
-    in Spark, whose driver holds what it is handed.
+    The table is temporary: it is dropped with the connection. Only one part at a time is in memory
+    here, except with Spark, whose driver holds all parts.
     """
     name = f"bayes_clv_{uuid.uuid4().hex}"
     if connection.name == "pyspark":
-        session: Any = connection._session  # Ibis has no other way
+        session: Any = connection._session  # Ibis has no public method
         frames = [session.createDataFrame(part) for part in parts]
         reduce(lambda one, other: one.unionAll(other), frames).createOrReplaceTempView(name)
         return connection.table(name)
@@ -180,7 +180,7 @@ def upload(connection: BaseBackend, parts: Iterator[pa.Table]) -> ir.Table:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return the errors of the engines that are in use."""
+    """Return the error classes of the engines that are loaded."""
     known = {
         "duckdb": "Error",
         "psycopg": "Error",
@@ -206,7 +206,7 @@ def _options(url: str, *, writable: bool) -> dict[str, Any]:
     if parts.scheme not in ("duckdb", "sqlite"):
         return {}
     database = f"{parts.netloc}{parts.path}"
-    if not Path(database).is_file():  # either engine would quietly create it
+    if not Path(database).is_file():  # either engine would create it without a message
         raise InputError(f"{url} names no database file: {database} does not exist")
     return {"read_only": not writable} if parts.scheme == "duckdb" else {}
 
@@ -215,15 +215,15 @@ def _spark(url: str) -> BaseBackend:
     from pyspark.sql import SparkSession
 
     if url.startswith(f"{SPARK_CONNECT}://"):
-        there = urlsplit(url)
-        address = (there.hostname or "localhost", there.port or _SPARK_CONNECT_PORT)
-        # Spark would go on trying for minutes, without a word.
+        parts = urlsplit(url)
+        address = (parts.hostname or "localhost", parts.port or _SPARK_CONNECT_PORT)
+        # Spark would retry for minutes without a message.
         socket.create_connection(address, timeout=_PATIENCE).close()
         session = SparkSession.builder.remote(url).getOrCreate()
         session.conf.set("spark.sql.session.timeZone", ZONE)
         return ibis.pyspark.connect(session)
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
-        raise InputError(f"cannot connect to {place(url)}: Spark needs Java 17, and there is none")
+        raise InputError(f"cannot connect to {place(url)}: Spark needs Java 17, which is not found")
     found = _SPARK_URL.fullmatch(url)
     if found is None:
         raise InputError(f"{place(url)} must be spark://HOST:PORT or spark://local[CORES]")

@@ -1,4 +1,4 @@
-"""What happened to every row of a transaction log."""
+"""Counts of the rows of a transaction log: read, kept, and rejected by reason."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ class Ledger:
     Parameters
     ----------
     rows_in
-        Rows of the source; lines of a text file, the header and blank lines aside.
+        Rows of the source; for a text file, its lines without the header and blank lines.
     rejected
-        (reason, count) for every reason that some row was rejected for, in the order in which the
-        rules apply: a row that breaks several is counted once, under the first.
+        (reason, count) for every reason with rejected rows, in the order in which the rules apply.
+        A row that breaks several rules is counted once, under the first.
 
     Raises
     ------
     InputError
-        A count is not positive, a reason is given twice, or more rows are rejected than came in.
+        A count is not positive, a reason is given twice, or more rows are rejected than were read.
     """
 
     rows_in: int
@@ -36,15 +36,17 @@ class Ledger:
                 f"rejected must give each reason once, with a positive count; got {self.rejected}"
             )
         if self.rows_kept < 0:
-            raise InputError(f"{sum(counts)} rows cannot be rejected where {self.rows_in} came in")
+            raise InputError(
+                f"rejected must not count more rows than rows_in, {self.rows_in}: {sum(counts)}"
+            )
 
     @property
     def rows_kept(self) -> int:
-        """Rows that every rule let through."""
+        """Rows that no rule rejected."""
         return self.rows_in - sum(count for _, count in self.rejected)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain types that JSON holds; `from_dict` reads them."""
+        """Return plain types for JSON; `from_dict` reads them."""
         return {
             "rows_in": self.rows_in,
             "rows_kept": self.rows_kept,
@@ -53,12 +55,12 @@ class Ledger:
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` wrote.
+        """Rebuild a ledger from `to_dict`.
 
         Raises
         ------
         InputError
-            A part is missing or of another type, or the counts do not add up.
+            A key is missing, a value has a wrong type, or the counts do not add up.
         """
         try:
             rows_in, rows_kept = record["rows_in"], record["rows_kept"]
@@ -73,7 +75,7 @@ class Ledger:
         ledger = cls(rows_in, rejected)
         if ledger.rows_kept != rows_kept:
             raise InputError(
-                f"a ledger must add up: {rows_in} rows came in, {rows_kept} were kept and "
-                f"{rows_in - ledger.rows_kept} rejected"
+                f"a ledger must add up: rows_in is {rows_in}, rows_kept is {rows_kept} and "
+                f"{rows_in - ledger.rows_kept} rows are rejected"
             )
         return ledger

@@ -55,8 +55,8 @@ def read_transactions(
 ) -> Transactions:
     """Read a transaction log and keep its purchases.
 
-    Rows that are no purchase are counted by reason; `bayes_clv.data.cleaning` lists the
-    rules. Several rows of one customer on one day stay apart here: `bayes_clv.data.rfm` joins them.
+    Rows that are not purchases are counted by reason; `bayes_clv.data.cleaning` lists the rules.
+    Several rows of one customer on one day stay separate here; `bayes_clv.data.rfm` merges them.
 
     Parameters
     ----------
@@ -64,37 +64,38 @@ def read_transactions(
         A .csv, .tsv, .txt, .parquet or .xlsx file, a pandas DataFrame, an Ibis table, or, together
         with `table`, an Ibis connection or a URL (``duckdb://shop.db``, ``postgresql://…``,
         ``spark://…``; see :func:`bayes_clv.data.engines.connect`). Parquet, Ibis tables and engines
-        are read where they are, query by query; the others are copied.
+        are queried in place; other sources are copied.
     customer, date, amount, quantity, price, invoice
-        Columns; those that are not named are found by their usual names, in any case and
-        punctuation. The amount is what was paid for the row: its own column, or quantity × price.
-        A log without amounts is fine.
+        Names of columns; columns that are not named are found by their usual names, ignoring case
+        and punctuation. The amount is what was paid for the row: the amount column, or quantity ×
+        price. A log without amounts is accepted.
     segment
-        A column of the user's own, carried along as text.
+        Column of your own segments, read as text.
     table
-        The table behind a connection, or a Parquet file that its engine reads; or the sheet of a
-        workbook (default: its first).
+        Table of a connection, or a Parquet file that its engine reads; or sheet of a workbook
+        (default: the first).
     time_zone
-        Of a connection whose dates are instants: the zone that tells their day, from now on and
-        for all of its tables. Default: the session's; UTC in a Spark that is started here.
+        For a connection whose dates are instants: the zone that defines their day, from now on and
+        for all tables of the connection. Default: the session's zone; UTC in a Spark session that
+        is started here.
     end
         Observation end; later rows are rejected. Default: the last purchase.
     date_format
-        How dates are written, e.g. ``%d/%m/%Y``, where the column is text and cannot tell by
-        itself. A time of day is dropped, and no time zone is converted: the day is the one in the
-        column's own zone (in a database that keeps instants: the session's zone).
+        strptime format of dates in text, e.g. ``%d/%m/%Y``, where it cannot be detected. A time of
+        day is dropped, and no time zone is converted: the day is the one in the column's own zone
+        (in a database that stores instants: the session's zone).
     keep_zero_amounts
         Keep purchases that cost nothing, as the published analyses of CDNOW do.
     refunds
-        What becomes of money that was paid back, in rows that are no purchases. ``"ignore"``: spend
-        is what was paid. ``"net"``: it is taken off the customer's last purchase day on or before
-        its own, which is left with 0 at least and stays a purchase; what went back later than a
-        landmark is not known at it. The ledger counts the rows either way.
+        How refunds (rejected rows with a negative amount) change spend. ``"ignore"``: spend is what
+        was paid. ``"net"``: a refund is subtracted from the customer's last purchase day on or
+        before it; that day keeps a spend of at least 0 and remains a purchase. At a landmark only
+        refunds up to the landmark count. The ledger counts the rows in both cases.
 
     Returns
     -------
     Transactions
-        The purchases, in the engine that read them, and the ledger.
+        The purchases, in the engine that holds them, and the ledger.
 
     Raises
     ------

@@ -1,10 +1,10 @@
 """Frequency, dates and spend of every customer at every landmark, in one portable query.
 
-The log is reduced to purchase days first (several rows of one customer on one day are one purchase,
-their amounts added up), then every customer to one row that holds all landmarks side by side, by
-conditional aggregates; only that row is unfolded into one per landmark. So the log is scanned once,
-whatever the number of landmarks. Plain Ibis expressions only: any engine with an Ibis backend can
-run it.
+First the log is aggregated to purchase days (several rows of one customer on one day are one
+purchase; their amounts are added). Then conditional aggregates give one row per customer with all
+landmarks side by side, which is split into one row per landmark. So the log is scanned once for any
+number of landmarks. Only plain Ibis expressions are used: any engine with an Ibis backend can run
+it.
 
 Conventions are those of pymc-marketing and lifetimes: the first purchase day counts neither in
 `frequency` nor in `monetary_value`, which is 0 where frequency is 0.
@@ -26,7 +26,7 @@ from bayes_clv.errors import InputError
 
 
 def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = None) -> ir.Table:
-    """Summarise every customer at every landmark at which they have bought already.
+    """Summarise every customer at every landmark on or after their first purchase.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = 
     ibis.Table
         customer_id, landmark, first, last (dates), frequency (int64: repeat purchase days),
         monetary_value (float64: mean spend per repeat purchase day, 0 where frequency is 0),
-        total_spend (float64: all that was spent, on the first day too; both null where the log has
-        no amounts) and, where the log has one, segment: the value on the
-        customer's latest row up to the landmark, the largest if that day has several.
+        total_spend (float64: all spend, the first day included; both null where the log has no
+        amounts) and, where the log has one, segment: the value on the customer's last purchase day
+        up to the landmark, the largest if that day has several.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = 
 
 
 def durations(states: ir.Table) -> ir.Table:
-    """Turn dates into days: the one place where the calendar becomes the model's clock.
+    """Compute recency and T in days from dates: the one definition for all queries.
 
     Parameters
     ----------
@@ -95,20 +95,20 @@ def customers(transactions: Transactions) -> pd.DataFrame:
 
 
 def sample_customers(states: ir.Table, n_states: int, seed: int) -> ir.Table:
-    """Keep every state of some customers, about `n_states` in all; everybody if there are fewer.
+    """Sample customers with all their states, about `n_states` in total; all if there are fewer.
 
-    Kept are those whose id and seed together have a small MD5 digest. That is random, the same on
-    every engine (a digest compares alike in every collation, which an id does not), and asks for
-    no order among customers, which a cluster would have to make on one machine.
+    A customer is kept if the MD5 digest of id and seed is small. This is random, the same on every
+    engine (digests compare alike in every collation, ids do not), and needs no sorting of
+    customers, which a cluster would have to do on one machine.
 
     Parameters
     ----------
     states
         From `summarise`: customer_id, landmark and others.
     n_states
-        How many states are wanted.
+        Approximate number of states to keep.
     seed
-        Which customers are kept.
+        Seed of the sample.
     """
     total = int(states.count().execute())
     if total <= n_states:
@@ -119,7 +119,7 @@ def sample_customers(states: ir.Table, n_states: int, seed: int) -> ir.Table:
 
 @ibis.udf.scalar.builtin(name="md5")  # type: ignore[untyped-decorator]
 def _md5(text: str) -> str:  # type: ignore[empty-body]
-    """The hexadecimal digest, in small letters: DuckDB, PostgreSQL and Spark call it the same."""
+    """Hexadecimal digest in lower case; DuckDB, PostgreSQL and Spark have the same name for it."""
 
 
 def _landmarks(
@@ -142,7 +142,7 @@ def _landmarks(
 def purchase_days(transactions: Transactions, landmarks: Sequence[dt.date] = ()) -> ir.Table:
     """One row per customer and day: customer_id, date, first (day), and spend, segment if known.
 
-    Where refunds are netted, refunded_k is what had gone back at the k-th of the landmarks.
+    Where refunds are netted, refunded_k is the amount refunded up to the k-th landmark.
     """
     log = transactions.table
     measures = {"spend": log.amount.sum()} if transactions.has_amounts else {}
@@ -152,15 +152,15 @@ def purchase_days(transactions: Transactions, landmarks: Sequence[dt.date] = ())
         days = log.group_by("customer_id", "date").aggregate(**measures)
     else:
         days = log.select("customer_id", "date").distinct()
-    # A join, where a window function would sort every customer's days: measured 10-25 % faster.
+    # A window function would sort every customer's days; a join was measured to be 10-25 % faster.
     firsts = days.group_by("customer_id").aggregate(first=days.date.min())
     days = days.inner_join(firsts, "customer_id")
     if transactions.refunds is None or not landmarks:
         return days
-    back = transactions.refunds
-    by_day = back.group_by("customer_id", "date").aggregate(
+    refunds = transactions.refunds
+    by_day = refunds.group_by("customer_id", "date").aggregate(
         **{
-            f"refunded_{k}": back.amount.sum(where=back.refunded <= ibis.literal(date))
+            f"refunded_{k}": refunds.amount.sum(where=refunds.refunded <= ibis.literal(date))
             for k, date in enumerate(landmarks)
         }
     )
@@ -176,7 +176,7 @@ def _side_by_side(days: ir.Table, dates: Sequence[dt.date]) -> ir.Table:
         measures[f"last_{k}"] = days.date.max(where=known)
         measures[f"frequency_{k}"] = days.count(where=repeat)
         if "spend" in days.columns:
-            # Never the total less the first day: the difference of large sums loses digits.
+            # Not the total minus the first day: a difference of large sums loses digits.
             spend = _net(days, k)
             measures[f"spend_{k}"] = spend.sum(where=repeat).round(_DECIMALS)
             measures[f"total_{k}"] = spend.sum(where=known).round(_DECIMALS)
@@ -185,20 +185,20 @@ def _side_by_side(days: ir.Table, dates: Sequence[dt.date]) -> ir.Table:
     return days.group_by("customer_id").aggregate(first=days["first"].min(), **measures)
 
 
-# Engines add amounts up in whatever order, and a draw depends on the last digit of what it was
-# drawn from: rounded, the sums of whole cents are the same every time.
+# Engines add amounts in any order, and random draws depend on the last digit of a state. Rounding
+# makes sums of whole cents the same every time.
 _DECIMALS = 9
 
 
 def _net(days: ir.Table, k: int) -> ir.FloatingValue:
-    """What was left of a day's spend at landmark k."""
+    """Spend of a day minus its refunds up to landmark k, at least 0."""
     if f"refunded_{k}" not in days.columns:
         return days.spend
     return ibis.greatest(days.spend - days[f"refunded_{k}"].fill_null(0.0), 0.0)
 
 
 def _unfold(customers: ir.Table, k: int, date: dt.date, transactions: Transactions) -> ir.Table:
-    """Landmark `k` of every customer who has bought by then."""
+    """Rows of landmark `k`, one for every customer with a purchase up to it."""
     known = customers.filter(customers["first"] <= ibis.literal(date))
     frequency = known[f"frequency_{k}"].cast("int64")
     columns = {

@@ -1,8 +1,8 @@
-"""Where a log may come from: files, DataFrames, Ibis tables and databases, as one small interface.
+"""Sources of a log: files, DataFrames, Ibis tables and databases, behind one small interface.
 
-Every file and DataFrame gets an in-memory DuckDB of its own, which lives as long as the tables that
-come from it, keeps to its share of memory (`connect`) and puts the rest on disk. Tables and
-databases stay in their own engine.
+Every file and DataFrame gets its own in-memory DuckDB, which lives as long as the tables that are
+read from it, has a memory limit (`connect`) and spills the rest to disk. Tables and databases stay
+in their own engine.
 """
 
 import glob
@@ -32,7 +32,7 @@ from bayes_clv.errors import InputError
 
 AMOUNTS = ("amount", "quantity", "price")
 SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".xlsx")
-# The environment variable that sets DuckDB's share of memory, and the most it takes by itself.
+# Environment variable for DuckDB's memory limit, and the largest default limit in bytes.
 MEMORY = "BAYES_CLV_MEMORY"
 _LARGEST_SHARE = 4_000_000_000
 
@@ -41,9 +41,9 @@ _LARGEST_SHARE = 4_000_000_000
 class Loaded:
     """A log whose columns are named by their roles.
 
-    `malformed` counts the lines that are no rows. `worth_storing` tells that cleaning should happen
-    once, and not within every query: `table` is a copy already, or reading its text is costly.
-    `untyped` tells that every column is text.
+    `malformed`: number of lines that are not rows. `worth_storing`: the cleaned log should be
+    stored, not cleaned again in every query, because `table` is a copy already or parsing its text
+    is costly. `untyped`: every column is text.
     """
 
     table: ir.Table
@@ -53,7 +53,7 @@ class Loaded:
 
 
 class Source(ABC):
-    """A log before anyone knows which column is which."""
+    """A log whose columns are not assigned to roles yet."""
 
     name: str
     columns: tuple[str, ...]
@@ -64,12 +64,12 @@ class Source(ABC):
 
 
 def open_source(source: object, table: str | None, time_zone: str | None = None) -> Source:
-    """Find out what `source` is and open it.
+    """Detect the kind of `source` and open it.
 
     Raises
     ------
     InputError
-        It is of no known kind, cannot be read, or `table` does not fit it.
+        `source` is of no known kind or cannot be read, or `table` does not fit it.
     """
     if isinstance(source, str) and is_url(source):
         return _open_url(source, table, time_zone)
@@ -79,8 +79,8 @@ def open_source(source: object, table: str | None, time_zone: str | None = None)
         return _open_table(source, table, source.name, time_zone)
     if time_zone is not None:
         raise InputError(
-            "time_zone (--time-zone) is for engines that keep instants; the dates of this source "
-            f"are those in its own zone; got {time_zone!r}"
+            "time_zone (--time-zone) is for engines that store instants; the dates of this source "
+            f"are in its own zone; got {time_zone!r}"
         )
     path = Path(source) if isinstance(source, str | os.PathLike) else None
     if table is not None and (path is None or path.suffix.lower() != ".xlsx"):
@@ -105,23 +105,23 @@ def open_source(source: object, table: str | None, time_zone: str | None = None)
 
 
 def connect() -> Any:
-    """Open an in-memory DuckDB that works out of core.
+    """Open an in-memory DuckDB that spills to disk.
 
-    It takes as much memory as the environment variable `MEMORY` says, as in ``8GB`` or ``25%``; by
-    default half of what DuckDB would take by itself (which is 80 % of the machine's or the
-    container's), and no more than 4 GB. What does not fit goes to a folder under the system's
-    temporary directory, which only its owner can read and which is removed with the connection.
+    The environment variable `MEMORY` sets its memory limit, e.g. ``8GB`` or ``25%``. The default is
+    half of DuckDB's own limit (80 % of the memory of the machine or container), but at most 4 GB.
+    What does not fit goes to a folder under the system's temporary directory, which only its owner
+    can read and which is removed with the connection.
 
     Raises
     ------
     InputError
-        The variable holds no amount of memory.
+        The variable is not an amount of memory.
     """
-    # A folder of its own: two databases that share one overwrite each other's overflow.
+    # Its own folder: two databases that share a folder overwrite each other's spilled data.
     overflow = tempfile.mkdtemp(prefix="bayes_clv-")
     connection = ibis.duckdb.connect(temp_directory=overflow)
     weakref.finalize(connection, shutil.rmtree, overflow, ignore_errors=True)
-    connection.con.execute("SET TimeZone = 'UTC'")  # the day must not depend on the machine
+    connection.con.execute("SET TimeZone = 'UTC'")  # days must not depend on the machine
     _limit_memory(connection.con)
     return connection
 
@@ -129,8 +129,8 @@ def connect() -> Any:
 def _limit_memory(database: duckdb.DuckDBPyConnection) -> None:
     wanted = os.environ.get(MEMORY)
     if not wanted:
-        usual = "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
-        ((most,),) = database.execute(usual).fetchall()
+        default = "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
+        ((most,),) = database.execute(default).fetchall()
         wanted = f"{min(most // 2, _LARGEST_SHARE)}B"
     try:
         database.execute("SET memory_limit = $wanted", {"wanted": wanted})
@@ -141,7 +141,7 @@ def _limit_memory(database: duckdb.DuckDBPyConnection) -> None:
 
 
 def store(judged: ir.Table) -> ir.Table:
-    """Keep what was made of a log in DuckDB, which puts on disk what memory does not hold."""
+    """Store the rows of a log and their reasons in DuckDB, which spills to disk."""
     connection = judged.get_backend()
     stored = connection.create_table("judged", judged)
     connection.con.execute("DROP TABLE IF EXISTS raw")
@@ -149,14 +149,14 @@ def store(judged: ir.Table) -> ir.Table:
 
 
 class TextSource(Source):
-    """A delimited text file: all columns as text, so that one bad value spoils nothing else."""
+    """A delimited text file: all columns as text, so that one bad value affects no other."""
 
     def __init__(self, path: Path) -> None:
         self._file = TextFile.open(path)
         self.name, self.columns = path.name, self._file.columns
 
     def load(self, roles: Mapping[str, int]) -> Loaded:
-        """Copy the columns into DuckDB; lines that are no rows are counted."""
+        """Copy the columns into DuckDB, and count the lines that are not rows."""
         connection = connect()
         malformed = self._file.copy_to(connection.con, "raw", roles)
         return Loaded(connection.table("raw"), malformed, worth_storing=True, untyped=True)
@@ -191,8 +191,8 @@ class ParquetSource(Source):
             self._connection.con.execute(f"SET TimeZone = '{zone.replace(chr(39), '')}'")
         except duckdb.Error as error:
             raise InputError(
-                f"the dates of {self.name} are in the time zone {zone!r}, which has no name that "
-                "DuckDB knows; write them as local dates or in a named zone such as Europe/Paris"
+                f"the dates of {self.name} are in the time zone {zone!r}, which DuckDB does "
+                "not know; write them as local dates or in a named zone such as Europe/Paris"
             ) from error
 
 
@@ -218,7 +218,7 @@ class FrameSource(Source):
 
 
 class TableSource(Source):
-    """A table in whatever engine Ibis reaches; all work is left to that engine."""
+    """A table in any engine that Ibis supports; that engine does all the work."""
 
     def __init__(self, table: ir.Table, name: str) -> None:
         self.name, self._table = name, table
@@ -247,7 +247,7 @@ def _open_file(path: Path, table: str | None) -> Source:
 
 
 def _read_sheet(path: Path, table: str | None) -> pd.DataFrame:
-    """Read one sheet, its first if none is named, with every cell as Excel holds it."""
+    """Read one sheet, by default the first, with every cell as Excel stores it."""
     try:
         with pd.ExcelFile(path, engine="calamine") as book:
             sheets = [str(sheet) for sheet in book.sheet_names]
@@ -255,7 +255,7 @@ def _read_sheet(path: Path, table: str | None) -> pd.DataFrame:
                 raise InputError(
                     f"{path} has no sheet {table!r} (--table); its sheets are {sheets}"
                 )
-            # pandas would take the country or customer 'NA' for a missing value.
+            # By default pandas reads the country or customer 'NA' as a missing value.
             frame = pd.read_excel(
                 book,
                 sheet_name=table or sheets[0],
@@ -265,7 +265,7 @@ def _read_sheet(path: Path, table: str | None) -> pd.DataFrame:
             )
     except InputError:
         raise
-    # calamine declares its errors as bare Exceptions.
+    # calamine raises bare Exceptions.
     except Exception as error:
         raise InputError(f"{path} is not a readable workbook: {one_line(error)}") from error
     return frame.dropna(how="all")
@@ -300,7 +300,7 @@ def _select(table: ir.Table, roles: Mapping[str, int]) -> ir.Table:
 
 
 def _plain(column: Any) -> Any:
-    """Return a column that Arrow holds in one type, with the wall time of its own zone."""
+    """Return a column that has one type in Arrow; zoned timestamps become their local time."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype(column.cat.categories.dtype)
     if isinstance(column.dtype, pd.PeriodDtype):
@@ -314,7 +314,7 @@ def _plain(column: Any) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    """Return a cell of a column of mixed types as the text that a person would have typed."""
+    """Return a cell of a column of mixed types as the text that a person would type."""
     if pd.isna(value):
         return None
     if isinstance(value, float) and value.is_integer():

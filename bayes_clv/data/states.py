@@ -1,4 +1,4 @@
-"""The state of customers on a date: the only thing about them that the model looks at."""
+"""The states of customers on a date: the model's only input about customers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ DURATIONS = ("frequency", "recency", "T")
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """States of customers, one an element.
+    """States of customers, one per element of each array.
 
     Attributes
     ----------
@@ -47,18 +47,18 @@ class States:
 
     @property
     def repeat_spend(self) -> NDArray[np.float64]:
-        """Mean spend per repeat purchase day, NaN where there is none or it is unknown."""
+        """Mean spend per repeat purchase day; NaN without repeat purchases or where unknown."""
         known = (self.frequency > 0) & (self.monetary_value > 0)
         return np.where(known, self.monetary_value, np.nan)
 
     @classmethod
     def from_frame(cls, customers: pd.DataFrame) -> "States":
-        """Read and validate a frame with frequency, recency, T and maybe monetary_value, segment.
+        """Read and validate a frame: frequency, recency, T; optionally monetary_value, segment.
 
         Raises
         ------
         InputError
-            Naming the first row that breaks a rule, the rule and the value seen.
+            A row breaks a rule; the message names the first such row, the rule and the value.
         """
         check_columns(customers)
         frequency, recency, T = (numbers(customers, name) for name in DURATIONS)
@@ -81,7 +81,7 @@ class States:
 
 
 def check_columns(customers: pd.DataFrame) -> None:
-    """Refuse a frame without frequency, recency or T."""
+    """Raise InputError for a frame without frequency, recency or T."""
     missing = [name for name in DURATIONS if name not in customers.columns]
     if missing:
         raise InputError(
@@ -98,7 +98,7 @@ def numbers(
     Raises
     ------
     InputError
-        Naming the first row that holds none.
+        A value is no finite number; the message names the first such row.
     """
     column = customers[name]
     if pd.api.types.is_bool_dtype(column.dtype):
@@ -116,7 +116,7 @@ def _refuse(customers: pd.DataFrame, name: str, broken: NDArray[np.bool_], rule:
     if not broken.any():
         return
     first = int(np.argmax(broken))
-    # Column by column: a row of its own would turn integers into floats.
+    # Taken from the column: a row as a Series would turn integers into floats.
     seen = customers[name].iloc[first]
     who = f"row {first}"
     if "customer_id" in customers.columns:

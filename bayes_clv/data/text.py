@@ -1,8 +1,8 @@
-"""Delimited text files: what separates the fields, how they are encoded, and not one line lost.
+"""Delimited text files: separators, encodings, and every line read or counted as malformed.
 
-DuckDB reads well-formed files. It is told everything, and guesses nothing: a guess made on the
-first thousand lines drops what comes later. Where a stray quote makes it swallow following lines
-into one field, and for columns that are separated by spaces, each line is read by itself.
+DuckDB reads well-formed files. All its options are given and none is detected: options detected on
+the first thousand lines can drop later rows. Where a stray quote makes DuckDB read following lines
+into one field, and where columns are separated by spaces, the file is read line by line.
 """
 
 import codecs
@@ -27,7 +27,7 @@ TEXT_SUFFIXES = (".csv", ".tsv", ".txt")
 DELIMITERS = (",", ";", "\t", "|")
 _CHUNK = 1 << 20
 _BATCH = 100_000
-# DuckDB shows no more than this of a line that it rejects.
+# DuckDB reports at most this many characters of a line that it rejects.
 _SHOWN = 10_000
 
 
@@ -57,7 +57,7 @@ class TextFile:
 
     @classmethod
     def open(cls, path: Path) -> "TextFile":
-        """Look through the whole file for its encoding and line ends, and read the header.
+        """Scan the whole file for its encoding and line ends, and read the header.
 
         Raises
         ------
@@ -89,7 +89,7 @@ class TextFile:
         Returns
         -------
         int
-            How many lines are no rows: another number of fields than the header, or open quotes.
+            Number of malformed lines: another number of fields than the header, or open quotes.
         """
         if self.delimiter is not None:
             with self._regular_copy() as path:
@@ -100,7 +100,7 @@ class TextFile:
 
     @contextmanager
     def _regular_copy(self) -> Iterator[Path]:
-        """Give the file itself, or a temporary copy that DuckDB reads: UTF-8 and one line end."""
+        """Yield the file itself, or a temporary copy that DuckDB reads: UTF-8 and one line end."""
         if self.regular:
             yield self.path
             return
@@ -123,7 +123,7 @@ class TextFile:
         table: str,
         columns: Mapping[str, int],
     ) -> int | None:
-        """Let DuckDB read; None where it gives up or one rejected row is more than one line."""
+        """Read with DuckDB; return None if it fails or a rejected row spans several lines."""
         chosen = ", ".join(f'c{position} AS "{name}"' for name, position in columns.items())
         every = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(len(self.columns)))
         try:
@@ -138,19 +138,19 @@ class TextFile:
         except duckdb.Error:
             return None
         # One line may have several errors.
-        ((malformed, swallowed),) = connection.execute(
+        ((malformed, spans_lines),) = connection.execute(
             """
             SELECT count(DISTINCT line), coalesce(bool_or(
                 contains(trim(csv_line, chr(10) || chr(13)), chr(10)) OR length(csv_line) >= $shown
             ), false) FROM reject_errors""",
             {"shown": _SHOWN},
         ).fetchall()
-        return None if swallowed else int(malformed)
+        return None if spans_lines else int(malformed)
 
     def _copy_lines(
         self, connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, int]
     ) -> int:
-        """Read line by line, each one a row or malformed."""
+        """Read line by line; each line is a row or malformed."""
         malformed = 0
         declared = ", ".join(f'"{name}" VARCHAR' for name in columns)
         connection.execute(f"CREATE OR REPLACE TABLE {table} ({declared})")
@@ -197,7 +197,7 @@ def _survey(path: Path) -> tuple[str, set[bytes]]:
 
 
 def _delimiter(header: str) -> str | None:
-    """Find what separates the header's names, quoted text aside."""
+    """Find the delimiter of the header, ignoring quoted text."""
     bare = re.sub(r'"[^"]*"', "", header)
     best = max(DELIMITERS, key=bare.count)
     return best if best in bare else None

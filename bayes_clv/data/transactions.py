@@ -1,4 +1,4 @@
-"""The log that is left after cleaning."""
+"""The log after cleaning."""
 
 import datetime as dt
 from dataclasses import dataclass, field, replace
@@ -22,16 +22,16 @@ class Transactions:
         One row per kept row of the source: customer_id (integer or string), date, amount (float64;
         null throughout where the log has none) and, if asked for, segment (string).
     ledger
-        What was kept, what was rejected and why.
+        Numbers of rows kept, and rejected by reason.
     start, end
-        First purchase, and the observation end: the one given, or else the last purchase.
+        Date of the first purchase, and observation end (default: date of the last purchase).
     has_amounts
-        Whether the log says what a purchase was worth.
+        Whether the log has amounts.
     source
-        A short name for people.
+        A short name for messages.
     refunds
-        What was paid back (see :func:`bayes_clv.data.cleaning.refunds`); None where spend
-        is what was paid, whatever came back of it.
+        Refunds (see :func:`bayes_clv.data.cleaning.refunds`); None where spend is not reduced by
+        refunds.
     """
 
     table: ir.Table = field(repr=False)
@@ -48,7 +48,7 @@ class Transactions:
         Raises
         ------
         InputError
-            When nobody had bought by then, or the log does not reach so far.
+            ``end`` is before the first purchase or after the observation end.
         """
         if not self.start <= end <= self.end:
             raise InputError(f"the log covers {self.start} … {self.end}, not {end}")

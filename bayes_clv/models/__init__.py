@@ -1,10 +1,10 @@
-"""BG/NBD and Gamma–Gamma as formulas: pure functions of arrays, without labels and files.
+"""BG/NBD and Gamma–Gamma as formulas: pure functions of arrays, without labels or files.
 
 | module | what it is for |
 | --- | --- |
 | `bgnbd` | purchases: P(alive), expected purchases, the likelihood |
 | `gammagamma` | spend per purchase |
-| `priors` | the priors, in a scale without units |
+| `priors` | the priors, on scales without units |
 | `hyperparameters` | from η to r, α, a and b; draws from the priors |
 """
 

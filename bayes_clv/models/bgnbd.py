@@ -1,11 +1,11 @@
 r"""The BG/NBD model and its modified form, MBG/NBD, as pure functions on arrays.
 
-While alive a customer buys as a Poisson process at rate λ, with λ ~ Gamma(shape r, rate α); at
+While alive a customer buys as a Poisson process at rate λ, with λ ~ Gamma(shape r, rate α); after
 certain purchases they leave with probability p, with p ~ Beta(a, b). A history is
 (x, t_x, T): repeat purchases, time of the last one, time observed. Let n be the number of chances
-to leave that they are known to have had and survived but for the last: n = x when they may leave
-after a *repeat* purchase only (BG/NBD), and n = x + 1 when the first purchase counts too (MBG/NBD).
-Every formula of both models is then one formula:
+to leave in the history; the customer stayed after all of them, except perhaps the last. n = x when
+they may leave after a *repeat* purchase only (BG/NBD), and n = x + 1 when they may also leave after
+the first purchase (MBG/NBD). With n, the same formulas hold for both models:
 
     ln L     = ln Γ(r+x)/Γ(r) + r ln α + ln B(a, b+n)/B(a, b)
                + ln[ (α+T)^−(r+x) + 1{n>0} a/(b+n−1) (α+t_x)^−(r+x) ]
@@ -14,7 +14,7 @@ Every formula of both models is then one formula:
     E[purchases in t]      = P(alive) E[(1 − ((α+T)/(α+T+p t))^(r+x)) / p],   p ~ Beta(a, b+n)
 
 All arguments are arrays that broadcast against each other; times, horizons and α share one unit
-(days at this package's public boundaries). Nothing is validated here: callers have done so.
+(days in this package's public functions). Nothing is validated here; the callers do that.
 
 Sources: Fader, Hardie & Lee (2005), Marketing Science 24(2), 275–284; Fader, Hardie & Lee (2008),
 note 021 (P(alive)); Batislam, Denizel & Filiztekin (2007), IJRM 24(3), 201–209 (MBG/NBD). The
@@ -31,7 +31,7 @@ from scipy.special import betaln, expit, gammaln
 
 type Floats = NDArray[np.float64]
 
-NODES = 100  # of the quadrature over p
+NODES = 100  # number of nodes of the quadrature over p
 
 
 class Dropout(StrEnum):
@@ -46,7 +46,7 @@ class Dropout(StrEnum):
         return "BG/NBD" if self is Dropout.AFTER_REPEAT else "MBG/NBD"
 
     def chances(self, frequency: ArrayLike) -> Floats:
-        """Return n, how often the customer could have left, given their repeat purchases."""
+        """Return n, the number of chances to leave, given the number of repeat purchases."""
         return np.asarray(frequency, dtype=float) + (self is Dropout.AFTER_ANY)
 
 
@@ -100,7 +100,7 @@ def probability_alive(
     x, t_x, T = _floats(frequency, recency, T)
     silence = np.log1p((T - t_x) / (alpha + t_x))  # ln (α+T)/(α+t_x)
     log_odds_gone = log_leaving_odds(a, b, dropout.chances(x)) + (r + x) * silence
-    with np.errstate(over="ignore"):  # infinite odds: 0
+    with np.errstate(over="ignore"):  # infinite odds give 0
         return 1.0 / (1.0 + np.exp(log_odds_gone))  # SciPy's expit takes four times as long
 
 
@@ -122,7 +122,7 @@ def probability_of_purchase_if_alive(
 ) -> Floats:
     """Probability of a purchase in (T, T + horizon] by a customer who is alive at T.
 
-    Needs neither recency nor the dropout rule: the next purchase comes before any leaving.
+    It needs neither recency nor the dropout rule: customers leave only after their next purchase.
     """
     x, T, t = _floats(frequency, T, horizon)
     return cast(Floats, -np.expm1(-(parameters.r + x) * np.log1p(t / (parameters.alpha + T))))
@@ -150,8 +150,8 @@ def expected_purchases_if_alive(
 ) -> Floats:
     """Expected purchases in (T, T + horizon] of a customer who is alive at T.
 
-    Needs no recency: customers who share x and T share the answer. Pass a scalar frequency with
-    many T to build the quadrature over p only once.
+    It needs no recency: customers with the same x and T have the same expectation. Pass a scalar
+    frequency with many T to build the quadrature over p only once.
     """
     x, T, t = _floats(frequency, T, horizon)
     p, weight = leaving_quadrature(parameters.a, parameters.b + dropout.chances(x))
@@ -205,26 +205,26 @@ def sample_purchases(
 ) -> NDArray[np.int64]:
     """Draw the number of purchases in (T, T + horizon], one outcome for each element.
 
-    An outcome, unlike an expectation, holds the chance of what the customer will do as well as the
-    uncertainty of the hyperparameters.
+    Unlike an expectation, an outcome varies with the customer's random behaviour as well as with
+    the uncertain hyperparameters.
     """
     x, T, t = _floats(frequency, T, horizon)
     alive = probability_alive(parameters, x, recency, T, dropout)
     shape = np.broadcast_shapes(alive.shape, t.shape)
     rate = rng.gamma(parameters.r + x, size=shape) / (parameters.alpha + T)
-    # A conditional Beta draw may underflow to 0; the geometric draw needs p > 0, and at TINY
-    # nobody leaves either.
+    # A conditional Beta draw may underflow to 0, but the geometric draw needs p > 0; with p = TINY
+    # no customer leaves either.
     p = np.maximum(rng.beta(parameters.a, parameters.b + dropout.chances(x), size=shape), TINY)
-    wanted = rng.poisson(np.minimum(rate * t, _MAX_POISSON))
+    if_never_leaving = rng.poisson(np.minimum(rate * t, _MAX_POISSON))
     until_leaving = _geometric(rng, p)
-    return np.where(rng.random(shape) < alive, np.minimum(wanted, until_leaving), 0)
+    return np.where(rng.random(shape) < alive, np.minimum(if_never_leaving, until_leaving), 0)
 
 
-_TAIL = 38.0  # the weight beyond is e^-38 of its peak
+_TAIL = 38.0  # the quadrature ends where the weight is e^-38 of its peak
 _SHOULDER = 4.0
 TINY = 1e-200
 _ALMOST_ONE = float(np.nextafter(1.0, 0.0))
-_MAX_POISSON = 1e18  # NumPy draws no larger ones
+_MAX_POISSON = 1e18  # NumPy rejects much larger Poisson means
 
 
 def _floats(*values: ArrayLike) -> tuple[Floats, ...]:
@@ -236,7 +236,7 @@ def _log_expit(y: Floats) -> Floats:
 
 
 def _geometric(rng: np.random.Generator, p: Floats) -> NDArray[np.int64]:
-    """Purchases up to and with the one after which the customer leaves: 1, 2, …
+    """Draw the number of the purchase after which the customer leaves: 1, 2, …
 
     By inversion, since NumPy's own geometric draw is undefined for very small p.
     """

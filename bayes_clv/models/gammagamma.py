@@ -1,22 +1,23 @@
 r"""The Gamma–Gamma model of spend, as pure functions on arrays.
 
-What a customer pays for a purchase varies round a mean of the customer's own, and neither depends
-on how often they buy: a purchase costs z ~ Gamma(shape p, rate ν), and ν ~ Gamma(shape q, rate v)
-over customers. Of a history only the number x of repeat purchases and their mean m matter:
+The spend of a purchase varies around a mean that each customer has, and is independent of how often
+the customer buys: a purchase costs z ~ Gamma(shape p, rate ν), and ν ~ Gamma(shape q, rate v) over
+customers. The likelihood of a history depends only on the number x of repeat purchases and their
+mean m:
 
     ln f(m | x) = ln Γ(px+q) − ln Γ(px) − ln Γ(q) + q ln v + (px−1) ln m + px ln x
                   − (px+q) ln(v + mx)
     E[spend a purchase | x, m] = p (v + mx) / (px + q − 1)
     ν | x, m ~ Gamma(px + q, v + mx),   a sum of n further purchases | ν ~ Gamma(pn, ν)
 
-What was spent on n further purchases, after x of which the sum is s, has a likelihood in closed
-form too; it is what a segment is judged by:
+The spend Δs on n further purchases, after x purchases whose sum is s, also has a closed-form
+likelihood; the parameters of segments are fitted with it:
 
     ln f(Δs | n; x, s) = ln Γ(p(x+n)+q) − ln Γ(px+q) − ln Γ(pn) + (pn−1) ln Δs
                          + (px+q) ln(v+s) − (p(x+n)+q) ln(v+s+Δs)
 
 All arguments are arrays that broadcast against each other; v and all spend are in one currency.
-The mean needs q > 1 where nothing is known of a customer. Nothing is validated here.
+The mean of a customer without repeat purchases exists only for q > 1. Nothing is validated here.
 
 Source: Fader & Hardie (2013), "The Gamma-Gamma model of monetary value", note 025; after Colombo &
 Jiang (1999), Journal of Interactive Marketing 13(3).
@@ -61,14 +62,14 @@ def log_likelihood_of_more(
     purchases: ArrayLike,
     spend: ArrayLike,
 ) -> Floats:
-    """Log-density of the sum ``spend`` of further ``purchases``, given the sum of those before.
+    """Log-density of the sum ``spend`` of further ``purchases``, given the sum of earlier ones.
 
     Parameters
     ----------
     frequency, spent
-        x ≥ 0 purchases before, and their sum.
+        x ≥ 0 earlier purchases, and their sum.
     purchases, spend
-        n ≥ 1 further ones, and their sum, above 0.
+        n ≥ 1 further purchases, and their sum, above 0.
     """
     p, q, v = parameters.p, parameters.q, parameters.v
     x, s, n, more = _floats(frequency, spent, purchases, spend)
@@ -86,7 +87,7 @@ def log_likelihood_of_more(
 def expected_spend(
     parameters: SpendParameters, frequency: ArrayLike, monetary_value: ArrayLike
 ) -> Floats:
-    """Expected spend a purchase; give frequency 0 where nothing is known of a customer's spend."""
+    """Expected spend per purchase; pass frequency 0 for a customer whose spend is unknown."""
     base, slope = spend_line(parameters, frequency)
     return cast(Floats, base + slope * np.asarray(monetary_value, dtype=float))
 

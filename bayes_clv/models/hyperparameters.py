@@ -1,4 +1,4 @@
-"""What the model of purchases does not know: from η to r, α, a, b, and draws from the priors."""
+"""Hyperparameters of the purchase model: from η to r, α, a, b, and draws from the priors."""
 
 from dataclasses import dataclass
 
@@ -14,14 +14,14 @@ type Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """Draws of all that the model does not know, from the prior or the posterior.
+    """Draws of the purchase model's hyperparameters, from the prior or the posterior.
 
     Attributes
     ----------
     mu, tau
-        ``(component, sample)``; a pooled model has no τ, and none is used.
+        ``(component, sample)``; ``tau`` is None for a pooled model.
     parameters
-        r, α (days), a, b ``(segment + 1, sample)``: the population last, where code −1 points.
+        r, α (days), a, b ``(segment + 1, sample)``; code −1 indexes the population, which is last.
     """
 
     mu: Floats
@@ -41,16 +41,16 @@ def parameters_of(eta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 def draw_prior(
     rng: np.random.Generator, priors: Priors, n_segments: int, time_unit: float, size: int = 1
 ) -> Hyperparameters:
-    """Draw from the priors, as :mod:`bayes_clv.models.priors` says.
+    """Draw hyperparameters from the priors of :mod:`bayes_clv.models.priors`.
 
     Parameters
     ----------
     n_segments
-        With parameters of their own; 0 makes a pooled model.
+        Number of segments with their own parameters; 0 for a pooled model.
     time_unit
-        Days that the priors' unit of time stands for.
+        The priors' unit of time, in days.
     size
-        Samples.
+        Number of samples.
     """
     n = len(COMPONENTS)
     mean, sd, between = (

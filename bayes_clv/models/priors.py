@@ -1,20 +1,20 @@
-"""Priors of the hierarchical models, in scales that depend on no unit of time or money.
+"""Priors of the hierarchical models, on scales without units of time or money.
 
-Durations are divided by the mean T inside the model of purchases. The components of its η are
+Inside the purchase model durations are divided by the mean T. The components of its η are
 
     rate           ln(r/α)         mean purchases per mean T, while alive
     shape          ln r            heterogeneity of purchase rates
     dropout        logit a/(a+b)   mean chance of leaving after a purchase
     concentration  ln(a+b)         heterogeneity of that chance
 
-Money is divided by the typical (geometric mean) spend per repeat purchase inside the model of
-spend, which an absurd order leaves where it is; with q > 1, or there would be no mean spend,
+Inside the spend model amounts are divided by the geometric mean of the spend per repeat purchase,
+which one absurd order hardly changes. The mean spend exists only for q > 1, so the components are
 
     level          ln(pv/(q−1))    mean spend per purchase
     shape          ln p            1/p: how much a customer's purchases differ, squared
     tail           ln(q−1)         heterogeneity of customers
 
-In both,  μ ~ Normal,  τ ~ HalfNormal  and  η_s = μ + τ ⊙ z_s,  z_s ~ Normal(0, 1), per component.
+In both models  μ ~ Normal,  τ ~ HalfNormal,  η_s = μ + τ ⊙ z_s,  z_s ~ Normal(0, 1), per component.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class ComponentPrior:
     mean, sd
         Normal prior of the population's value μ.
     between
-        Scale of the half-normal prior of τ, how much segments differ.
+        Scale of the half-normal prior of τ, the standard deviation between segments.
     """
 
     mean: float
@@ -54,7 +54,7 @@ class ComponentPrior:
 
 
 class PriorArrays(NamedTuple):
-    """Priors as compiled code takes them: a field of all components, each ``(component,)``."""
+    """Priors in the form that compiled code takes: one array ``(component,)`` per field."""
 
     mean: NDArray[np.float64]
     sd: NDArray[np.float64]
@@ -62,7 +62,7 @@ class PriorArrays(NamedTuple):
 
 
 class HierarchicalPriors:
-    """Priors of a model's components: a dataclass with a ``ComponentPrior`` for each."""
+    """Base of a model's priors: a dataclass with one ``ComponentPrior`` per component."""
 
     @classmethod
     def components(cls) -> tuple[str, ...]:

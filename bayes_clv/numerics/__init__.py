@@ -1,12 +1,12 @@
-"""How numbers are computed quickly, whatever they stand for.
+"""Fast numerical routines, independent of the models.
 
 | module | what it is for |
 | --- | --- |
-| `jit` | how this package compiles, and keeps what is compiled on disk |
+| `jit` | compilation with Numba, cached on disk |
 | `special` | exp, log and ln Γ, which LLVM turns into vector instructions |
 | `quantiles` | means and quantiles of many draws, without sorting them |
-| `chebyshev` | a smooth function of T from a few Chebyshev points |
-| `keyed_random` | random numbers keyed by seed and state |
+| `chebyshev` | interpolation of a smooth function of T from a few Chebyshev points |
+| `keyed_random` | random numbers that depend only on a seed and a state |
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Evaluate a smooth function of T at a few Chebyshev points and read off all the others."""
+"""Interpolation of a smooth function of T from its values at a few Chebyshev points."""
 
 from collections.abc import Callable
 
@@ -19,20 +19,22 @@ def smooth_in_T(function: OfTime, T: Floats, offset: float, power: float, reach:
     Parameters
     ----------
     function
-        Analytic in T but for T ≤ −offset.
+        From ``(time,)`` to ``(time, draw)``; analytic in T except for T ≤ −offset.
     T
-        ``(time,)`` at which it will be wanted.
+        ``(time,)`` at which the returned function will be evaluated.
     offset, power, reach
-        Where z = offset + T has the complex angle θ, the function exceeds its values at angles up
-        to π/2 by a factor of (sin θ)^−power at most, and it falls no faster than 1/(z + reach).
-        That holds for 1 − (z/(z + c))^power with 0 ≤ c ≤ reach, and for means of it.
+        Bounds on the function at complex T. Where z = offset + T has the angle θ, the function is
+        at most (sin θ)^−power times as large as at angles up to π/2, and it falls no faster than
+        1/(z + reach). Both hold for 1 − (z/(z + c))^power with 0 ≤ c ≤ reach, and for means of
+        such functions.
 
     Returns
     -------
-    1/(z + reach) times a polynomial in ln z, through the function at Chebyshev points. Its error
-    falls like ρ^−n for n points, where ρ is the sum of the half-axes of an ellipse in which the
-    function is bounded (Trefethen 2013, Approximation Theory and Approximation Practice, chapters
-    2–8): here, of height θ.
+    A function from ``(time,)`` to ``(time, draw)``: 1/(z + reach) times a polynomial in ln z that
+    agrees with ``function`` at n Chebyshev points. Its error falls like ρ^−n, where ρ is the sum
+    of the semi-axes of an ellipse in which the function is bounded (Trefethen 2013, Approximation
+    Theory and Approximation Practice, chapters 2–8); here the ellipse has height θ. For n distinct
+    times or fewer, the function is evaluated at these times instead.
     """
     times = np.unique(T)
     first, last = np.log(offset + times[[0, -1]])

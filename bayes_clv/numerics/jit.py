@@ -1,4 +1,4 @@
-"""How this package compiles: Numba without Python's lock, kept on disk until a source changes."""
+"""Compilation with Numba: without the GIL, and cached on disk until a source changes."""
 
 import hashlib
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
-# Contraction lets a multiplication and an addition be one instruction.
+# Contraction allows one instruction for a multiplication and an addition.
 _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "nogil": True,
@@ -17,29 +17,29 @@ _OPTIONS: dict[str, Any] = {
 
 
 def compiled[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """Compile with Numba, for this machine, once; run without Python's lock.
+    """Compile a function with Numba for this machine; it runs without the GIL.
 
-    What is compiled is kept on disk until a source changes that it was made from.
+    The compiled code is cached on disk until one of its sources changes.
     """
-    return _kept_on_disk(function, _OPTIONS)
+    return _cached_on_disk(function, _OPTIONS)
 
 
 def compiled_sums[**P, R](function: Callable[P, R]) -> Callable[P, R]:
-    """As ``compiled``, for loops that may add up their terms in any order.
+    """Compile like ``compiled``, for loops that may add their terms in any order.
 
-    Not for functions that round on purpose, as those below do: it would undo that.
+    Not for functions that rely on rounding, as those of `special` do: reordering would break them.
     """
-    return _kept_on_disk(function, _OPTIONS | {"fastmath": {"contract", "reassoc", "nsz"}})
+    return _cached_on_disk(function, _OPTIONS | {"fastmath": {"contract", "reassoc", "nsz"}})
 
 
-def _kept_on_disk[**P, R](function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
+def _cached_on_disk[**P, R](function: Callable[P, R], options: dict[str, Any]) -> Callable[P, R]:
     dispatcher: Any = numba.njit(**options)(function)
     dispatcher._cache = _Cache(function)
     return cast(Callable[P, R], dispatcher)
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
-    """Numba's own, which looks at the function's file only, made to look at all its sources."""
+    """Numba's cache, which checks only the function's own file, extended to all its sources."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)
@@ -50,27 +50,27 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 
 class _Index(IndexDataCacheFile):  # type: ignore[misc]
-    """What is kept of a function; an older release's may name types that are no longer there."""
+    """Numba's index of a cached function; one of an older release may name types that are gone."""
 
     def _load_index(self) -> dict[Any, Any]:
         try:
-            found: dict[Any, Any] = super()._load_index()
+            index: dict[Any, Any] = super()._load_index()
         except (ImportError, AttributeError):
             return {}
-        return found
+        return index
 
 
 def _stamp(function: Callable[..., Any], own_file: object) -> str:
-    """Sum up what a function is compiled from: its file, and what that imports and code can hold.
+    """Return a hash of a function's sources: its file, and the globals that compiled code can use.
 
-    Which is other compiled functions, constants, and the fields of tuples.
+    These are other compiled functions, constants, and the fields of named tuples.
     """
-    imported: list[object] = [own_file]
+    sources: list[object] = [own_file]
     for name, value in sorted(function.__globals__.items()):
         if isinstance(cache := getattr(value, "_cache", None), _Cache):
-            imported.append((name, cache.stamp))
+            sources.append((name, cache.stamp))
         elif isinstance(value, int | float | str | np.generic) and not name.startswith("__"):
-            imported.append((name, value))
+            sources.append((name, value))
         elif hasattr(value, "_fields"):
-            imported.append((name, value._fields))
-    return hashlib.sha256(repr(imported).encode()).hexdigest()
+            sources.append((name, value._fields))
+    return hashlib.sha256(repr(sources).encode()).hexdigest()

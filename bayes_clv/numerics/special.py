@@ -1,9 +1,9 @@
-"""exp, log and ln Γ in Numba code, exp and log such that LLVM turns loops into vector instructions.
+"""exp, log and ln Γ for Numba code; LLVM turns loops over exp and log into vector instructions.
 
-``math.exp`` and ``math.log`` are calls, one number at a time; these are a few multiplications each,
-so that loops over them run four or eight numbers at a time on today's processors. Reduction to a
-short interval and a polynomial (Muller 2016, Elementary Functions, 3rd ed., chapters 3 and 11);
-error below 2 units in the last place.
+``math.exp`` and ``math.log`` are function calls, one number at a time. The functions here are a few
+multiplications each, so that loops process four or eight numbers at a time on today's processors.
+Method: reduction to a short interval, then a polynomial (Muller 2016, Elementary Functions, 3rd
+ed., chapters 3 and 11); error below 2 units in the last place.
 """
 
 import math
@@ -18,14 +18,14 @@ from numba.extending import intrinsic
 from bayes_clv.numerics.jit import compiled
 
 _LOG2_E = 1.4426950408889634
-_LN2_HIGH = 6.93147180369123816490e-01  # its last 21 bits are 0: times an exponent, it is exact
+_LN2_HIGH = 6.93147180369123816490e-01  # last 21 bits 0: exact times an exponent
 _LN2_LOW = 1.90821492927058770002e-10
-_ROUNDING = 1.5 * 2.0**52  # added and taken away again, it rounds to the nearest integer
+_ROUNDING = 1.5 * 2.0**52  # adding and subtracting it rounds to the nearest integer
 _ROUNDING_BITS = int(np.float64(_ROUNDING).view(np.int64))
 _ONE_BITS = int(np.float64(1.0).view(np.int64))
 _ROOT_HALF_BITS = int(np.sqrt(np.float64(0.5)).view(np.int64))
 _LEAST = -700.0
-_EDGE = -0.35  # up to which 14 terms give e^x − 1 to all digits
+_EDGE = -0.35  # from here to 0, 14 terms give e^x − 1 to all digits
 _AT_EDGE = float(np.exp(_EDGE))
 
 
@@ -51,7 +51,7 @@ def _from_bits(typing_context: Any, integer: Any) -> tuple[Any, Callable[..., An
 
 @compiled
 def exp_non_positive(x: float) -> float:
-    """e^x for x ≤ 0; below −700, where it matters to nothing, e^−700."""
+    """e^x for x ≤ 0; e^−700 for x below −700, where the difference has no effect."""
     x = max(x, _LEAST)
     rounded = x * _LOG2_E + _ROUNDING
     k = rounded - _ROUNDING
@@ -87,16 +87,16 @@ def log_positive(x: float) -> float:
 
 @compiled
 def log1p(z: float) -> float:
-    """Ln(1 + z) for z ≥ 0, to the last digits also where z is small (Higham 2002, §1.14)."""
+    """Ln(1 + z) for z ≥ 0, accurate to the last digits for small z too (Higham 2002, §1.14)."""
     w = 1.0 + z
     return z if w == 1.0 else z * (log_positive(w) / (w - 1.0))
 
 
 @compiled
 def expm1(x: float) -> float:
-    """e^x − 1 for x ≤ 0: near 0 its series; beyond, what e^x falls below its value at the edge.
+    """e^x − 1 for x ≤ 0: a series near 0; below ``_EDGE``, its value there plus e^x − e^_EDGE.
 
-    Without a branch, which would keep loops from running several numbers at a time.
+    There is no branch, because a branch would prevent vector instructions in loops.
     """
     y = max(x, _EDGE)
     y2 = y * y
@@ -126,7 +126,8 @@ def log_gamma_and_digamma(z: float) -> tuple[float, float]:
 def log_rise(z: float, n: float) -> tuple[float, float, float]:
     """Ln Γ(z+n) − ln Γ(z) and its derivatives by z and by n, for z > 0 and n ≥ 0.
 
-    To all digits of the difference also where z is so large that both terms agree in theirs.
+    Accurate to all digits of the difference, even for z so large that all digits of the two terms
+    agree.
     """
     if z < _LARGE:
         (low, psi_low), (high, psi_high) = log_gamma_and_digamma(z), log_gamma_and_digamma(z + n)
@@ -141,7 +142,7 @@ def log_rise(z: float, n: float) -> tuple[float, float, float]:
 
 @compiled
 def log_rise_in_steps(z: float, n: float) -> tuple[float, float]:
-    """``log_rise`` and its derivative by z for a whole number n; cheaper where that is small."""
+    """``log_rise`` and its derivative by z for a whole number n; cheaper for small n."""
     if n > _FEW or z > _OVERFLOW:
         rise, by_z, _ = log_rise(z, n)
         return rise, by_z
@@ -167,6 +168,6 @@ def _stirling_series(z: float) -> tuple[float, float]:
     return value / z, -f * slope
 
 
-_LARGE = 10.0  # from where Stirling's series has all digits
-_FEW, _OVERFLOW = 12.0, 1e24  # a product of so many factors, each below that, is a float
+_LARGE = 10.0  # from here on Stirling's series has all digits
+_FEW, _OVERFLOW = 12.0, 1e24  # 12 factors up to 1e24 do not overflow
 _HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)

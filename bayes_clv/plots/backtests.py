@@ -1,4 +1,4 @@
-"""What a backtest found: who predicts best, and whether forecasts come true."""
+"""Results of a backtest: gains over pooled, and reliability of the forecasts."""
 
 from collections.abc import Callable
 
@@ -26,18 +26,18 @@ _LINES = ((GREY, "s"), (BLUE, "o"), (VERMILION, "^"))
 
 
 def plot_reliability(result: Backtest, axes: ManyAxes | None = None) -> NDArray[np.object_]:
-    """Draw how many came back against the chance that was given to them, a panel for each split.
+    """Draw the observed share that bought again by forecast probability, a panel for each split.
 
-    A mark is a twentieth of the customers, by their chance to buy again; on the diagonal, what was
-    said is what happened. Drawn are pooled, the best of the other methods, and the worst of those
-    fitted to their own past.
+    A mark is a twentieth of the customers, grouped by forecast probability; on the diagonal the
+    forecast equals the observed share. Three methods are drawn: pooled, the best of the other
+    methods, and the worst of the methods fitted to their own past.
 
     Parameters
     ----------
     result
         From ``backtest``.
     axes
-        One for each split; by default those of a new figure.
+        Axes, one for each split; by default those of a new figure.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def plot_reliability(result: Backtest, axes: ManyAxes | None = None) -> NDArray[
     Raises
     ------
     InputError
-        When ``axes`` are not as many as the splits.
+        The number of ``axes`` differs from the number of splits.
 
     Examples
     --------
@@ -69,9 +69,9 @@ def plot_reliability(result: Backtest, axes: ManyAxes | None = None) -> NDArray[
         most = 1.08 * bins[["forecast", "observed"]].to_numpy().max()
         ax.plot([0, most], [0, most], color="#b0b0b0", linewidth=1, zorder=1)
         for name, (colour, marker) in zip(methods, _LINES, strict=False):
-            mine = bins[bins["method"] == name]
+            marks = bins[bins["method"] == name]
             ax.plot(
-                mine["forecast"], mine["observed"], color=colour, marker=marker, label=name,
+                marks["forecast"], marks["observed"], color=colour, marker=marker, label=name,
                 linewidth=1.5, markersize=6, alpha=0.9, zorder=2,
             )  # fmt: skip
         dress(ax, f"{split.origin}, next {split.horizon} days", grid="both")
@@ -85,11 +85,11 @@ def plot_reliability(result: Backtest, axes: ManyAxes | None = None) -> NDArray[
 
 
 def plot_gains(result: Backtest, ax: Axes | None = None) -> Axes:
-    """Draw how much better than pooled each method predicted, over all splits.
+    """Draw each method's gain over pooled, over all splits.
 
-    The gain is that of the log score per customer, with two standard errors; right of 0 is better.
-    The best is on top. Methods fitted to their own past are drawn in vermilion; where they are so
-    far off that the others could not be told apart, an arrow says how far.
+    The gain is in log score per customer, with two standard errors; right of 0 is better. The best
+    method is on top. Methods fitted to their own past are drawn in vermilion; a gain so low that it
+    would squeeze the other methods together is drawn as an arrow with its value.
 
     Parameters
     ----------
@@ -130,7 +130,7 @@ def plot_gains(result: Backtest, ax: Axes | None = None) -> Axes:
             ax.errorbar(
                 gain, row, xerr=2 * error, fmt="o", color=colour, markersize=7, elinewidth=3
             )
-    dress(ax, "Log score per customer over pooled, with two standard errors", grid="x")
+    dress(ax, "Gain in log score per customer over pooled, ± two standard errors", grid="x")
     label(ax, "worse ←   gain   → better")
     ax.set_xlim(-reach, reach)
     ax.set_yticks(range(len(table)), list(map(str, table.index)), fontsize=TEXT)
@@ -154,8 +154,8 @@ def _grid(n: int) -> NDArray[np.object_]:
     rows = -(-n // columns)
     axes = new_axes(rows, columns, width=1 + 4.3 * columns, height=0.8 + 4.3 * rows)
     figure = axes[0].figure
-    figure.supxlabel("Chance to buy again that was given", fontsize=TEXT)
-    figure.supylabel("Share that bought again", fontsize=TEXT)
+    figure.supxlabel("Forecast probability of buying again", fontsize=TEXT)
+    figure.supylabel("Observed share that bought again", fontsize=TEXT)
     for unused in axes[n:]:
         unused.remove()
     return axes[:n]

@@ -1,4 +1,4 @@
-"""Which segments are leaving, and how sure we are."""
+"""Comparison of segments: churn and value, with credible intervals."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -39,15 +39,15 @@ def plot_segment_comparison(
 ) -> NDArray[np.object_]:
     """Draw each segment's mean P(alive) and the share that buys again, with their intervals.
 
-    A row is a segment, with its number of customers; the segment that buys again most is on top.
+    A row is a segment with its number of customers; the highest share buying again is on top.
 
     Parameters
     ----------
     comparison
         From ``Posterior.compare_segments``.
     axes
-        Two axes to draw on; by default those of a new figure, which belongs to no window: show it
-        with ``axes[0].figure`` in a notebook, keep it with ``axes[0].figure.savefig(path)``.
+        Two axes to draw on; by default those of a new figure, which pyplot does not manage: show it
+        with ``axes[0].figure`` in a notebook, save it with ``axes[0].figure.savefig(path)``.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def plot_segment_comparison(
     Raises
     ------
     InputError
-        When ``axes`` are not two.
+        ``axes`` are not two.
 
     Examples
     --------
@@ -106,10 +106,10 @@ def plot_pairwise_churn(
     measure: Literal["buys_again", "prob_alive"] = "buys_again",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how probable it is that the row's segment does worse than the column's.
+    """Draw the probability that the row's segment does worse than the column's.
 
-    The segment that buys again most comes first. Near 0 or 1 the order of two segments is known;
-    near 50% it is not.
+    The segment with the highest share buying again comes first. Near 0% or 100% the order of two
+    segments is almost certain; near 50% it is unknown.
 
     Parameters
     ----------
@@ -162,26 +162,26 @@ def plot_pairwise_churn(
 def plot_value_at_risk(
     comparison: SegmentComparison, axes: ManyAxes | None = None
 ) -> NDArray[np.object_]:
-    """Draw what each segment's customers are worth, and what is at risk, with their intervals.
+    """Draw the value and the value at risk of each segment's customers, with their intervals.
 
-    At risk is what they would be worth if all of them were alive, less what they are expected to
-    be; the segment with most at risk is on top.
+    Value at risk is the value if all customers were alive, minus their expected value; the segment
+    with the highest value at risk is on top.
 
     Parameters
     ----------
     comparison
-        From ``Posterior.compare_segments`` of a model that knows of spend.
+        From ``Posterior.compare_segments`` of a model fitted with spend.
     axes
-        Two to draw on; by default those of a new figure.
+        Two axes to draw on; by default those of a new figure.
 
     Returns
     -------
-    The two axes, ``(2,)``: worth, at risk.
+    The two axes, ``(2,)``: value, value at risk.
 
     Raises
     ------
     InputError
-        When the model knows nothing of spend, or ``axes`` are not two.
+        The model was fitted without spend, or ``axes`` are not two.
 
     Examples
     --------
@@ -217,8 +217,8 @@ def plot_value_at_risk(
         given_axes(axes, 2) if axes is not None else new_axes(1, 2, height=1.5 + 0.72 * len(table))
     )
     panels = (
-        _Panel("value", f"Worth within {terms.horizon:g} days", BLUE),
-        _Panel("value_at_risk", "At risk", VERMILION),
+        _Panel("value", f"Value within {terms.horizon:g} days", BLUE),
+        _Panel("value_at_risk", "Value at risk", VERMILION),
     )
     for ax, panel in zip(pair, panels, strict=True):
         _dots(ax, table, panel, "{:,.0f}")
@@ -226,7 +226,7 @@ def plot_value_at_risk(
         ax.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         ax.xaxis.set_major_locator(MaxNLocator(4, prune="lower"))
         most = table[["value_upper", "value_at_risk_upper"]].to_numpy().max()
-        ax.set_xlim(-0.12 * most, 1.12 * most)  # room for the figures
+        ax.set_xlim(-0.12 * most, 1.12 * most)  # room for the numbers
         ax.set_ylim(len(table) - 0.5, -0.75)
     names = [f"{name}\n{people(n)}" for name, n in table["customers"].items()]
     pair[0].set_yticks(range(len(table)), names, fontsize=TEXT)
@@ -246,14 +246,14 @@ def _by_share(comparison: SegmentComparison) -> pd.DataFrame:
 
 
 def _almost(probability: float) -> str:
-    """Percent; never 0% or 100%, which no number of draws can show."""
+    """Format as percent; never 0% or 100%, which a finite number of draws cannot show."""
     if probability < 0.005:
         return "<1%"
     return ">99%" if probability >= 0.995 else f"{probability:.0%}"
 
 
 def _dots(ax: Axes, table: pd.DataFrame, panel: _Panel, form: str) -> None:
-    """Means with their intervals, and what they are in figures."""
+    """Draw means with their intervals, and write the means as numbers."""
     mean, lower, upper = (
         table[panel.measure + end].to_numpy(dtype=float) for end in ("", "_lower", "_upper")
     )
@@ -274,7 +274,7 @@ def _dots(ax: Axes, table: pd.DataFrame, panel: _Panel, form: str) -> None:
 def _draw(ax: Axes, table: pd.DataFrame, panel: _Panel) -> None:
     _dots(ax, table, panel, "{:.0%}")
     dress(ax, panel.label, grid="x")
-    ax.set_xlim(-0.04, 1.04)  # the same on both: the gap between the panels is the message
+    ax.set_xlim(-0.04, 1.04)  # the same in both panels, so that they can be compared
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1])
     in_percent(ax.xaxis)
     ax.set_ylim(len(table) - 0.5, -0.75)

@@ -1,4 +1,4 @@
-"""One customer's life: how P(alive) fell in silence and rose with every purchase."""
+"""One customer by day: P(alive) falls between purchases and rises with every purchase."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 
 @dataclass(frozen=True)
 class AliveHistory:
-    """What the posterior would have said of one customer, day by day.
+    """P(alive) and P(purchase) of one customer, day by day.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class AliveHistory:
     purchases
         The days on which the customer bought.
     customer, horizon, level
-        As asked for; days.
+        Arguments of `alive_history`; the horizon in days.
     """
 
     table: pd.DataFrame
@@ -56,17 +56,17 @@ def alive_history(
     horizon: float = COMPARISON_HORIZON,
     level: float = 0.9,
 ) -> AliveHistory:
-    """Ask for P(alive) and P(purchase) of a customer on every day since the first purchase.
+    """Compute P(alive) and P(purchase) of a customer for every day since the first purchase.
 
-    Each day is judged by what was known on it, with the segment that the customer was in then, and
-    by the posterior as it is today.
+    Each day uses the customer's purchases up to it and their segment on it; the posterior is the
+    same for all days.
 
     Parameters
     ----------
     posterior
-        What answers.
+        Posterior that gives the probabilities.
     transactions
-        The log.
+        The log with the customer's purchases.
     customer
         The customer's id, as in the log.
     horizon
@@ -125,7 +125,7 @@ def plot_alive_history(history: AliveHistory, ax: Axes | None = None) -> Axes:
         ax.plot(dates, table[name], color=colour, linewidth=2, label=words)
         band(ax, dates, table[f"{name}_lower"], table[f"{name}_upper"], colour, "")
     ticks = np.array(history.purchases, dtype="datetime64[D]")
-    ax.vlines(ticks, 1.03, 1.10, color=GREY, linewidth=2, label="a purchase")
+    ax.vlines(ticks, 1.03, 1.10, color=GREY, linewidth=2, label="purchase")
     count = len(ticks)
     dress(ax, f"Customer {history.customer}: {count} purchase day{'s' if count > 1 else ''}")
     label(ax, "", f"probability, {history.level:.0%} band")

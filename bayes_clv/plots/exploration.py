@@ -1,4 +1,4 @@
-"""A log before any model: its weeks and weekdays, its cohorts, and who is in it."""
+"""Exploration of a log before any model: weeks, weekdays, cohorts, and customers."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ from bayes_clv.plots.style import (
 )
 
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MOST_WRITTEN = 15  # columns of a cohort table whose numbers can still be read
+_MOST_WRITTEN = 15  # above twice as many columns a cohort table has no numbers
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Calendar:
     Attributes
     ----------
     weeks
-        ``first`` and ``repeat`` purchases by the last day of each week, counted from the log's
-        first day; a week that the log cuts short is left out.
+        Numbers of ``first`` and ``repeat`` purchases, by the last day of each week. Weeks start at
+        the log's first day; an incomplete last week is left out.
     weekdays
         Share of repeat purchases by weekday, Monday first.
     """
@@ -75,7 +75,7 @@ def plot_calendar(counted: Calendar, axes: ManyAxes | None = None) -> NDArray[np
     counted
         From ``calendar``.
     axes
-        Two to draw on; by default those of a new figure.
+        Two axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def plot_calendar(counted: Calendar, axes: ManyAxes | None = None) -> NDArray[np
     ends = counted.weeks.index.to_numpy()
     for name, colour in (("first", GREY), ("repeat", BLUE)):
         weekly.plot(ends, counted.weeks[name], color=colour, linewidth=2, label=f"{name} purchases")
-    dress(weekly, "Purchases a week")
+    dress(weekly, "Purchases per week")
     weekly.set_ylim(bottom=0)
     weekly.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     over_time(weekly)
@@ -108,12 +108,12 @@ def plot_calendar(counted: Calendar, axes: ManyAxes | None = None) -> NDArray[np
 
 
 def cohorts(transactions: Transactions) -> pd.DataFrame:
-    """Say which share of the customers who first bought in a month bought again in later ones.
+    """Compute, by month of first purchase, the share of customers who bought in later months.
 
     Returns
     -------
-    One row per month of first purchase, with the column ``customers`` and one for each number of
-    months since, 1, 2, …: the share that bought in it; not a number after the log's last whole
+    One row per month of first purchase: the column ``customers``, and one column for each number of
+    months since (1, 2, …) with the share that bought in that month; NaN after the log's last whole
     month.
     """
     days = _days(transactions)
@@ -135,7 +135,7 @@ def cohorts(transactions: Transactions) -> pd.DataFrame:
 
 
 def plot_cohorts(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the share of each cohort that bought, month after month.
+    """Draw the share of each cohort that bought, by months since the first purchase.
 
     Parameters
     ----------
@@ -166,23 +166,23 @@ def plot_cohorts(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
         range(len(table)),
         [f"{name}: {size:,}" for name, size in table["customers"].items()],
     )
-    label(ax, "months since the first purchase", "month of first purchase: customers")
+    label(ax, "months since the first purchase", "month of first purchase: number of customers")
     return ax
 
 
 def plot_customers(customers: pd.DataFrame, axes: ManyAxes | None = None) -> NDArray[np.object_]:
-    """Draw how idle time, frequency and spend are distributed over customers.
+    """Draw the distributions of idle time, frequency and spend over customers.
 
     Parameters
     ----------
     customers
-        frequency, recency, T (days) and maybe monetary_value.
+        frequency, recency, T (days) and optionally monetary_value.
     axes
-        Three to draw on; by default those of a new figure.
+        Three axes to draw on; by default those of a new figure.
 
     Returns
     -------
-    The three axes, ``(3,)``; the last stays empty where no spend is known.
+    The three axes, ``(3,)``; the last one is empty where no spend is known.
 
     Examples
     --------
@@ -213,7 +213,7 @@ def plot_customers(customers: pd.DataFrame, axes: ManyAxes | None = None) -> NDA
         three[2].set_xscale("log")
         three[2].xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         three[2].minorticks_off()
-    dress(three[2], "Spend of those who came back")
+    dress(three[2], "Spend of repeat buyers")
     label(three[2], "mean per repeat purchase (log scale)")
     for ax in three:
         _round_percent(ax)

@@ -1,4 +1,4 @@
-"""Lives as lines: how long customers bought, and how long they have been silent."""
+"""Customers as lines: from first to last purchase, and the idle time since."""
 
 import numpy as np
 import pandas as pd
@@ -11,18 +11,18 @@ from bayes_clv.plots.style import BLUE, PALE, VERMILION, dress, label, legend, n
 def plot_exposure(
     customers: pd.DataFrame, ax: Axes | None = None, *, most: int = 60, seed: int = 0
 ) -> Axes:
-    """Draw customers as lines: from first to last purchase, and on in silence to the end.
+    """Draw customers as lines: first to last purchase, then idle time to the observation end.
 
     Parameters
     ----------
     customers
-        frequency, recency and T (days). Of more than ``most``, as many are drawn at random.
+        frequency, recency and T (days). Of more than ``most`` customers, a random sample is drawn.
     ax
         Axes to draw on; by default those of a new figure.
     most
-        Lines, at most.
+        Largest number of lines.
     seed
-        Of who is drawn.
+        Seed of the random sample.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def plot_exposure(
     some = np.random.default_rng(seed).permutation(len(states))[:most]
     some = some[np.lexsort((states.T[some], states.recency[some]))]
     recency, T, rows = states.recency[some], states.T[some], np.arange(len(some))
-    ax.hlines(rows, recency, T, color="#b0b0b0", linewidth=2, label="silence since")
+    ax.hlines(rows, recency, T, color="#b0b0b0", linewidth=2, label="idle time since")
     ax.hlines(rows, 0, recency, color=BLUE, linewidth=2, label="first to last purchase")
     ax.plot(recency, rows, "o", color=VERMILION, markersize=5, label="last purchase")
     dress(ax, f"{len(some)} customers, by recency", grid="x")

@@ -1,4 +1,4 @@
-"""What the posterior says over frequency and recency, and how sure it is."""
+"""Posterior mean and interval width of a measure, over frequency and recency."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -30,10 +30,10 @@ class StateMatrix:
     Attributes
     ----------
     mean, width
-        ``(recency, frequency)`` posterior mean, and upper less lower end of the interval; not a
-        number where there is no such state: who bought once has recency 0.
+        ``(recency, frequency)`` posterior mean, and upper minus lower end of the interval; NaN for
+        impossible states, which have frequency 0 and recency above 0.
     measure, T, horizon, level
-        As asked for; days.
+        Arguments of `state_matrix`; T and horizon in days.
     """
 
     mean: pd.DataFrame
@@ -60,27 +60,27 @@ def state_matrix(
     Parameters
     ----------
     posterior
-        What answers.
+        Posterior that gives the measure.
     measure
         P(alive), P(at least one purchase within the horizon), or expected purchases within it.
     T
-        Days since the first purchase, of everybody.
+        Days since the first purchase, the same for all states.
     max_frequency
-        Repeat purchases, at most.
+        Largest number of repeat purchases.
     steps
-        Recencies, evenly from 0 to T.
+        Number of recencies, evenly spaced from 0 to T.
     horizon
         Days ahead.
     segment
-        Whose parameters answer for all; by default each state's own segment, or a name, or
-        ``"population"``. Spend is unknown.
+        Name of the segment whose parameters are used for all states, or ``"population"``; by
+        default each state's own segment. Spend is unknown.
     level
         Mass of the interval.
     """
     if max_frequency < 1 or steps < 2 or not T > 0:
         raise InputError(
-            "T must be positive, max_frequency at least 1, steps at least 2: "
-            f"{T}, {max_frequency}, {steps}"
+            "T must be positive, max_frequency at least 1, steps at least 2; "
+            f"got {T}, {max_frequency}, {steps}"
         )
     recencies, frequencies = np.linspace(0, T, steps), np.arange(max_frequency + 1)
     states = pd.MultiIndex.from_product([recencies, frequencies], names=["recency", "frequency"])
@@ -110,7 +110,7 @@ def plot_state_matrix(matrix: StateMatrix, axes: ManyAxes | None = None) -> NDAr
     matrix
         From ``state_matrix``.
     axes
-        Two to draw on; by default those of a new figure.
+        Two axes to draw on; by default those of a new figure.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How many segments to choose."""
+"""Criteria for the number of segments."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def plot_n_segments(table: pd.DataFrame, axes: ManyAxes | None = None) -> NDArra
     table
         From :func:`bayes_clv.segments.n_segments.compare_n_segments`.
     axes
-        Three to draw on; by default those of a new figure.
+        Three axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -42,7 +42,7 @@ def plot_n_segments(table: pd.DataFrame, axes: ManyAxes | None = None) -> NDArra
     ['Silhouette', 'Inertia', 'Stability']
     """
     three = new_axes(1, 3, height=4.2) if axes is None else given_axes(axes, 3)
-    _draw(three[0], table["silhouette"], "Silhouette", "apart from the next: 1 at best", GREY)
+    _draw(three[0], table["silhouette"], "Silhouette", "mean silhouette: 1 is best", GREY)
     _draw(three[1], table["inertia"], "Inertia", "mean squared distance", BLUE)
     _draw(three[2], table["stability"], "Stability", "adjusted Rand index of refits", VERMILION)
     three[2].vlines(

@@ -1,4 +1,4 @@
-"""What pooling does: segments alone against partially pooled."""
+"""The effect of pooling: segments fitted alone against partially pooled."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ _YEAR = 365.0
 
 
 def shrinkage(alone: Parameters, posterior: Posterior, *, level: float = 0.9) -> pd.DataFrame:
-    """Compare what segments say by themselves with what they say together.
+    """Compare estimates of segments fitted alone with the partially pooled estimates.
 
     Parameters
     ----------
@@ -39,19 +39,19 @@ def shrinkage(alone: Parameters, posterior: Posterior, *, level: float = 0.9) ->
 
     Returns
     -------
-    One row per segment, the population last, and for ``rate`` (r/α in purchases a year: the mean
-    while alive) and ``leaving`` (a/(a+b), the mean chance after a purchase) each the median and its
-    ``_lower`` and ``_upper``, the same with ``_alone``.
+    One row per segment, the population last. Columns for ``rate`` (r/α, mean purchases a year while
+    alive) and ``leaving`` (a/(a+b), mean probability of leaving after a purchase): median, and
+    interval with ``_lower`` and ``_upper``; all of them also for segments alone, with ``_alone``.
     """
-    together, names = posterior.parameters, posterior.answerable
-    nothing = np.full((1, alone.r.shape[1]), np.nan)
+    pooled, names = posterior.parameters, posterior.answerable
+    no_population = np.full((1, alone.r.shape[1]), np.nan)
     columns = {}
-    for end, parameters in (("", together), ("_alone", alone)):
+    for end, parameters in (("", pooled), ("_alone", alone)):
         for name, values in (
             ("rate", _YEAR * parameters.r / parameters.alpha),
             ("leaving", parameters.a / (parameters.a + parameters.b)),
         ):
-            rows = np.vstack([values, nothing]) if end else values
+            rows = np.vstack([values, no_population]) if end else values
             quantiles = np.quantile(rows, (0.5, *arguments.tails(level)), axis=1)
             for tail, quantile in zip(("", "_lower", "_upper"), quantiles, strict=True):
                 columns[f"{name}{end}{tail}"] = quantile
@@ -59,21 +59,21 @@ def shrinkage(alone: Parameters, posterior: Posterior, *, level: float = 0.9) ->
 
 
 def plot_shrinkage(table: pd.DataFrame, axes: ManyAxes | None = None) -> NDArray[np.object_]:
-    """Draw how partial pooling moves segments: from what each says alone to what all say.
+    """Draw how partial pooling changes the estimates of segments fitted alone.
 
-    Hollow: the segment alone; filled: partially pooled; the dashed line is the population. The less
-    the data say about a segment, the further it moves and the more its interval gains.
+    Hollow: the segment alone; filled: partially pooled; the dashed line is the population. The
+    fewer data a segment has, the more its estimate moves and the more its interval narrows.
 
     Parameters
     ----------
     table
         From ``shrinkage``.
     axes
-        Two to draw on; by default those of a new figure.
+        Two axes to draw on; by default those of a new figure.
 
     Returns
     -------
-    The two axes, ``(2,)``: purchase rate while alive, chance of leaving after a purchase.
+    The two axes, ``(2,)``: purchase rate while alive, probability of leaving after a purchase.
 
     Examples
     --------
@@ -118,8 +118,8 @@ def _finish(left: Axes, right: Axes, names: list[str]) -> None:
     left.minorticks_off()
     dress(left, "Mean purchase rate while alive", grid="x")
     label(left, "purchases a year (log scale)")
-    dress(right, "Mean chance of leaving after a purchase", grid="x")
-    label(right, "chance")
+    dress(right, "Mean probability of leaving after a purchase", grid="x")
+    label(right, "probability")
     in_percent(right.xaxis)
     left.set_yticks(range(len(names)), names, fontsize=TEXT)
     right.set_yticks(range(len(names)), [""] * len(names))

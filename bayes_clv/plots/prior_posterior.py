@@ -1,4 +1,4 @@
-"""What the data taught: the priors beside the posterior."""
+"""Prior against posterior of the population's μ and τ."""
 
 from typing import Any, cast
 
@@ -24,18 +24,18 @@ _MEANING = {
 
 
 def plot_prior_posterior(posterior: Posterior, *, seed: int = 0, **how: Any) -> Any:
-    """Draw the priors of μ, and of τ where there are segments, beside what became of them.
+    """Draw prior and posterior densities of μ and, where there are segments, of τ.
 
     Times are in units of the mean T, as in :mod:`bayes_clv.models.priors`.
 
     Parameters
     ----------
     posterior
-        Its record holds the priors.
+        The posterior; its record holds the priors.
     seed
-        Of the prior's draws.
+        Seed of the prior's draws.
     **how
-        Passed on to ``arviz_plots.plot_prior_posterior``, a ``plot_collection`` to draw on too.
+        Passed to ``arviz_plots.plot_prior_posterior``, e.g. a ``plot_collection`` to draw on.
 
     Returns
     -------
@@ -55,20 +55,22 @@ def plot_prior_posterior(posterior: Posterior, *, seed: int = 0, **how: Any) -> 
     n = stored.sizes["chain"] * stored.sizes["draw"]
     prior = draw_prior(np.random.default_rng(seed), posterior.record.priors, len(names) - 1, 1.0, n)
     meaning = [_MEANING[name] for name in COMPONENTS]
-    drawn = xr.Dataset(
+    prior_draws = xr.Dataset(
         {
             greek: (("chain", "draw", "of"), cast(Any, getattr(prior, name)).T[None])
             for name, greek in names.items()
         },
         coords={"of": meaning},
     )
-    kept = stored[list(names)].rename(names | {"component": "of"}).assign_coords(of=meaning)
-    tree = xr.DataTree.from_dict({"prior": drawn, "posterior": kept})
+    posterior_draws = (
+        stored[list(names)].rename(names | {"component": "of"}).assign_coords(of=meaning)
+    )
+    tree = xr.DataTree.from_dict({"prior": prior_draws, "posterior": posterior_draws})
     options: dict[str, Any] = {
         "figure_kwargs": {"figsize": (WIDTH, 2.9 * len(names)), "layout": "constrained"},
         "visuals": {"dist": {"width": 2}, "title": {"size": TEXT - 1}},
     }
     collection = arviz_plots.plot_prior_posterior(tree, **options | how)
     if "plot_collection" not in how:
-        plt.close(collection.viz["figure"].item())  # it belongs to no window, as all of ours
+        plt.close(collection.viz["figure"].item())  # pyplot manages no figure of ours
     return collection

@@ -1,4 +1,4 @@
-"""Who is in a segment: recency, frequency and spend side by side, and how many there are."""
+"""Profile of segments: recency, frequency and spend side by side, and sizes."""
 
 from collections.abc import Sequence
 
@@ -26,24 +26,24 @@ _COLUMNS = {
     "frequency": "repeat\npurchases",
     "monetary_value": "spend per\nrepeat purchase",
 }
-_WIDEST = 1.5  # standard deviations at which a colour is full
+_WIDEST = 1.5  # standard deviations at the ends of the colour scale
 
 
 def segment_profile(customers: pd.DataFrame, segments: Sequence[str] | pd.Series) -> pd.DataFrame:
-    """Summarise segments: their customers, and medians of what puts them there.
+    """Summarise segments: sizes, and medians of idle time, frequency and spend.
 
     Parameters
     ----------
     customers
-        frequency, recency, T (days) and maybe monetary_value.
+        frequency, recency, T (days) and optionally monetary_value.
     segments
         ``(customer,)`` names.
 
     Returns
     -------
-    One row per segment, those who bought last first: customers, their share, the share of repeat
-    purchases that they made, and medians of idle_time (days), frequency, and, where somebody's is
-    known, monetary_value (of customers who came back).
+    One row per segment, in ascending order of idle_time: ``customers``, ``share`` (of all
+    customers), ``purchases`` (share of all repeat purchases), and medians of idle_time (days),
+    frequency and, if any customer's is known, monetary_value (of repeat buyers).
     """
     states = States.from_frame(customers)
     frame = pd.DataFrame(
@@ -68,14 +68,14 @@ def plot_segment_profile(
     """Draw an RFM heat map of segments, and their sizes beside it.
 
     A cell holds the segment's median. Its colour compares it with the other segments, on a log
-    scale: violet is good for the shop (bought lately, often, much), brown is not.
+    scale: violet is good for the shop (recent, frequent or large purchases), brown is bad.
 
     Parameters
     ----------
     profile
         From ``segment_profile``.
     axes
-        Two to draw on; by default those of a new figure.
+        Two axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def plot_segment_profile(
 
 
 def _scores(values: NDArray[np.float64], columns: Sequence[str]) -> NDArray[np.float64]:
-    """Standardised logarithms, the other way round where less is better."""
+    """Standardised logarithms; those of idle_time negated, because less is better."""
     logs = np.log1p(values)
     spread = np.nanstd(logs, axis=0)
     scores = (logs - np.nanmean(logs, axis=0)) / np.where(spread > 0, spread, 1)

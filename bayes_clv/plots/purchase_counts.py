@@ -1,4 +1,4 @@
-"""How many purchases customers made, beside how many the model expects."""
+"""Observed numbers of purchases against the model's forecasts."""
 
 from itertools import pairwise
 
@@ -10,8 +10,8 @@ from matplotlib.ticker import StrMethodFormatter
 from bayes_clv.plots.style import BLUE, PALE, TEXT, VERMILION, dress, label, legend, new_axes
 
 _NAMES = {
-    "frequency": "repeat purchases before",
-    "recency": "recency before, days",
+    "frequency": "repeat purchases before the holdout",
+    "recency": "recency before the holdout, days",
     "T": "days since first purchase",
     "idle_time": "days since last purchase",
 }
@@ -20,9 +20,9 @@ _NAMES = {
 def plot_purchase_counts(
     table: pd.DataFrame, ax: Axes | None = None, *, title: str = "Customers by repeat purchases"
 ) -> Axes:
-    """Draw how many episodes had 0, 1, 2, … purchases, and how many the model says, with interval.
+    """Draw observed numbers of episodes with 0, 1, 2, … purchases, and forecasts with intervals.
 
-    The height of a bar is on a square-root scale, so that rare counts can be seen beside 0.
+    The height of a bar is on a square-root scale, so that rare counts are visible.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def plot_purchase_counts(
     ax
         Axes to draw on; by default those of a new figure.
     title
-        What was counted.
+        Title of the axes: what is counted.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def plot_purchase_counts(
     if ax is None:
         (ax,) = new_axes(height=4.4, width=9)
     place = np.arange(len(table))
-    ax.bar(place, table["actual"], 0.8, color=PALE, edgecolor="#b0b0b0", label="happened")
+    ax.bar(place, table["actual"], 0.8, color=PALE, edgecolor="#b0b0b0", label="observed")
     _intervals(ax, place, table, "forecast by the model")
     ax.set_yscale("function", functions=(lambda y: np.sqrt(np.maximum(y, 0)), np.square))
     ax.set_ylim(0, 1.08 * max(table["actual"].max(), table["upper"].max()))
@@ -62,7 +62,7 @@ def plot_purchase_counts(
 def plot_purchases_by_state(
     table: pd.DataFrame, ax: Axes | None = None, *, title: str = "Purchases per customer"
 ) -> Axes:
-    """Draw mean purchases in a holdout by what was known before: expected, and what happened.
+    """Draw mean purchases in a holdout, forecast and observed, by the state before it.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def plot_purchases_by_state(
     ax
         Axes to draw on; by default those of a new figure.
     title
-        Of which time.
+        Title of the axes.
 
     Examples
     --------
@@ -87,14 +87,14 @@ def plot_purchases_by_state(
     if ax is None:
         (ax,) = new_axes(height=4.6, width=9)
     place = np.arange(len(table))
-    _intervals(ax, place - 0.08, table, "expected")
+    _intervals(ax, place - 0.08, table, "forecast by the model")
     ax.plot(
         place + 0.08,
         table["actual"],
         "D",
         color=VERMILION,
         markersize=8,
-        label="happened",
+        label="observed",
         zorder=4,
     )
     edges = [f"{edge:.0f}" for edge in table.index]
@@ -103,8 +103,8 @@ def plot_purchases_by_state(
     if by != "frequency":
         marks = [f"{edge}–{following}" for edge, following in pairwise([*edges, ""])]
     customers = [f"{count:,}" for count in table["customers"]]
-    words = [f"{mark}\n{count}" for mark, count in zip(marks, customers, strict=True)]
-    ax.set_xticks(place, words)
+    tick_labels = [f"{mark}\n{count}" for mark, count in zip(marks, customers, strict=True)]
+    ax.set_xticks(place, tick_labels)
     dress(ax, title)
     label(ax, f"{_NAMES.get(by, by)}; number of customers below", "purchases")
     ax.tick_params(axis="x", labelsize=TEXT - 2)

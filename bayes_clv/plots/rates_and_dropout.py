@@ -1,13 +1,13 @@
-r"""How unequal customers are: purchase rates λ and chances of leaving p, segment by segment.
+r"""Heterogeneity of customers: purchase rates λ and probabilities of leaving p, by segment.
 
-Both are drawn over ln λ and logit p, where their densities have one peak and vanish on both sides,
-whatever the shape: λ f(λ) and p (1−p) f(p). Of a customer with the history (x, t_x, T) and n
-chances to leave, see :mod:`bayes_clv.models.bgnbd`,
+The densities are over ln λ and logit p, where they have one peak and vanish on both sides for every
+shape: λ f(λ) and p (1−p) f(p). For a customer with the history (x, t_x, T) and n chances to leave
+(see :mod:`bayes_clv.models.bgnbd`),
 
     λ ~ P(alive) Gamma(r+x, α+T)   + (1 − P(alive)) Gamma(r+x, α+t_x)
     p ~ P(alive) Beta(a, b+n)      + (1 − P(alive)) Beta(a+1, b+n−1)
 
-and of one of whom nothing is known, x = t_x = T = 0, Gamma(r, α) and Beta(a, b).
+and for a customer without a history (x = t_x = T = 0) they are Gamma(r, α) and Beta(a, b).
 """
 
 from dataclasses import dataclass
@@ -37,11 +37,11 @@ from bayes_clv.posterior.posterior import Posterior
 
 type Floats = NDArray[np.float64]
 
-DRAWS, CUSTOMERS = 100, 200  # per segment; both are averaged over
+DRAWS, CUSTOMERS = 100, 200  # used at most, per segment
 _POINTS = 120
 _YEAR = 365.0
 _RATES = (0.02, 500.0)  # purchases a year
-_FURTHEST = 6.2  # logit of the chances at the edges: 0.2% and 99.8%
+_FURTHEST = 6.2  # logit of the probabilities at the edges: 0.2% and 99.8%
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,14 @@ class Heterogeneity:
     Attributes
     ----------
     names
-        Segments, and the population where it was asked for.
+        Names of the segments, and of the population where it is included.
     rate, chance
         ``(point,)`` λ in purchases a year, and p.
     of_rate, of_chance
-        ``(segment, 3, point)`` mean, lower and upper end of the densities.
+        ``(segment, 3, point)`` posterior mean of the densities, lower and upper end of their
+        intervals.
     level
-        Mass of their intervals.
+        Mass of the intervals.
     """
 
     names: tuple[str, ...]
@@ -75,20 +76,20 @@ def heterogeneity(
     level: float = 0.9,
     seed: int = 0,
 ) -> Heterogeneity:
-    """Compute how λ and p are distributed over customers.
+    """Compute the distributions of λ and p over customers.
 
     Parameters
     ----------
     posterior
-        Whose draws are used, some of them.
+        Posterior, of which at most 100 draws are used.
     customers
-        Whose λ and p: those of these customers, given their histories, by segment (of a large
-        segment, 200 are drawn). By default those that each segment's parameters stand for before
-        anything is known of a customer, and the population's.
+        If given: λ and p of these customers given their histories, by segment (at most 200
+        customers of a segment, drawn at random). By default: λ and p of customers without a
+        history, by the parameters of each segment and of the population.
     level
         Mass of the densities' intervals.
     seed
-        Of who is drawn.
+        Seed of the random sample of customers.
     """
     rng = np.random.default_rng(seed)
     n = posterior.parameters.r.shape[1]
@@ -128,21 +129,21 @@ def heterogeneity(
 def plot_heterogeneity(
     densities: Heterogeneity, axes: ManyAxes | None = None
 ) -> NDArray[np.object_]:
-    """Draw how purchase rates and chances of leaving are distributed, a row for each segment.
+    """Draw the distributions of purchase rates and probabilities of leaving, one row per segment.
 
-    Areas under the curves are equal over the axes as drawn, rates on a log scale and chances on a
-    logit scale; the shade round a curve is its interval.
+    All curves have the same area on the axes as drawn: rates on a log scale, probabilities on a
+    logit scale. The shade around a curve is its interval.
 
     Parameters
     ----------
     densities
         From ``heterogeneity``.
     axes
-        Two to draw on; by default those of a new figure.
+        Two axes to draw on; by default those of a new figure.
 
     Returns
     -------
-    The two axes, ``(2,)``: purchase rate while alive, chance of leaving after a purchase.
+    The two axes, ``(2,)``: purchase rate while alive, probability of leaving after a purchase.
 
     Examples
     --------
@@ -164,8 +165,8 @@ def plot_heterogeneity(
     _ridges(pair[1], logit(densities.chance), densities.of_chance, VERMILION)
     marks = [0.01, 0.1, 0.5, 0.9, 0.99]
     pair[1].set_xticks(logit(marks), [f"{mark:.0%}" for mark in marks])
-    label(pair[1], "chance (logit scale)")
-    dress(pair[1], "Chance of leaving after a purchase, p", grid="x")
+    label(pair[1], "probability (logit scale)")
+    dress(pair[1], "Probability of leaving after a purchase, p", grid="x")
     pair[0].set_yticks(range(n), list(densities.names), fontsize=TEXT)
     pair[1].set_yticks(range(n), [""] * n)
     return pair
@@ -205,7 +206,7 @@ def _densities(
             axis=0,
         )
         stayed = (b + n)[:, None]
-        # Who has had no chance to leave is alive: the other term has no weight.
+        # A customer without a chance to leave is alive: the other term has weight 0.
         left = np.maximum(stayed - 1, 1e-9)
         of_chance[d] = np.mean(
             alive * _logit_beta_density(chance, a, stayed)

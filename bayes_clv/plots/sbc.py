@@ -1,4 +1,4 @@
-"""A calibration study as a picture: what is even is right."""
+"""Figure of a calibration study: a calibrated model has uniform ranks."""
 
 from collections.abc import Sequence
 
@@ -11,9 +11,9 @@ from bayes_clv.evaluation.sbc.results import LEVEL, Calibration
 # Okabe & Ito (2008) and ColorBrewer's PuOr, which colour-blind readers tell apart.
 _BLUE, _VERMILION, _GREY = "#0072B2", "#D55E00", "#595959"
 _FAR_APART = "PuOr_r"
-_TEXT = 14  # points, on a figure 15 inches wide: 7 when it is shown at half size
+_TEXT = 14  # points, on a figure 15 inches wide: 7 points at half size
 _BINS = 20
-_POINTS = 2.0  # percentage points that coverage may be off
+_POINTS = 2.0  # tolerated deviation of coverage, percentage points
 
 
 def plot_calibration(studies: Sequence[Calibration]) -> Figure:
@@ -26,7 +26,7 @@ def plot_calibration(studies: Sequence[Calibration]) -> Figure:
 
     Returns
     -------
-    A figure that belongs to no window.
+    A figure that pyplot does not manage.
     """
     heights = [1.5 + 0.25 * it.ranks.shape[1] for it in studies]
     figure = Figure(figsize=(15, sum(heights)))
@@ -45,7 +45,7 @@ def plot_calibration(studies: Sequence[Calibration]) -> Figure:
 
 
 def _draw_histograms(ax: Axes, study: Calibration) -> None:
-    """One row a quantity; colour says how many standard deviations a bin is off."""
+    """One row per quantity; the colour of a bin is its deviation in standard deviations."""
     n, n_ranks = study.n_replicates, study.design.n_draws + 1
     edges = np.linspace(0, n_ranks, _BINS + 1).round()
     share = np.diff(edges) / n_ranks
@@ -56,15 +56,15 @@ def _draw_histograms(ax: Axes, study: Calibration) -> None:
     )
     ax.set_yticks(np.arange(len(counts)) + 0.5, list(map(str, study.ranks)), fontsize=_TEXT - 1)
     ax.set_ylim(len(counts), 0)
-    ax.set_xlabel("rank of the truth among the draws", fontsize=_TEXT)
+    ax.set_xlabel("rank of the true value among the draws", fontsize=_TEXT)
     bar = ax.figure.colorbar(image, ax=ax, aspect=40, pad=0.02)
-    bar.set_label("bin count, standard deviations off", fontsize=_TEXT - 1)
+    bar.set_label("bin count: standard deviations from uniform", fontsize=_TEXT - 1)
     bar.ax.tick_params(labelsize=_TEXT - 2)
     _dress(ax, study.design.name)
 
 
 def _draw_distributions(ax: Axes, study: Calibration) -> None:
-    """ECDFs of the ranks minus the uniform one, in their simultaneous band."""
+    """ECDFs of the ranks minus the uniform ECDF, with their simultaneous band."""
     n, n_draws = study.n_replicates, study.design.n_draws
     z = np.arange(1, n_draws + 1) / (n_draws + 1)
     lower, upper = (edge / n - z for edge in study.uniformity.band(LEVEL))
@@ -80,7 +80,7 @@ def _draw_distributions(ax: Axes, study: Calibration) -> None:
     bottom, top = ax.get_ylim()
     ax.set_ylim(bottom, top + (0.1 + 0.05 * len(outside)) * (top - bottom))  # for the legend
     ax.set_xlim(0, 1)
-    ax.set_xlabel("rank of the truth among the draws", fontsize=_TEXT)
+    ax.set_xlabel("rank of the true value among the draws", fontsize=_TEXT)
     ax.set_ylabel("ECDF − uniform", fontsize=_TEXT)
     ax.legend(loc="upper right", fontsize=_TEXT - 2, frameon=False)
     _dress(
@@ -89,7 +89,7 @@ def _draw_distributions(ax: Axes, study: Calibration) -> None:
 
 
 def _draw_coverage(ax: Axes, study: Calibration) -> None:
-    """Percentage points that coverage is off its level, with two standard errors."""
+    """Coverage minus its level in percentage points, with two standard errors."""
     table = 100 * study.coverage_table
     levels = 100 * table.index.get_level_values("level").to_numpy(dtype=float)
     off, error = table["coverage"].to_numpy() - levels, 2 * table["standard_error"].to_numpy()
@@ -102,7 +102,7 @@ def _draw_coverage(ax: Axes, study: Calibration) -> None:
     ax.set_ylim(len(table) - 0.5, -0.5)
     reach = max(2.5 * _POINTS, 1.1 * float(np.max(np.abs(off) + error)))
     ax.set_xlim(-reach, reach)
-    ax.set_xlabel("coverage off by, points", fontsize=_TEXT)
+    ax.set_xlabel("coverage minus level, points", fontsize=_TEXT)
     _dress(ax, f"Intervals (grey: ± {_POINTS:g})")
 
 

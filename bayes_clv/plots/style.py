@@ -1,7 +1,7 @@
-"""One look for every figure: colours, letters, frames. Nothing global is changed.
+"""Common style of all figures: colours, font sizes, axes. No global setting is changed.
 
 Colours are those of Okabe & Ito (2008), which colour-blind readers tell apart, and perceptually
-even colour maps. Letters have 14 points on figures 12 inches wide: 7 when shown at half size.
+even colour maps. Text has 14 points on figures 12 inches wide: 7 points at half size.
 """
 
 from collections.abc import Sequence
@@ -29,14 +29,14 @@ BAND = 0.25  # opacity of an interval's area
 def new_axes(
     rows: int = 1, columns: int = 1, *, height: float, width: float = WIDTH, **how: Any
 ) -> NDArray[np.object_]:
-    """Return the axes of a new figure, ``(rows · columns,)``; it belongs to no window."""
+    """Return the axes of a new figure, ``(rows · columns,)``; pyplot does not manage it."""
     figure = Figure(figsize=(width, height))
     figure.set_layout_engine("constrained", wspace=0.08, hspace=0.06)
     return np.ravel(figure.subplots(rows, columns, squeeze=False, **how))
 
 
 def given_axes(axes: ManyAxes, n: int, each: str = "panel") -> NDArray[np.object_]:
-    """Return the caller's axes, which must be as many as there are panels."""
+    """Return the caller's axes; raise InputError unless there are ``n``, one for each panel."""
     many: NDArray[np.object_] = np.ravel(np.asarray(axes, dtype=object))
     if len(many) != n:
         raise InputError(f"axes must be {n}, one for each {each}: {len(many)}")
@@ -44,7 +44,7 @@ def given_axes(axes: ManyAxes, n: int, each: str = "panel") -> NDArray[np.object
 
 
 def dress(ax: Axes, title: str, *, grid: str = "y") -> None:
-    """Give axes their title, letters and grid, and take away their frame."""
+    """Set the title, font sizes and grid of axes, and remove their frame."""
     ax.set_title(title, loc="left", fontsize=TEXT, fontweight="bold", pad=10)
     ax.tick_params(length=0, labelsize=TEXT - 1)
     if grid:
@@ -54,19 +54,19 @@ def dress(ax: Axes, title: str, *, grid: str = "y") -> None:
 
 
 def label(ax: Axes, x: str = "", y: str = "") -> None:
-    """Name the axes, with their units."""
+    """Set the labels of the axes."""
     ax.set_xlabel(x, fontsize=TEXT - 1)
     ax.set_ylabel(y, fontsize=TEXT - 1)
 
 
 def in_percent(*axes: Axis) -> None:
-    """Write shares as percentages."""
+    """Format shares as percentages."""
     for axis in axes:
         axis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
 
 
 def over_time(ax: Axes, marks: int = 7) -> None:
-    """Write dates short, and not more than so many of them."""
+    """Format dates in short form, with at most ``marks`` labels."""
     locator = dates.AutoDateLocator(maxticks=marks)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
@@ -74,21 +74,21 @@ def over_time(ax: Axes, marks: int = 7) -> None:
 
 
 def legend(ax: Axes, **how: Any) -> None:
-    """Explain what is drawn, without a frame."""
+    """Add a legend without a frame."""
     ax.legend(**({"fontsize": TEXT - 2, "frameon": False} | how))
 
 
 def band(
     ax: Axes, x: ArrayLike, lower: ArrayLike, upper: ArrayLike, colour: str, name: str
 ) -> None:
-    """Fill the area of an interval."""
+    """Fill the area between the ends of an interval."""
     ax.fill_between(x, lower, upper, color=colour, alpha=BAND, linewidth=0, label=name)
 
 
 def cells(
     ax: Axes, values: NDArray[np.float64], *, colours: str, least: float, most: float
 ) -> None:
-    """Colour a table, ``(row, column)``, the first row on top."""
+    """Draw a table, ``(row, column)``, as coloured cells; the first row is on top."""
     ax.imshow(values, cmap=colours, vmin=least, vmax=most, aspect="auto")
     ax.set_xticks(np.arange(values.shape[1] + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(values.shape[0] + 1) - 0.5, minor=True)
@@ -97,7 +97,7 @@ def cells(
 
 
 def write(ax: Axes, row: int, column: int, words: str, *, on_dark: bool) -> None:
-    """Write in a cell, in white where its colour is dark."""
+    """Write text in a cell, white on a dark colour."""
     ax.text(
         column, row, words, ha="center", va="center", fontsize=TEXT - 1,
         color="white" if on_dark else "black",
@@ -105,5 +105,5 @@ def write(ax: Axes, row: int, column: int, words: str, *, on_dark: bool) -> None
 
 
 def people(count: int) -> str:
-    """Count customers in words."""
+    """Return the number of customers as text: "1 customer", "2,000 customers"."""
     return f"{count:,} customer{'' if count == 1 else 's'}"

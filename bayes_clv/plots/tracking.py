@@ -1,4 +1,4 @@
-"""Repeat purchases over time: what happened, beside what was forecast."""
+"""Repeat purchases over time: forecast and observed."""
 
 import numpy as np
 import pandas as pd
@@ -28,14 +28,14 @@ from bayes_clv.posterior.posterior import Posterior
 
 
 def plot_tracking(tracking: Tracking, axes: ManyAxes | None = None) -> NDArray[np.object_]:
-    """Draw repeat purchases period by period, and added up, through the fit and what is held out.
+    """Draw forecast and observed repeat purchases, per period and cumulative, in fit and holdout.
 
     Parameters
     ----------
     tracking
         From :func:`bayes_clv.evaluation.predictive_checks.track`.
     axes
-        Two to draw on; by default those of a new figure.
+        Two axes to draw on; by default those of a new figure.
 
     Returns
     -------
@@ -50,10 +50,10 @@ def plot_tracking(tracking: Tracking, axes: ManyAxes | None = None) -> NDArray[n
     >>> posterior = HierarchicalBetaGeo(segmenter=None).fit(past, draws=50, tune=50)
     >>> weekly, total = plot_tracking(track(posterior, log, draws=20))
     >>> weekly.get_title(loc="left")
-    'Repeat purchases a week'
+    'Repeat purchases per week'
     """
     pair = new_axes(1, 2, height=4.8) if axes is None else given_axes(axes, 2)
-    period = {1: "a day", 7: "a week"}.get(tracking.period, f"in {tracking.period} days")
+    period = {1: "per day", 7: "per week"}.get(tracking.period, f"per {tracking.period} days")
     _draw(pair[0], tracking, "", f"Repeat purchases {period}")
     _draw(pair[1], tracking, "cumulative_", "Repeat purchases since the start")
     legend(pair[0], loc="upper right")
@@ -61,20 +61,20 @@ def plot_tracking(tracking: Tracking, axes: ManyAxes | None = None) -> NDArray[n
 
 
 def new_customer(posterior: Posterior, days: float, *, level: float = 0.9) -> pd.DataFrame:
-    """Expect the repeat purchases of a customer who has just bought for the first time.
+    """Compute expected repeat purchases of a customer after the first purchase.
 
     Parameters
     ----------
     posterior
-        Its population's parameters answer: a new customer is in no segment yet.
+        The population's parameters are used, because a new customer has no segment yet.
     days
-        How far ahead.
+        Horizon in days.
     level
         Mass of the interval of the expectation.
 
     Returns
     -------
-    mean, lower and upper E[X(t)] by t, days.
+    Columns mean, lower and upper of E[X(t)], by t in days.
     """
     tails = arguments.tails(level)
     ahead = np.linspace(0, arguments.days("days", days), 61)
@@ -87,7 +87,7 @@ def new_customer(posterior: Posterior, days: float, *, level: float = 0.9) -> pd
 
 
 def plot_new_customer(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
-    """Draw the expected repeat purchases of a new customer over time, with their band.
+    """Draw the expected repeat purchases of a new customer over time, with their interval.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def _draw(ax: Axes, tracking: Tracking, kind: str, title: str) -> None:
     words = f"forecast, {tracking.level:.0%} band"
     band(ax, dates, table[f"{kind}lower"], table[f"{kind}upper"], BLUE, words)
     ax.plot(dates, table[f"{kind}mean"], color=BLUE, linewidth=2, label="forecast, mean")
-    ax.plot(dates, table[f"{kind}actual"], color=VERMILION, linewidth=1.5, label="happened")
+    ax.plot(dates, table[f"{kind}actual"], color=VERMILION, linewidth=1.5, label="observed")
     ax.set_ylim(bottom=0)
     if table["held_out"].any():
         end = date2num(tracking.end)  # type: ignore[no-untyped-call]

@@ -1,11 +1,11 @@
-"""Which segment a customer is in: frozen rules, and how they are learnt.
+"""Segments of customers: frozen rules, and how they are learnt.
 
 | module | what it is for |
 | --- | --- |
 | `rules` | the rules themselves: NumPy and JSON, all that serving needs |
-| `expressions` | the same rules as Ibis expressions, which run where the data live |
+| `expressions` | the same rules as Ibis expressions, which run in the engine that holds the data |
 | `estimators` | scikit-learn estimators that learn a rule |
-| `naming` | names for KMeans segments, read off the centroids |
+| `naming` | names for KMeans segments, derived from the centroids |
 | `n_segments` | how many segments: silhouette, inertia, stability |
 """
 

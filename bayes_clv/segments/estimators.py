@@ -1,8 +1,8 @@
-"""Scikit-learn estimators that learn a segment rule from states, without looking at what came next.
+"""Scikit-learn estimators that learn a segment rule from states, without using later purchases.
 
-``X`` is a frame with the columns frequency, recency, T and maybe monetary_value (any order, others
-ignored), or an array with them in that order. After ``fit``: ``rule_`` is the frozen rule,
-``labels_`` the codes of the states it learnt from, ``segment_names_`` the names by code.
+``X`` is a frame with the columns frequency, recency, T and optionally monetary_value (any order,
+others ignored), or an array with them in that order. After ``fit``: ``rule_`` is the frozen rule,
+``labels_`` the codes of the states in ``X``, ``segment_names_`` the names by code.
 """
 
 from abc import abstractmethod
@@ -26,7 +26,7 @@ FEATURES = ("idle_time", "frequency", "monetary_value")
 
 
 class _Segmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
-    """What the two segmenters share: reading X, and the scikit-learn attributes."""
+    """Base of the two segmenters: reads X, and sets the scikit-learn attributes."""
 
     @abstractmethod
     def _learn(self, states: States) -> SegmentRule: ...
@@ -53,7 +53,7 @@ class _Segmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         )
         if values.shape[1] not in (3, 4):
             raise InputError(
-                "X must hold frequency, recency, T and maybe monetary_value, in this order; "
+                "X must hold frequency, recency, T and optionally monetary_value, in this order; "
                 f"it has {values.shape[1]} feature(s)"
             )
         return States.from_frame(pd.DataFrame(values, columns=list(COLUMNS[: values.shape[1]])))
@@ -84,19 +84,19 @@ class RFMSegmenter(_Segmenter):
 class KMeansSegmenter(_Segmenter):
     """K centroids in standardised log idle time, log frequency and log monetary value.
 
-    Where a feature is unknown it is left out of the distance, in learning as in assignment (k-POD;
-    Chi, Chi & Baraniuk 2016, The American Statistician 70(1)). Segments are ordered and named by
-    their centroids, so the labels do not depend on the run.
+    An unknown feature is left out of the distance, in learning and in assignment (k-POD; Chi, Chi &
+    Baraniuk 2016, The American Statistician 70(1)). Segments are ordered and named by their
+    centroids, so the labels do not depend on the run.
 
     Parameters
     ----------
     n_segments
         Number of centroids.
     features
-        Some of ``idle_time``, ``frequency``, ``monetary_value``; one that is unknown for everybody
-        is dropped.
+        Some of ``idle_time``, ``frequency``, ``monetary_value``; a feature that is unknown for all
+        customers is dropped.
     random_state
-        Seed of the starts.
+        Seed of the random starts.
     """
 
     def __init__(
@@ -117,13 +117,14 @@ class KMeansSegmenter(_Segmenter):
         columns = log_features(states)
         features = tuple(name for name in self.features if np.isfinite(columns[name]).any())
         if not features:
-            raise InputError(f"features are unknown for everybody: {', '.join(self.features)}")
+            raise InputError(f"features are unknown for all customers: {', '.join(self.features)}")
         matrix = np.column_stack([columns[name] for name in features])
         location = np.nanmean(matrix, axis=0)
         scale = np.nanstd(matrix, axis=0)
         scale = np.where(scale > 0, scale, 1.0)
-        # Steps of a millisecond: threads would spend them waiting for each other, thirty times as
-        # long where another process holds a core, and add up in any order.
+        # One thread: a step takes a millisecond, which several threads would spend waiting for each
+        # other (thirty times as long where another process uses a core), and they would add in any
+        # order.
         with threadpool_limits(1):
             centroids = self._centroids(*_distinct((matrix - location) / scale))
         natural = dict(zip(features, (centroids * scale + location).T, strict=True))
@@ -148,7 +149,7 @@ class KMeansSegmenter(_Segmenter):
     def _centroids(
         self, matrix: NDArray[np.float64], weight: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        """Lloyd's steps over what is known, from k-means with means filled in, until none moves.
+        """Run Lloyd's steps on known features until none moves, from k-means with filled-in means.
 
         `matrix` holds distinct states ``(state, feature)``, `weight` how often each occurs.
         """
@@ -160,13 +161,13 @@ class KMeansSegmenter(_Segmenter):
         z, known = np.ascontiguousarray(filled.T), np.ascontiguousarray(~unknown.T, np.float64)
         codes = np.full(len(matrix), -1)
         for _ in range(_MAX_STEPS if unknown.any() else 0):
-            # Σ known (z − c)² less Σ z², which no centroid changes: two products of matrices.
+            # Σ known (z − c)² minus Σ z², which is the same for all centroids: two matrix products.
             distance = centroids**2 @ known - 2 * centroids @ z
             previous, codes = codes, np.argmin(distance, axis=0)
             if np.array_equal(previous, codes):
                 break
             member = weight * (codes == np.arange(self.n_segments)[:, np.newaxis])
-            # 0, the overall mean, of what no member has; a segment that lost them all stays.
+            # A feature that no member has gets 0, the overall mean; an empty segment stays.
             mean = member @ z.T / np.maximum(member @ known.T, 1)
             centroids = np.where(member.any(axis=1, keepdims=True), mean, centroids)
         return centroids
@@ -187,5 +188,5 @@ def _quantiles(values: NDArray[np.float64], levels: tuple[float, ...]) -> tuple[
 
 
 def _rounded(values: NDArray[np.float64]) -> tuple[float, ...]:
-    """Ten digits: databases add up in any order, and a rule must not differ in the last bit."""
+    """Round to ten digits: databases add in any order, which must not change a rule's last bits."""
     return tuple(float(f"{value:.10g}") for value in values)

@@ -1,7 +1,7 @@
-"""The same segment rules as Ibis expressions, so that assignment runs where the data live.
+"""The same segment rules as Ibis expressions, so that the engine with the data assigns segments.
 
 ``segment_code`` takes a table with frequency, recency, T (days), monetary_value and, for the user's
-own segments, segment; it returns an integer column of codes. A test holds it equal to
+own segments, segment; it returns an integer column of codes. A test compares them with
 ``rule.assign``.
 """
 
@@ -44,15 +44,15 @@ def _(rule: ColumnRule, states: ir.Table) -> ir.IntegerValue:
 @segment_code.register
 def _(rule: RFMRule, states: ir.Table) -> ir.IntegerValue:
     idle, spend = states["T"] - states.recency, _repeat_spend(states)
-    silence = _above(idle, rule.idle_cuts)
+    idle_row = _above(idle, rule.idle_cuts)
     repeat_score = 2 + _above(states.frequency, rule.frequency_cuts)
     frequency = ibis.ifelse(states.frequency > 0, repeat_score, 1)
     value = frequency
     if rule.monetary_cuts:
-        both = frequency + 1 + _above(spend, rule.monetary_cuts)
-        value = ibis.ifelse(spend.notnull(), ((both + 1) / 2).floor().cast("int64"), frequency)
+        score_sum = frequency + 1 + _above(spend, rule.monetary_cuts)
+        value = ibis.ifelse(spend.notnull(), ((score_sum + 1) / 2).floor().cast("int64"), frequency)
     branches = [
-        ((silence == row) & (value == column + 1), code)
+        ((idle_row == row) & (value == column + 1), code)
         for row, codes in enumerate(RFM_GRID_CODES)
         for column, code in enumerate(codes)
     ]
@@ -70,12 +70,12 @@ def _(rule: KMeansRule, states: ir.Table) -> ir.IntegerValue:
         (features[name] - location) / scale
         for name, location, scale in zip(rule.features, rule.location, rule.scale, strict=True)
     ]
-    # The square of the distance less that of z itself, which no centroid changes.
+    # The squared distance minus z², which is the same for all centroids.
     distances = [
         _sum((c * (c - 2 * z)).fill_null(0.0) for z, c in zip(standardised, centroid, strict=True))
         for centroid in rule.centroids
     ]
-    # Each against those after it only: the whole table of comparisons would make a long query.
+    # Compare each distance with the later ones only: all pairs would make a long query.
     branches = [
         (distance <= _least(distances[code + 1 :]), code)
         for code, distance in enumerate(distances[:-1])
@@ -97,7 +97,7 @@ def _above(value: ir.NumericValue, cuts: tuple[float, ...]) -> ir.IntegerValue:
 
 
 def _least(values: list[ir.NumericValue]) -> ir.NumericValue:
-    return ibis.least(*values) if len(values) > 1 else values[0]  # Spark's takes two or more
+    return ibis.least(*values) if len(values) > 1 else values[0]  # Spark's needs two or more
 
 
 def _sum(terms: Iterable[ir.NumericValue]) -> ir.NumericValue:

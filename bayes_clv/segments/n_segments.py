@@ -1,14 +1,15 @@
-"""How many segments? Silhouette, inertia, and whether a refit finds the same ones again.
+"""Criteria for the number of segments: silhouette, inertia, and stability under refits.
 
     inertia     mean squared distance of a state to its centroid, in standardised features
-    silhouette  mean of (b − c) / max(b, c): c the mean distance to the others of the own segment,
-                b to those of the nearest other one (Rousseeuw 1987, J. Comput. Appl. Math. 20)
-    stability   adjusted Rand index between the segments and those that a refit to resampled states
-                puts the same states in: 1 means the same segments, 0 no better than chance
+    silhouette  mean of (b − c) / max(b, c): c is a state's mean distance to the other states of its
+                segment, b that to the states of the nearest other segment
+                (Rousseeuw 1987, J. Comput. Appl. Math. 20)
+    stability   adjusted Rand index between the segments of the states and the segments that a refit
+                to resampled states gives them: 1 means the same segments, 0 no better than chance
                 (Hubert & Arabie 1985, Journal of Classification 2(1))
 
-None of them knows what customers do next: that is what ``bayes-clv backtest`` is for. Distances
-leave a feature out where one of the two states lacks it, as the rule does.
+None of them measures how well segments predict: use ``bayes-clv backtest`` for that. Distances
+leave out a feature that one of the two states lacks, as the rule does.
 """
 
 from collections.abc import Iterable
@@ -25,7 +26,7 @@ from bayes_clv.errors import InputError
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter
 from bayes_clv.segments.rules import KMeansRule
 
-MOST_STATES = 3_000  # that are looked at: distances between all of them are computed
+MOST_STATES = 3_000  # states used at most: distances between all pairs are computed
 
 
 def compare_n_segments(
@@ -37,22 +38,23 @@ def compare_n_segments(
     level: float = 0.9,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Learn KMeans segments for each number of them, and say how good they are as clusters.
+    """Learn KMeans segments for each number of segments, and measure how good the clusters are.
 
     Parameters
     ----------
     states
-        frequency, recency, T and maybe monetary_value; of more than 3,000, as many are drawn.
+        frequency, recency, T and optionally monetary_value; of more than 3,000 states, 3,000 are
+        drawn at random.
     n_segments
         The numbers to compare, 2 or more each.
     features
         See :class:`bayes_clv.segments.estimators.KMeansSegmenter`.
     resamples
-        How often states are drawn with replacement, and segments learnt from those.
+        Number of samples drawn from the states with replacement; each is refitted.
     level
         Mass of the interval of the stability over resamples.
     seed
-        Of everything that is drawn.
+        Seed of all random draws.
 
     Returns
     -------
@@ -61,7 +63,8 @@ def compare_n_segments(
     Raises
     ------
     InputError
-        A number is below 2, there is none, or there are fewer distinct states.
+        A number of segments is below 2 or exceeds the number of distinct states, no number is
+        given, or ``resamples`` is below 1.
     """
     numbers = list(n_segments)
     if not numbers or min(numbers) < 2:
@@ -69,19 +72,19 @@ def compare_n_segments(
     if resamples < 1:
         raise InputError(f"resamples must be at least 1: {resamples}")
     tails, rng = arguments.tails(level), np.random.default_rng(seed)
-    some = states.iloc[rng.permutation(len(states))[:MOST_STATES]].reset_index(drop=True)
-    samples = rng.integers(len(some), size=(resamples, len(some)))
+    sampled = states.iloc[rng.permutation(len(states))[:MOST_STATES]].reset_index(drop=True)
+    samples = rng.integers(len(sampled), size=(resamples, len(sampled)))
     rows = {}
     for k in numbers:
-        segmenter = KMeansSegmenter(k, features=features, random_state=seed).fit(some)
+        segmenter = KMeansSegmenter(k, features=features, random_state=seed).fit(sampled)
         rule, labels = cast(KMeansRule, segmenter.rule_), segmenter.labels_
-        place = rule.standardise(States.from_frame(some))
-        again = np.array([_agreement(segmenter, some, sample, labels) for sample in samples])
-        lower, upper = np.quantile(again, tails)
+        points = rule.standardise(States.from_frame(sampled))
+        agreements = np.array([_agreement(segmenter, sampled, it, labels) for it in samples])
+        lower, upper = np.quantile(agreements, tails)
         rows[k] = {
-            "inertia": _inertia(place, np.array(rule.centroids)[labels]),
-            "silhouette": float(silhouette_score(_distances(place), labels, metric="precomputed")),
-            "stability": again.mean(),
+            "inertia": _inertia(points, np.array(rule.centroids)[labels]),
+            "silhouette": float(silhouette_score(_distances(points), labels, metric="precomputed")),
+            "stability": agreements.mean(),
             "stability_lower": lower,
             "stability_upper": upper,
         }
@@ -94,17 +97,17 @@ def _agreement(
     sample: NDArray[np.int64],
     labels: NDArray[np.int64],
 ) -> float:
-    again = KMeansSegmenter(**segmenter.get_params()).fit(states.iloc[sample])
-    return float(adjusted_rand_score(labels, again.predict(states)))
+    refitted = KMeansSegmenter(**segmenter.get_params()).fit(states.iloc[sample])
+    return float(adjusted_rand_score(labels, refitted.predict(states)))
 
 
-def _inertia(place: NDArray[np.float64], centre: NDArray[np.float64]) -> float:
-    return float(np.nansum((place - centre) ** 2, axis=1).mean())
+def _inertia(points: NDArray[np.float64], centre: NDArray[np.float64]) -> float:
+    return float(np.nansum((points - centre) ** 2, axis=1).mean())
 
 
-def _distances(place: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Between all states, ``(state, state)``, by the features that both have."""
-    squares = np.zeros((len(place), len(place)))
-    for feature in place.T:
-        squares += np.fmax((feature[:, None] - feature) ** 2, 0.0)  # 0 in the place of NaN
+def _distances(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances between all states, ``(state, state)``, by the features that both have."""
+    squares = np.zeros((len(points), len(points)))
+    for feature in points.T:
+        squares += np.fmax((feature[:, None] - feature) ** 2, 0.0)  # 0 where NaN
     return np.sqrt(squares)

@@ -1,4 +1,4 @@
-"""Names for KMeans segments that a marketing manager can read, made from the centroids alone."""
+"""Names for KMeans segments that a marketing manager can read, derived from the centroids alone."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ def centroid_names(centroids: Columns, population: Columns) -> tuple[list[int], 
     centroids
         By feature, ``(segment,)`` on the log scale of ``rules.log_features``.
     population
-        By feature, ``(customer,)`` on the same scale: what the words are measured against.
+        By feature, ``(customer,)`` on the same scale; words refer to quantiles of these.
 
     Returns
     -------
-    The order as indices into the centroids, and the names in that order: how often they buy, how
-    lately they bought, and what they spend where that is needed to tell two apart, as in
+    The order as indices into the centroids, and the names in that order. A name says how often the
+    customers buy, how recently they bought and, if two names would be equal, how much they spend:
     "frequent, recent" or "one-time, silent".
     """
     k = len(next(iter(centroids.values())))
@@ -46,7 +46,7 @@ def centroid_names(centroids: Columns, population: Columns) -> tuple[list[int], 
     return order, _shortest_distinct(parts)
 
 
-# A word holds for centroids below its quantile of the customers (for frequency: of repeat buyers).
+# A word applies up to its quantile of the customers (for frequency: of repeat buyers).
 _FREQUENCY = ((0.4, "occasional"), (0.8, "regular"), (1.0, "frequent"))
 _IDLE = ((1 / 3, "recent"), (2 / 3, "cooling"), (1.0, "silent"))
 _SPEND = ((1 / 3, "small baskets"), (2 / 3, "medium baskets"), (1.0, "large baskets"))
@@ -65,7 +65,7 @@ def _word(
 
 
 def _shortest_distinct(parts: list[list[str]]) -> tuple[str, ...]:
-    """Add words only to the names that need them; number those that still collide."""
+    """Add the word for spend only to names that occur twice; number names that are still equal."""
     names = [", ".join(words[:2]) for words in parts]
     if any(count > 1 for count in Counter(names).values()):
         shared = {name for name, count in Counter(names).items() if count > 1}

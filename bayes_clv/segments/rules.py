@@ -1,8 +1,8 @@
 """Frozen segment rules S(state) → segment.
 
-A rule is plain numbers: it serialises to JSON, lives in the model file, and assigns a customer
-whose monetary value is unknown from what is known. A code is an index into ``names``;
-``POPULATION`` means that the rule cannot tell, and that the population's parameters answer.
+A rule consists of plain numbers, serialises to JSON and is stored in the model file. It assigns a
+customer whose monetary value is unknown by the other features. A code is an index into ``names``;
+``POPULATION`` means that the rule assigns no segment and the population's parameters are used.
 """
 
 from bisect import bisect_left
@@ -26,15 +26,15 @@ type Codes = NDArray[np.int64]
 
 
 def with_population(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return names by code: the segments', and the population's last, where code −1 points.
+    """Return names by code: those of the segments, then that of the population, which has code −1.
 
-    Draws of parameters by segment stand in the same order.
+    Draws of parameters by segment have the same order.
     """
     return (*names, POPULATION_NAME)
 
 
 class SegmentRule(Protocol):
-    """What every rule can do."""
+    """Interface of all rules."""
 
     kind: ClassVar[str]
 
@@ -50,19 +50,19 @@ class SegmentRule(Protocol):
     def assign_one(
         self, frequency: float, recency: float, T: float, monetary_value: float = nan
     ) -> int:
-        """Return one state's code: bit for bit as ``assign``, sooner than an array is made."""
+        """Return one state's code, the same as ``assign``, but faster because no array is made."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PooledRule:
-    """No segments: everybody shares one set of parameters."""
+    """No segments: all customers share one set of parameters."""
 
     kind: ClassVar[str] = "none"
     names: tuple[str, ...] = ("all customers",)
 
     def assign(self, states: States) -> Codes:
-        """Return 0 for everybody."""
+        """Return 0 for every state."""
         return np.zeros(len(states), dtype=np.int64)
 
     def assign_one(
@@ -74,13 +74,13 @@ class PooledRule:
 
 @dataclass(frozen=True, slots=True)
 class ColumnRule:
-    """The user's own segments, read from a column; a value never seen before has no segment."""
+    """The user's own segments, read from a column; an unknown value has no segment."""
 
     kind: ClassVar[str] = "column"
     names: tuple[str, ...]
 
     def assign(self, states: States) -> Codes:
-        """Look each name up."""
+        """Return the code of each state's own segment name, ``(customer,)``."""
         if states.segment is None:
             return np.full(len(states), POPULATION, dtype=np.int64)
         code = {name: index for index, name in enumerate(self.names)}
@@ -89,7 +89,7 @@ class ColumnRule:
     def assign_one(
         self, frequency: float, recency: float, T: float, monetary_value: float = nan
     ) -> int:
-        """Return the population: a state without a name has no segment."""
+        """Return ``POPULATION``: a state without a segment name has no segment."""
         return POPULATION
 
 
@@ -122,8 +122,8 @@ def assign_named(rule: SegmentRule, states: States) -> Codes:
     return codes
 
 
-# Rows: recency score 5 (bought lately) down to 1; columns: value score 1 to 5. The naming grid that
-# marketing teams know; scores are quintiles of the customer base.
+# Rows: recency score 5 (bought recently) down to 1; columns: value score 1 to 5. This is the usual
+# naming grid in marketing; scores are quintiles of the customer base.
 _RFM_GRID = (
     ("new", "potential loyal", "potential loyal", "champions", "champions"),
     ("promising", "potential loyal", "loyal", "loyal", "champions"),
@@ -158,31 +158,31 @@ class RFMRule:
         return _RFM_NAMES
 
     def assign(self, states: States) -> Codes:
-        """Score and look up."""
-        silence = _above(states.idle_time, self.idle_cuts)
+        """Score each state and look its segment up, ``(customer,)``."""
+        idle_row = _above(states.idle_time, self.idle_cuts)
         frequency = 1 + (states.frequency > 0) * (1 + _above(states.frequency, self.frequency_cuts))
         spend = states.repeat_spend
         known = np.isfinite(spend) & bool(self.monetary_cuts)
         monetary = 1 + _above(spend, self.monetary_cuts)
         value = np.where(known, (frequency + monetary + 1) // 2, frequency)
-        codes: Codes = _RFM_CODES[silence, value - 1]
+        codes: Codes = _RFM_CODES[idle_row, value - 1]
         return codes
 
     def assign_one(
         self, frequency: float, recency: float, T: float, monetary_value: float = nan
     ) -> int:
-        """Score and look up one state."""
-        silence = bisect_left(self.idle_cuts, T - recency)
+        """Score one state and look its segment up."""
+        idle_row = bisect_left(self.idle_cuts, T - recency)
         value = 1
         if frequency > 0:
             value = 2 + bisect_left(self.frequency_cuts, frequency)
             if self.monetary_cuts and 0 < monetary_value < inf:
                 value = (value + 2 + bisect_left(self.monetary_cuts, monetary_value)) // 2
-        return RFM_GRID_CODES[silence][value - 1]
+        return RFM_GRID_CODES[idle_row][value - 1]
 
 
 def _above(values: NDArray[np.float64], cuts: tuple[float, ...]) -> Codes:
-    """How many of the ascending cuts each value lies above; 0 for NaN."""
+    """Count the ascending cuts below each value; 0 for NaN."""
     return np.searchsorted(_array(cuts), np.where(np.isnan(values), -np.inf, values))
 
 
@@ -190,7 +190,7 @@ def _above(values: NDArray[np.float64], cuts: tuple[float, ...]) -> Codes:
 class KMeansRule:
     """The nearest of k centroids in standardised log idle time, log frequency and log spend.
 
-    A feature that is unknown (the spend of a one-time buyer, say) is left out of the distance.
+    A feature that is unknown (such as the spend of a one-time buyer) is left out of the distance.
     """
 
     kind: ClassVar[str] = "kmeans"
@@ -209,23 +209,23 @@ class KMeansRule:
         return np.stack(standardised, axis=1)
 
     def assign(self, states: States) -> Codes:
-        """Return the nearest centroid, the first of equals."""
+        """Return the nearest centroid of each state, ``(customer,)``; on ties the first."""
         return nearest(self.standardise(states), _array(self.centroids))
 
     def assign_one(
         self, frequency: float, recency: float, T: float, monetary_value: float = nan
     ) -> int:
-        """Return the centroid nearest to one state, the first of equals."""
+        """Return the centroid nearest to one state; on ties the first."""
         values = {"idle_time": T - recency, "frequency": frequency, "monetary_value": nan}
         if frequency > 0 and monetary_value > 0:
             values["monetary_value"] = monetary_value
-        place = [
+        point = [
             (float(_LOG[name](values[name])) - location) / scale
             for name, location, scale in zip(self.features, self.location, self.scale, strict=True)
         ]
-        known = [index for index, value in enumerate(place) if not isnan(value)]
+        known = [index for index, value in enumerate(point) if not isnan(value)]
         distances = [
-            sum((place[index] - centroid[index]) ** 2 for index in known)
+            sum((point[index] - centroid[index]) ** 2 for index in known)
             for centroid in self.centroids
         ]
         return distances.index(min(distances))
@@ -233,7 +233,7 @@ class KMeansRule:
 
 @cache
 def _array(numbers: tuple[Any, ...]) -> NDArray[np.float64]:
-    """A rule's numbers; to make an array of them takes longer than to look one customer up."""
+    """Return a rule's numbers as an array; cached, because making it is slow."""
     return np.array(numbers, dtype=float)
 
 
@@ -252,10 +252,10 @@ _ATTRIBUTE = {"monetary_value": "repeat_spend"}
 
 
 def nearest(matrix: NDArray[np.float64], centroids: NDArray[np.float64]) -> Codes:
-    """Index of the nearest centroid by the features that are known."""
+    """Return each row's nearest centroid by the known features, ``(row,)``; on ties the first."""
     distances = np.zeros((len(matrix), len(centroids)))
     for feature, centre in zip(matrix.T, centroids.T, strict=True):
-        distances += np.fmax((feature[:, None] - centre) ** 2, 0.0)  # 0 in the place of NaN
+        distances += np.fmax((feature[:, None] - centre) ** 2, 0.0)  # 0 where NaN
     return np.argmin(distances, axis=1).astype(np.int64)
 
 

@@ -115,7 +115,7 @@ def test_segments_compares_the_customers_of_another_log(model: Path, log: Path) 
     refused = CliRunner().invoke(app, ["segments", str(model), "--horizon", "30"])
     assert (refused.exit_code, "give the customers" in refused.stderr) == (2, True)
     refused = CliRunner().invoke(app, ["segments", str(model), "--end", "1997-12-31"])
-    assert (refused.exit_code, "name the log that is to be read with end" in refused.stderr) == (
+    assert (refused.exit_code, "TRANSACTIONS must be given to use end" in refused.stderr) == (
         2,
         True,
     )
@@ -149,7 +149,7 @@ def test_mbg_nbd_is_one_switch_and_every_answer_says_so(log: Path, tmp_path: Pat
         assert 0 < row["buys_again_lower"] < row["buys_again"] < row["prob_alive"] < 1
     printed = " ".join(CliRunner().invoke(app, ["segments", str(model)]).stdout.split())
     assert "(MBG/NBD, dropout after_any)" in printed
-    assert "takes everybody who bought once for alive" not in printed
+    assert "treats every one-time buyer as alive" not in printed
 
     client = create_app(model).test_client()
     for path in ("/", "/health/ready"):
@@ -178,7 +178,7 @@ def test_what_the_data_are_short_of_is_printed_with_the_verdict_and_changes_no_e
     assert result.exit_code == 0, result.output
     facts = run_json("diagnose", model)
     (warning,) = facts["record"]["warnings"]
-    assert "customers came back on a second day, fewer than 100" in warning
+    assert "customers bought on a second day, fewer than 100" in warning
     assert warning == run_json("fit", few, "--out", model, *FIT)["record"]["warnings"][0]
     for output in (result.output, CliRunner().invoke(app, ["diagnose", str(model)]).output):
         words = " ".join(output.split())

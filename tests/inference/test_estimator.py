@@ -175,7 +175,7 @@ def test_more_segments_than_the_log_can_carry_are_refused_before_sampling() -> N
         return HierarchicalBetaGeo(segmenter="column").prepare(transactions)
 
     number = rows["customer_id"].rank(method="dense").astype(int)
-    with pytest.raises(InputError, match="2,357 segments, more than 1,000: take fewer"):
+    with pytest.raises(InputError, match="2,357 segments, more than 1,000: use fewer"):
         prepared(number)
     with pytest.raises(InputError, match=r"600 segments of 2,357 customers, 3\.9 each on average"):
         prepared(number % 600)

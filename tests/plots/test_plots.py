@@ -112,7 +112,7 @@ def test_value_and_what_is_at_risk_are_those_of_the_table(posterior_by_hand, mak
         np.testing.assert_allclose(ends, table[[f"{measure}_lower", f"{measure}_upper"]])
     names = [label.get_text().splitlines()[0] for label in pair[0].get_yticklabels()]
     assert names == list(table.index)
-    assert pair[0].get_title(loc="left") == "Worth within 365 days"
+    assert pair[0].get_title(loc="left") == "Value within 365 days"
 
 
 def test_a_comparison_without_value_has_none_to_draw(comparison):

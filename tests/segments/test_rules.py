@@ -463,7 +463,7 @@ def test_a_wrong_number_of_columns_is_refused_in_one_clear_line(
     with pytest.raises(InputError) as caught:
         clone(segmenter).fit(np.ones((20, n_columns)))
     assert str(caught.value) == (
-        "X must hold frequency, recency, T and maybe monetary_value, in this order; "
+        "X must hold frequency, recency, T and optionally monetary_value, in this order; "
         f"it has {n_columns} feature(s)"
     )
 

@@ -276,7 +276,7 @@ def test_the_command_prints_tables_or_json_and_writes_the_figure(
     figure = tmp_path / "figure.png"
     tables = CliRunner().invoke(app, [*command, "--plot", str(figure)], env={"COLUMNS": "200"})
     assert tables.exit_code == 0, tables.output
-    for words in ("Known on 1997-09-30, forecast for 273 days", "RFM, own past"):
+    for words in ("Origin 1997-09-30, forecast for 273 days", "RFM, own past"):
         assert words in tables.stdout
     assert asked["splits"] is None
     assert figure.read_bytes().startswith(b"\x89PNG")
