@@ -53,7 +53,7 @@ def _spend_lines(posterior: Posterior) -> list[Text]:
         return []
     return [
         Text(
-            f"Spend: {known.unit:,.2f} per repeat purchase (geometric mean). The model assumes "
+            f"Spend: {known.unit:,.2f} per repeat purchase on average. The model assumes "
             f"that spend is independent of frequency; their correlation is {known.pearson:+.2f} "
             f"(rank correlation {known.spearman:+.2f}).",
             style="dim",

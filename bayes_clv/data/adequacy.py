@@ -254,8 +254,8 @@ def _dependent_spend(found: LogFigures) -> str:
 def _one_landmark(found: LogFigures) -> str:
     return (
         "segments were formed at 1 landmark only, fewer than 2: no customer was observed after it, "
-        f"so all {len(found.segments)} segments have only the population's estimates; use more "
-        "landmarks"
+        f"so nothing distinguishes the {len(found.segments)} segments from the population; use "
+        "more landmarks"
     )
 
 
