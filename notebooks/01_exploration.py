@@ -55,8 +55,8 @@ ledger_of(transactions)
 # %% [markdown]
 # ## When people buy
 #
-# First and repeat purchases by week, and the weekday of repeat purchases. The model knows neither
-# season nor weekday: a strong one is what its intervals cannot hold.
+# First and repeat purchases by week, and the weekday of repeat purchases. The model has neither
+# season nor weekday: its intervals do not cover a strong one.
 
 # %%
 show(plots.plot_calendar(plots.calendar(transactions)))
@@ -71,7 +71,7 @@ show(plots.plot_cohorts(plots.cohorts(transactions)))
 
 # %% [markdown]
 # Some customers, as lines from the first purchase to today: solid up to the last purchase. A long
-# silence after many purchases means something else than after one.
+# idle time after many purchases means something else than after one.
 
 # %%
 show(plots.plot_exposure(everyone))
@@ -83,13 +83,13 @@ show(plots.plot_exposure(everyone))
 show(plots.plot_customers(everyone))
 
 # %%
-came_back = everyone[everyone["frequency"] > 0]
+repeat_buyers = everyone[everyone["frequency"] > 0]
 pd.DataFrame(
     {
-        "came back": f"{len(came_back) / len(everyone):.0%}",
-        "repeat purchases of those": f"{came_back['frequency'].mean():.1f}",
+        "bought again": f"{len(repeat_buyers) / len(everyone):.0%}",
+        "repeat purchases of these": f"{repeat_buyers['frequency'].mean():.1f}",
         "median days since the last purchase": f"{(everyone['T'] - everyone['recency']).median():,.0f}",
-        "mean spend per repeat purchase": f"{came_back['monetary_value'].mean():,.2f}",
+        "mean spend per repeat purchase": f"{repeat_buyers['monetary_value'].mean():,.2f}",
     },
     index=[transactions.source],
 )
@@ -109,7 +109,7 @@ def enough(log):
     return pd.DataFrame(
         {
             "customers": f"{found.customers:,}",
-            "came back": f"{found.repeaters:,}",
+            "bought again": f"{found.repeaters:,}",
             "days covered": f"{found.days:,.0f}",
             "days between purchases": f"{found.gap:,.0f}",
             "spend against frequency": f"{found.pearson or 0:+.2f} ({found.spearman or 0:+.2f} of ranks)",
@@ -142,7 +142,7 @@ enough(shop) if shop else None
 # %% [markdown]
 # ## What was found
 #
-# - **CDNOW**: 23,570 people who first bought in the first quarter of 1997; half never came back, and the
+# - **CDNOW**: 23,570 people who first bought in the first quarter of 1997; half never bought again, and the
 #   cohorts' shares fall within months and then stay low. Enough to learn from. What a customer spends
 #   hardly goes with how often they buy.
 # - **The retailer**: one row in four or five names no customer or is a cancellation; the ledger counts them.

@@ -14,7 +14,7 @@
 # %% [markdown]
 # # Which segments: RFM rules or KMeans, and how many?
 #
-# Segments decide who shares parameters with whom. Good ones are few enough to be known well, different
+# Segments decide which customers share parameters. Good ones are few enough to be estimated well, different
 # enough to matter, and stable: another sample of the same shop should give the same ones.
 #
 # Everything runs on your own log if you change the next cell.
@@ -54,8 +54,8 @@ show(plots.plot_segment_profile(plots.segment_profile(everyone, rfm)))
 # %% [markdown]
 # ## KMeans: how many?
 #
-# Inertia always falls; look for a bend. The silhouette says how well clusters are apart, and stability
-# how alike the segments of two resamples are (1: the same), with its 90% interval.
+# Inertia always falls; look for a bend. The silhouette measures how well clusters are separated, and
+# stability how similar the segments of two resamples are (1: the same), with its 90% interval.
 
 # %%
 counted = compare_n_segments(everyone, range(2, 7 if FAST else 10), resamples=5 if FAST else 20)
@@ -83,8 +83,8 @@ both.style.format("{:.0%}").background_gradient(cmap="Blues", axis=None)
 # %% [markdown]
 # ## Do customers stay?
 #
-# Nobody is put in a segment for good: at every landmark anew. From one landmark (row) to the next: this
-# movement is what the fit learns from.
+# Customers are assigned to segments anew at every landmark. The table shows the moves from one landmark
+# (row) to the next: the fit learns from them.
 
 # %%
 data = HierarchicalBetaGeo().prepare(transactions)
@@ -124,4 +124,4 @@ show(plots.plot_n_segments(compare_n_segments(who))) if shop else None
 # - The two agree on the extremes and cut the middle differently. Which predicts better is not a question
 #   of geometry: `05_backtest` asks what customers did afterwards.
 # - **Segments are moods, not people**: from landmark to landmark most champions stay, while many at risk
-#   become lost and few come back. A fit that took membership for given would learn nonsense.
+#   become lost and few come back. A fit that treated membership as fixed would learn nonsense.

@@ -15,9 +15,9 @@
 # # Can this fit be trusted?
 #
 # Every interval that `bayes_clv` reports is a quantile of posterior draws. Whether to believe it is
-# four questions: did the sampler do its work; do the priors leave the data their say; does the
-# model describe what customers do, also those it has not seen; and do such intervals hold the truth
-# as often as they say? The notebook asks them in this order, and ends with a verdict.
+# four questions: did the sampler work; do the data outweigh the priors; does the model describe what
+# customers do, also in data it has not seen; and do such intervals cover the truth as often as they
+# claim? The notebook asks them in this order, and ends with a verdict.
 #
 # Everything runs on your own log if you change the next cell.
 
@@ -57,7 +57,7 @@ print("landmarks:", ", ".join(map(str, record.landmarks)))
 print(f"{record.chains} chains, {record.draws:,} draws each after {record.tune:,} to tune")
 
 # %% [markdown]
-# ## 1. Did the sampler do its work?
+# ## 1. Did the sampler work?
 #
 # Five rules, each over *all* variables, so that one bad corner fails the fit. R-hat compares the
 # spread within and between chains; the effective sample size (ESS) says how many independent draws
@@ -114,8 +114,8 @@ for name in ("mu", "tau"):
 _ = az.plot_energy(posterior.tree, figure_kwargs={"figsize": (10, 3.6)})
 
 # %% [markdown]
-# What people use are the averages of the segments. Their R-hat and ESS, and what each chain would
-# have answered by itself about the share that buys again: four people who agree.
+# What people use are the averages of the segments. Their R-hat and ESS, and the answer of each chain
+# alone about the share that buys again: the four should agree.
 
 # %%
 stored = posterior.tree["segments"].to_dataset()["buys_again"]
@@ -132,17 +132,17 @@ answers.assign(
 )
 
 # %% [markdown]
-# ## 2. Do the priors leave the data their say?
+# ## 2. Do the data outweigh the priors?
 #
-# What the priors alone would expect of these customers: purchases up to the first landmark, and
-# between landmarks. Good priors allow what happened, and much else.
+# What the priors alone predict for these customers: purchases up to the first landmark, and between
+# landmarks. Good priors allow what was observed, and much else.
 
 # %%
 seen = episodes(posterior, transactions)
 segments, mean_T = len(posterior.segment_names), float(seen.days.sum() / record.n_customers)
 prior = draw_prior(np.random.default_rng(1), record.priors, segments, mean_T, 200).parameters
-said = purchase_counts(seen, count_again(seen, prior, posterior.dropout, 200))
-show(plots.plot_purchase_counts(said, title="Before the data: purchases between two landmarks"))
+counts = purchase_counts(seen, count_again(seen, prior, posterior.dropout, 200))
+show(plots.plot_purchase_counts(counts, title="Before the data: purchases between two landmarks"))
 
 # %% [markdown]
 # The priors of the population (μ) and of the differences between segments (τ), and what the data
@@ -203,17 +203,17 @@ show(plots.plot_shrinkage(plots.shrinkage(alone, posterior)))
 # %% [markdown]
 # ## 3. Does the model describe what customers do?
 #
-# The same episodes again, lived with parameters from the posterior: how many had 0, 1, 2, …
-# purchases? A dot on the edge of its bar is right.
+# The same episodes again, simulated with parameters from the posterior: how many had 0, 1, 2, …
+# purchases? A dot at the end of its bar is right.
 
 # %%
-said = purchase_counts(seen, count_again(seen, posterior.parameters, posterior.dropout))
-show(plots.plot_purchase_counts(said, title="After the data: purchases between two landmarks"))
+counts = purchase_counts(seen, count_again(seen, posterior.parameters, posterior.dropout))
+show(plots.plot_purchase_counts(counts, title="After the data: purchases between two landmarks"))
 
 # %% [markdown]
-# That was the fit's own time. The harder question is the future: a second fit sees only the first
-# half of the log, and says the rest. Weekly repeat purchases, and their sum (which starts, in the
-# held-out half, from what had happened by then):
+# Those were the data of the fit. The harder question is the future: a second fit sees only the first
+# half of the log, and forecasts the rest. Weekly repeat purchases, and their sum (in the held-out half
+# it starts from the sum observed by then):
 
 # %%
 half = transactions.start + dt.timedelta(days=(transactions.end - transactions.start).days // 2)
@@ -228,11 +228,11 @@ weeks = tracked.table.assign(
 )
 last = weeks.iloc[-1]
 by_then = weeks.loc[~weeks["held_out"], "actual"].sum()
-low, said, high = (last[f"cumulative_{name}"] - by_then for name in ("lower", "mean", "upper"))
-happened = last["cumulative_actual"] - by_then
+low, forecast, high = (last[f"cumulative_{name}"] - by_then for name in ("lower", "mean", "upper"))
+observed = last["cumulative_actual"] - by_then
 print(
-    f"Held out: {happened:,.0f} purchases happened; {said:,.0f} were said ({low:,.0f} to {high:,.0f}),"
-    f" {said / happened - 1:+.1%}."
+    f"Held out: {observed:,.0f} purchases; {forecast:,.0f} were forecast ({low:,.0f} to {high:,.0f}),"
+    f" {forecast / observed - 1:+.1%}."
 )
 weeks.groupby("time")["inside"].mean().rename(
     "weeks inside their 90% band"
@@ -240,7 +240,7 @@ weeks.groupby("time")["inside"].mean().rename(
 
 # %% [markdown]
 # And customer by customer: purchases in the held-out half, by repeat purchases in the first, and by
-# how long they had been silent.
+# idle time.
 
 # %%
 ahead = episodes(earlier, transactions).after
@@ -260,12 +260,12 @@ show(plots.plot_purchases_by_state(purchases_by_state(ahead, again, "idle_time")
 show(plots.plot_heterogeneity(plots.heterogeneity(posterior, customers(transactions))))
 
 # %% [markdown]
-# ## 4. Do such intervals hold the truth?
+# ## 4. Do such intervals cover the truth?
 #
-# On real data nobody knows. So `make sbc` draws parameters from the priors, simulates customers who
-# live by them, fits the model, and looks where the truth lies among the draws: hundreds of times.
+# On real data nobody knows. So `make sbc` draws parameters from the priors, simulates customers with
+# them, fits the model, and finds the rank of the truth among the draws: hundreds of times.
 # Ranks must be uniform (even colour on the left, inside the grey band in the middle) and intervals
-# must cover as often as they say (on the right). [docs/calibration.md](../docs/calibration.md) has
+# must cover as often as they claim (on the right). [docs/calibration.md](../docs/calibration.md) has
 # the numbers.
 #
 # ![Simulation-based calibration](../docs/calibration.png)
@@ -275,17 +275,17 @@ show(plots.plot_heterogeneity(plots.heterogeneity(posterior, customers(transacti
 #
 # For CDNOW at the end of June 1998:
 #
-# - **The sampler did its work**: four chains agree on every variable and on every segment's answer, and
+# - **The sampler worked**: four chains agree on every variable and on every segment's answer, and
 #   none diverged.
-# - **The data have their say**: priors twice as wide move no segment's answer by more than a fortieth
+# - **The data outweigh the priors**: priors twice as wide move no segment's answer by more than a fortieth
 #   of half its interval. How much segments differ in heterogeneity (τ of shape and concentration) is the one
-#   thing on which the priors weigh. Segments of which little was seen ("cannot lose them") lean on the
-#   population most, and their intervals say so.
+#   thing that depends on the priors. Segments with few data ("cannot lose them") depend on the population
+#   most, and their intervals show it.
 # - **The model describes customers, not weeks.** How many bought 0, 1, 2, … times is right. But weeks
-#   scatter more than it says: 44% of the fitted ones lie in their 90% band, and 41% of those held out;
-#   and it says 15% too few purchases for the held-out half, Christmas among them. It knows no season.
-#   Differences between customers (who has bought often, who has long been silent) are foretold well.
-# - **Intervals hold the truth** as often as they say, on simulated shops.
+#   scatter more than it predicts: 44% of the fitted ones lie in their 90% band, and 41% of those held out;
+#   and it forecasts 15% too few purchases for the held-out half, Christmas among them. It knows no season.
+#   Differences between customers (by frequency, by idle time) are forecast well.
+# - **Intervals cover the truth** as often as they claim, on simulated shops.
 #
 # So trust comparisons between customers and segments, and their intervals, while the shop goes on as it
 # did. Do not take the total of a coming season from it.

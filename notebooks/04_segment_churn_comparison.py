@@ -41,8 +41,8 @@ print("The fit is sound." if posterior.diagnostics.sound else posterior.diagnost
 # %% [markdown]
 # ## Segment by segment
 #
-# Every customer is in an RFM segment by what is known today: days since the last purchase,
-# purchases, spend. The model then says what such customers did *afterwards*, at earlier dates.
+# Every customer is in an RFM segment by what is known today: idle time, purchases, spend. The model
+# has learnt from what such customers did *afterwards*, at earlier dates.
 # Left: how many of a segment are still customers at all; right: how many will buy within 90 days.
 
 # %%
@@ -50,8 +50,8 @@ comparison = posterior.compare_segments()
 show(plots.plot_segment_comparison(comparison))
 
 # %% [markdown]
-# In numbers, with 90% intervals. They hold what the data leave unknown about these *averages*, and
-# are narrow where many customers were seen.
+# In numbers, with 90% intervals. They cover what the data leave unknown about these *averages*, and
+# are narrow where there are many customers.
 
 # %%
 table = comparison.table.sort_values("buys_again", ascending=False)
@@ -68,7 +68,7 @@ pd.DataFrame(
 # ## How sure is the order?
 #
 # For every pair: the probability that a smaller share of the row's segment buys again. Dark means
-# that the row is worse, white that it is better, and a middle blue that the data do not tell.
+# that the row is worse, white that it is better, and a middle blue that the data cannot decide.
 
 # %%
 show(plots.plot_pairwise_churn(comparison, "buys_again"))
@@ -80,15 +80,15 @@ show(plots.plot_pairwise_churn(comparison, "buys_again"))
 show(plots.plot_pairwise_churn(comparison, "prob_alive"))
 
 # %% [markdown]
-# ## The caveat: who bought once
+# ## The caveat: one-time buyers
 #
-# In a BG/NBD a customer may leave only after a *repeat* purchase. Whoever bought once has had no
-# chance to leave, so P(alive) is 100%, however long the silence; the model explains it by a low
-# purchase rate instead. So P(alive) must never stand alone: beside it belongs P(purchase).
+# In a BG/NBD a customer may leave only after a *repeat* purchase. One-time buyers have had
+# no chance to leave, so their P(alive) is 100%, however long their idle time; the model explains it by
+# a low purchase rate instead. So P(alive) must never stand alone: beside it belongs P(purchase).
 #
 # Both, for a customer who first bought as long ago as the average one, by the number of repeat
-# purchases and the time of the last: bright is likely. Look at the lower left corner, where those
-# who bought once are: certainly alive in the first figure, hardly ever to buy in the second. Steps
+# purchases and the time of the last: bright is likely. Look at the lower left corner, at
+# the one-time buyers: certainly alive in the first figure, hardly ever to buy in the second. Steps
 # are where one segment ends and the next begins; the right panels show where the answer is unsure.
 
 # %%
@@ -99,14 +99,14 @@ show(plots.plot_state_matrix(plots.state_matrix(posterior, "prob_alive", T=T)))
 show(plots.plot_state_matrix(plots.state_matrix(posterior, "prob_purchase", T=T)))
 
 # %% [markdown]
-# MBG/NBD, the variant in which customers may leave after their first purchase too, answers the
-# same question otherwise. How do the two read those who bought once, and those who came back?
+# MBG/NBD, the variant in which customers may leave after their first purchase too, gives another
+# answer. How do the two models see one-time buyers, and repeat buyers?
 
 # %%
 mbg = fit(transactions, dropout=Dropout.AFTER_ANY)
 answers = pd.DataFrame(
     {
-        "customers": np.where(everyone["frequency"] == 0, "bought once", "came back"),
+        "customers": np.where(everyone["frequency"] == 0, "one-time buyers", "repeat buyers"),
         "P(alive), BG/NBD": posterior.probability_alive(everyone)["mean"],
         "P(alive), MBG/NBD": mbg.probability_alive(everyone)["mean"],
         "P(purchase in 90 days), BG/NBD": posterior.probability_of_purchase(everyone, 90)["mean"],
@@ -121,7 +121,7 @@ answers.groupby("customers").mean().style.format("{:.1%}")
 #
 # ## One customer
 #
-# How the two probabilities move for one loyal customer: down in silence, up with every purchase
+# How the two probabilities move for one loyal customer: down with idle time, up with every purchase
 # (ticks on top). A step without a tick is a change of segment.
 
 # %%
@@ -134,8 +134,8 @@ show(plots.plot_alive_history(plots.alive_history(posterior, transactions, examp
 # ## What is it worth?
 #
 # What each segment's customers are expected to spend within a year, discounted at 10% a year, and
-# what is *at risk*: what they would be worth if all of them were still alive, less that. Spend has a
-# model of its own, and its draws stay with those of the purchases, so the intervals hold both.
+# what is *at risk*: their value if all of them were still alive, minus that. Spend has a model of its
+# own; its draws are paired with those of the purchases, so the intervals cover both.
 
 # %%
 show(plots.plot_value_at_risk(comparison))
@@ -166,8 +166,8 @@ worth.style.format(
 )
 
 # %% [markdown]
-# An expectation is not what will come. Three customers, by what is expected of them, with the
-# interval of the expectation and that of what they will spend:
+# An expectation is not the outcome. Three customers, by expected spend, with the interval of the
+# expectation and that of the outcome:
 
 # %%
 ranks = [0, len(value) // 20, len(value) // 4]
@@ -190,8 +190,8 @@ pd.DataFrame(
 # %% [markdown]
 # ## What to do
 #
-# A rule, applied to the intervals rather than the means: leave alone whom we are sure enough about;
-# spend money where a purchase is in the balance; only what costs nothing where it is not.
+# A rule, applied to the intervals rather than the means: leave customers alone where the answer is
+# sure; spend money where a purchase is in the balance; elsewhere only what costs nothing.
 
 
 # %%
@@ -223,12 +223,12 @@ pd.DataFrame(
 #   pairs are decided with more than 99%, except for "cannot lose them": 13% (10% to 17%), which may
 #   stand above or below its neighbours (hibernating: 67% to 33%).
 # - **Those who are leaving are "at risk" and "cannot lose them".** Only 27% and 25% of them are
-#   still alive. Which of the two leaves faster, the data do not tell (66% to 34%). The 2,901 at risk
+#   still alive. The data cannot decide which of the two leaves faster (66% to 34%). The 2,901 at risk
 #   will still bring 50,000 dollars in a year (43,000 to 58,000) and would bring 137,000 more
 #   (105,000 to 169,000) if all of them were alive: most of what is at risk in the shop.
 # - **P(alive) of the 13,160 "lost" customers is 94%, the highest of all, and means nothing**: most of
-#   them bought once, and a BG/NBD cannot let them leave. MBG/NBD says 11% instead of 100% of those who
-#   bought once, while their probability of buying hardly moves (2.3% for 3.0%). 3% of the lost will
+#   them bought once, and a BG/NBD cannot let them leave. MBG/NBD says 11% instead of 100% for one-time
+#   buyers, while their probability of buying hardly moves (2.3% for 3.0%). 3% of the lost will
 #   buy: rank by that.
 #
 # What to do:

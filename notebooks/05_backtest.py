@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Why landmarks, and does pooling by segment pay?
 #
-# A segment can be fitted to the very histories that defined it: "loyal" customers are then found to be
-# loyal. Or it can be judged by what its members did after they were put there. Both are fitted to the
-# first part of a log; the second part decides.
+# A segment can be fitted to the histories that defined it: "loyal" customers are then found to be loyal.
+# Or it can be fitted to what its members did after they were assigned to it. Both are fitted to the first
+# part of a log; the second part decides.
 #
 # Everything runs on your own log if you change the next cell.
 
@@ -54,7 +54,7 @@ print(f"Known on {half}; {result.n_customers:,} customers")
 # ## Who predicts best?
 #
 # Log score per customer over pooled, with two standard errors: how much more probable the method made
-# what then happened. All methods answer for the same customers.
+# what was then observed. All methods forecast the same customers.
 
 # %%
 show(plots.plot_gains(result))
@@ -82,17 +82,17 @@ result.table[columns].style.format(
 )
 
 # %% [markdown]
-# ## Does what is said happen?
+# ## Are the probabilities calibrated?
 #
-# A mark is a twentieth of the customers, by the chance that was given to them; on the diagonal, what was
-# said is what happened.
+# A mark is a twentieth of the customers, by forecast probability; on the diagonal, the observed share
+# equals the forecast.
 
 # %%
 show(plots.plot_reliability(result))
 
 # %% [markdown]
-# Segment by segment: purchases foretold for the long horizon, and purchases that came. The segments are
-# those of the day of the forecast, the same for all methods.
+# Segment by segment: purchases forecast for the long horizon, and purchases observed. The segments are
+# those on the day of the forecast, the same for all methods.
 
 # %%
 long = result.segments[result.segments["horizon"] == splits[-1].horizon]
@@ -130,9 +130,9 @@ money.deciles.pivot(index="decile", columns="method", values=["expected", "actua
 # ## What was found
 #
 # - **Fitted to their own past, segments are worse than none**: they are sure of what defined them, and
-#   foretell it again. Judged by what came after, they are better than pooled, by far more than the error.
-# - **Calibration**: pooled says too little, most of all for customers in the middle; segments by landmarks
-#   come closer to the diagonal, and their 90% intervals hold about nine in ten outcomes, where those of
-#   segments fitted to their own past hold three in four.
-# - **Money**: customers' own intervals hold, and RFM segments rank customers better. The total came out
+#   forecast it again. Fitted to what came after, they are better than pooled, by far more than the error.
+# - **Calibration**: pooled forecasts too little, most of all for customers in the middle; segments by landmarks
+#   come closer to the diagonal, and their 90% intervals cover about nine in ten outcomes, where those of
+#   segments fitted to their own past cover three in four.
+# - **Money**: customers' own intervals cover as they should, and RFM segments rank customers better. The total came out
 #   above its interval: Christmas lies in the second part, and no method here knows a calendar.

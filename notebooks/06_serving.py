@@ -90,7 +90,7 @@ ready
 # %% [markdown]
 # ## One customer
 #
-# Thirty repeat purchases in a hundred days, then 115 days of silence.
+# Thirty repeat purchases in a hundred days, then 115 days without one.
 
 # %%
 ask("/predict", {"frequency": 30, "recency": 100, "T": 215})
@@ -132,7 +132,7 @@ there = [row["prob_alive"]["mean"] for row in predictions]
 print(f"largest difference: {max(abs(here.to_numpy() - there)):.1e}")
 
 # %% [markdown]
-# ## What silence does
+# ## What idle time does
 #
 # One batch asks the same customer for every day to come without a purchase.
 
@@ -145,8 +145,8 @@ rows = [row["prob_alive"] for row in answer["data"]["predictions"]]
 mean, lower, upper = ([row[name] for row in rows] for name in ("mean", "lower", "upper"))
 band(ax, days, lower, upper, BLUE, "90% interval")
 ax.plot(days, mean, color=BLUE)
-dress(ax, "P(alive) of a customer who came back 12 times in 200 days", grid="y")
-label(ax, "Days of silence since then")
+dress(ax, "P(alive) after 12 repeat purchases in 200 days", grid="y")
+label(ax, "Days since the last purchase")
 in_percent(ax.yaxis)
 ax.set_ylim(0, 1.02)
 show(ax)
@@ -173,6 +173,6 @@ print("left with", service.wait(timeout=30))
 #
 # - A model is one file, checked to the last bit before it answers; a service is one command.
 # - The service's answers are the file's own, to the last digits.
-# - A batch takes any number of questions about one customer as well, such as what silence does: steps in
+# - A batch takes any number of questions about one customer as well, such as what idle time does: steps in
 #   the curve are where the customer moves to another segment.
 # - Mistakes come back in words. `GET /docs` of the running service has all routes, with commands to paste.

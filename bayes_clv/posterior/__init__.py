@@ -3,17 +3,17 @@
 | module | what it is for |
 | --- | --- |
 | `posterior` | `Posterior`: answers about customers and segments, with intervals |
-| `answers` | the same as functions of draws, for many customers or one |
+| `answers` | these answers as functions of draws, for many customers or one |
 | `comparison` | segments side by side, with intervals |
-| `measures` | what is asked about customers, for blocks of states and all draws |
+| `measures` | P(alive), P(purchase), expected purchases: blocks of states × all draws |
 | `count_distribution` | P(0), P(1), P(2), … purchases of a customer, without sampling |
-| `value` | what customers are worth: discounted purchases times spend, and drawn lives |
+| `value` | customer lifetime value: discounted purchases times spend, and simulated outcomes |
 | `discounting` | horizon, discount rate and margin, and the discounting of purchases |
-| `estimates` | what is answered about one customer |
+| `estimates` | the answer about one customer: means and intervals |
 | `state_groups` | distinct states in groups and blocks, the units of work of every answer |
-| `log_states` | a log's customers by segment and state, counted where they are |
-| `every_answer` | every answer about each of some customers |
-| `scores` | the same about all customers of a log, made and kept where they are |
+| `log_states` | the customers of a log by segment and state, counted in the log's engine |
+| `every_answer` | all answers about a table of customers |
+| `scores` | all answers about all customers of a log, computed and stored in its engine |
 | `draws` | where the parameters stand in a tree of draws |
 | `diagnostics` | the verdict on the draws: figures, rules, words |
 | `fit_record` | where a posterior comes from |

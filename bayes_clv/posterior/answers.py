@@ -1,8 +1,8 @@
-"""Answers about customers from draws of the parameters: all draws, every state once.
+"""Answers about customers from draws of the parameters: all draws, each distinct state once.
 
 A customer's answer depends on the state alone, so each distinct state is evaluated once, a block of
-states at a time: memory is bounded whatever the number of customers. Money also depends on what a
-customer spent, in a way that costs one multiplication a draw.
+states at a time: memory does not grow with the number of customers. Value also depends on what a
+customer spent, which costs one multiplication per draw.
 """
 
 from collections import deque
@@ -78,8 +78,8 @@ def value_customers(
 ) -> Floats:
     """Return mean and interval of a measure of money for each customer.
 
-    As :func:`answer_customers`, with draws of spend ``(segment + 1, draw)``; a customer who spent
-    the same as another of that state is answered for once.
+    As :func:`answer_customers`, with draws of spend ``(segment + 1, draw)``. Customers of one state
+    who spent the same are evaluated once.
     """
     index, distinct = distinct_states(codes, states)
     own, state, mean = distinct_pairs(index, states.repeat_spend)
@@ -126,7 +126,7 @@ def as_frame(
     Parameters
     ----------
     customers
-        Their index is kept, and customer_id where they have it.
+        Their index is kept, and the column customer_id if there is one.
     names
         By code, the population's last.
     codes, summary
@@ -158,11 +158,11 @@ def draws_by_segment(
     names
         Of the segments, by code.
     codes, states, shared
-        ``(state,)`` distinct states (or customers), their segments, and who shares each.
+        ``(state,)`` segments of distinct states (or customers), the states, and their customers.
     horizon
         Days ahead.
     terms
-        Those of value, where that is wanted.
+        The terms of value; None leaves value out.
 
     Returns
     -------

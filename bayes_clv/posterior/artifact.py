@@ -1,10 +1,10 @@
 """The model file: one zip of ``manifest.json`` and ``posterior.nc``, written whole or not at all.
 
 It holds draws, the segment rule and the record of the fit; no pickle, no customer. A file is
-believed only when it is byte for byte what this module would write for its content: any flipped bit
+accepted only when it is byte for byte what this module would write for its content: any flipped bit
 changes the zip's frame, the manifest's checksum or the hash of the draws. Hashes are checked before
-HDF5 parses a byte; then links out of the file and declarations larger than it are refused, since a
-hash tells damage, not malice. Last, a few stored predictions are computed again.
+HDF5 parses a byte. Then links out of the file and declarations larger than the file are refused,
+since a hash detects damage but not malice. Last, a few stored predictions are computed again.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from bayes_clv.segments.rules import (
 )
 
 FORMAT = "bayes_clv posterior"
-SCHEMA = 2  # 1 knew nothing of spend
+SCHEMA = 2  # 1 had no spend
 _MANIFEST, _DRAWS = "manifest.json", "posterior.nc"
 _MAX_MANIFEST = 1 << 20
 _MAX_DRAWS = 1 << 30
@@ -67,7 +67,7 @@ def write(
     record: FitRecord,
     diagnostics: Diagnostics,
 ) -> None:
-    """Write a model file, replacing what is there only once all is on disk.
+    """Write a model file; an existing file is replaced only once all is on disk.
 
     Raises
     ------
@@ -97,7 +97,7 @@ def read(path: str | os.PathLike[str]) -> Stored:
     Raises
     ------
     ArtifactError
-        In one line that says what is wrong with the file.
+        With one line that says what is wrong with the file.
     """
     path = Path(path)
     try:
@@ -203,7 +203,7 @@ def _check_parameters(tree: xr.DataTree, rule: SegmentRule, record: FitRecord) -
 def _predictions(
     tree: xr.DataTree, rule: SegmentRule, dropout: Dropout, record: FitRecord
 ) -> list[dict[str, Any]]:
-    """By the plain formulas, expected spend and P(alive): to look takes no compiled code."""
+    """Expected spend and P(alive) by the plain formulas, without compiled code."""
     rows = []
     names = tuple(enumerate(with_population(rule.names)))
     if record.spend:
@@ -249,7 +249,7 @@ def _from_netcdf(content: bytes) -> xr.DataTree:
 
 
 def _check_declarations(file: h5py.File, size: int) -> None:
-    """Refuse what points out of the file, or would unfold to more than the file holds."""
+    """Refuse links out of the file, and data that would expand to more than the file holds."""
     budget, seen, groups = size, set(), [file["/"]]
     while groups:
         group = groups.pop()

@@ -37,12 +37,12 @@ class SegmentComparison:
     def stored(
         cls, draws: xr.Dataset, horizon: float, terms: ValueTerms | None, level: float
     ) -> Self:
-        """Take draws that were made before, if they were made on the terms that are asked for.
+        """Use stored draws, if they were made on the terms that are asked for.
 
         Raises
         ------
         InputError
-            When they were made on others.
+            When they were made on other terms.
         """
         asked = attributes(horizon, terms if "value" in draws else None)
         for name, value in asked.items():
@@ -64,9 +64,9 @@ class SegmentComparison:
 
         ``prob_alive`` is the mean P(alive), ``buys_again`` the expected share of customers who buy
         within the horizon, ``expected_purchases`` the mean expected number of purchases in it.
-        Where spend was fitted, ``value`` is what all of the segment's customers are expected to be
-        worth within ``value_horizon``, and ``value_at_risk`` what they would be worth if all of
-        them were alive, less that.
+        Where spend was fitted, ``value`` is the expected value of all the segment's customers
+        within ``value_horizon``, and ``value_at_risk`` their value if all of them were alive, minus
+        that.
         """
         tails = arguments.tails(self.level)
         columns = {"customers": self.draws["customers"].to_numpy()}
@@ -137,7 +137,7 @@ class SegmentComparison:
 
 
 def attributes(horizon: float, terms: ValueTerms | None) -> dict[str, float]:
-    """On what terms a comparison is made, as its draws say it."""
+    """The terms of a comparison, as attributes of its draws."""
     made = {"horizon": float(horizon)}
     if terms:
         made |= {

@@ -1,7 +1,8 @@
-"""The distribution of what a customer will do: P(0), P(1), P(2), … purchases, without sampling.
+"""The distribution of a customer's future purchases: P(0), P(1), P(2), …, without sampling.
 
-Of a customer who is alive, purchases wanted within t are negative binomial, N, and the one after
-which they leave is beta-geometric, G; what happens is the smaller of the two. With ρ = t/(α+T),
+For a customer who is alive, the purchases within t if they never left, N, are negative binomial,
+and the number of the purchase after which they leave, G, is beta-geometric. The outcome is the
+smaller of the two. With ρ = t/(α+T),
 k = r+x and n as in :mod:`bayes_clv.models.bgnbd`
 
     P(0) = 1 − P(alive) P(N > 0)
@@ -10,8 +11,8 @@ k = r+x and n as in :mod:`bayes_clv.models.bgnbd`
     P(N = m) = P(N = m−1) (k+m−1)/m ρ/(1+ρ),        P(N = 0) = (1+ρ)^−k
     P(G = m) = P(G ≥ m) a/(a+b+n+m−1),              P(G ≥ 1) = 1
 
-averaged over the posterior's draws. It is the law of ``sample_purchases``; nothing is left to
-chance, so forecasts can be scored to the last digit, which the backtest does.
+averaged over the posterior's draws. This is the distribution of ``sample_purchases`` without Monte
+Carlo error, so that the backtest can score forecasts exactly.
 
 Source: Fader, Hardie & Lee (2005), Marketing Science 24(2), equation 8, is the case x = T = 0.
 """
@@ -45,12 +46,12 @@ def outcome_probabilities(
     dropout
         When customers may leave.
     least
-        Outcomes up to this one are listed in any case; more are, until those that are left have a
-        probability below ``NEGLIGIBLE`` in every state (or 2^14 are listed).
+        The list goes at least up to this outcome, and on until the remaining outcomes have a
+        probability below ``NEGLIGIBLE`` in every state (or 2^14 outcomes are listed).
 
     Returns
     -------
-    ``(state, outcome)``; a row's sum is short of 1 by what lies beyond.
+    ``(state, outcome)``; a row sums to 1 minus the probability of more purchases than are listed.
     """
     alive = probability_alive(dropout)(parameters, block)(block)
     buys = purchase_if_alive(horizon)(parameters, block)(block.T)

@@ -1,8 +1,9 @@
-"""The verdict on a posterior's draws: the sampler's worst figures, and the rules that they break.
+"""The verdict on a posterior's draws: the worst diagnostics, and the rules that they break.
 
 The thresholds are those of Vehtari et al. (2021), Bayesian Analysis 16(2), for R-hat and ESS, and
-of Betancourt (2016), arXiv:1604.00695, for E-BFMI. Up to one divergent draw in a thousand: what
-intervals cover then is in "Divergences" in docs/calibration.md, which ``make sbc`` writes.
+of Betancourt (2016), arXiv:1604.00695, for E-BFMI. Up to one divergent draw in a thousand is a
+remark; the coverage of intervals in that case is in "Divergences" in docs/calibration.md, which
+``make sbc`` writes.
 """
 
 from collections.abc import Mapping
@@ -16,8 +17,8 @@ from bayes_clv.errors import UnsoundPosterior
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 MIN_E_BFMI = 0.3
-MAX_DIVERGENT = 1 / 1000  # of the draws, and only where sampling was as careful as it gets
-_NEARLY_MIXED = 1.05  # R-hat from which on no number of draws helps
+MAX_DIVERGENT = 1 / 1000  # of the draws; and only on the last rung of the ladder
+_NEARLY_MIXED = 1.05  # R-hat, above which more draws do not help
 
 
 class _Rule(NamedTuple):
@@ -28,7 +29,7 @@ class _Rule(NamedTuple):
     limit: float
 
     def holds(self, value: float) -> bool:
-        """Whether it is kept; NaN breaks every rule."""
+        """Whether the rule is kept; NaN breaks every rule."""
         return value < self.limit if self.sign == "<" else value > self.limit
 
 
@@ -43,7 +44,7 @@ _RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """The sampler's worst figures over all variables, and what they say.
+    """The worst diagnostics over all variables, and the verdict on them.
 
     Attributes
     ----------
@@ -54,7 +55,7 @@ class Diagnostics:
     complaints
         The rules that are broken, in words; empty for a sound posterior.
     remarks
-        What is worth knowing of a posterior that can be trusted all the same.
+        Notes about a posterior that is sound nevertheless.
     """
 
     r_hat: float
@@ -77,15 +78,15 @@ class Diagnostics:
         n_draws: int,
         most_careful: bool,
     ) -> Self:
-        """Hold the figures against the rules.
+        """Apply the rules to the figures.
 
         Parameters
         ----------
         n_draws
-            Of which so many diverged.
+            Number of draws, over all chains.
         most_careful
-            Whether sampling was as careful as it gets: then a few divergences are a remark, for
-            smaller steps would not end them.
+            Whether the draws are of the ladder's last rung: then a few divergences are a remark,
+            since smaller steps would not end them.
         """
         figures = cls(r_hat, ess_bulk, ess_tail, divergences, e_bfmi, ())
         few = most_careful and 0 < divergences <= MAX_DIVERGENT * n_draws
@@ -115,12 +116,12 @@ class Diagnostics:
 
     @property
     def nearly_mixed(self) -> bool:
-        """Whether more draws of the same kind would do, if anything does."""
+        """Whether more draws of the same kind may suffice: R-hat is close to its limit."""
         return self.r_hat < _NEARLY_MIXED and self.divergences == 0 and self.e_bfmi > MIN_E_BFMI
 
     @property
     def only_short(self) -> bool:
-        """Whether more draws of the same kind are all that is wanting."""
+        """Whether only the effective sample size is too small, so that more draws suffice."""
         return min(self.ess_bulk, self.ess_tail) <= MIN_ESS and self.nearly_mixed
 
     @property

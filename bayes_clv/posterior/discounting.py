@@ -1,4 +1,4 @@
-"""On what terms future purchases are worth something today."""
+"""The terms of customer lifetime value, and the discounting of future purchases."""
 
 import math
 from collections.abc import Callable
@@ -12,8 +12,8 @@ from bayes_clv.errors import InputError
 
 type Floats = NDArray[np.float64]
 
-# Given a horizon, and the least of α + T: times u_k and weights w_k ≥ 0 for which Σ w_k M(u_k) is
-# what M, the expected purchases until some time, comes to when each purchase is weighed by its own.
+# From a horizon and the smallest α + T to times u_k and weights w_k ≥ 0 such that Σ w_k M(u_k) is
+# the discounted number of purchases; M(u) is the expected number of purchases until u.
 type Discounting = Callable[[float, float], tuple[Floats, Floats]]
 
 DAYS_A_YEAR = 365.25
@@ -23,22 +23,22 @@ MARGIN = 1.0
 
 
 def undiscounted(horizon: float, scale: float) -> tuple[Floats, Floats]:
-    """All purchases count alike."""
+    """Without discounting: one time, the horizon, of weight 1."""
     return np.array([horizon]), np.ones(1)
 
 
 @dataclass(frozen=True, slots=True)
 class ValueTerms:
-    """On what terms purchases are worth something.
+    """The terms of customer lifetime value.
 
     Attributes
     ----------
     horizon
         Days ahead.
     annual_discount_rate
-        What a year's delay costs: 0.1 makes 1.10 of next year's money worth 1 today.
+        Per year: at 0.1, 1.10 in a year is worth 1 today.
     margin
-        What remains of a unit of spend.
+        Share of spend that counts as value.
     """
 
     horizon: float = VALUE_HORIZON

@@ -1,4 +1,4 @@
-"""Where the parameters stand in a tree of draws."""
+"""The parameters in a tree of draws, by segment code."""
 
 import numpy as np
 import xarray as xr
@@ -19,7 +19,7 @@ def has_spend(tree: xr.DataTree) -> bool:
 
 
 def with_group(tree: xr.DataTree, name: str, group: xr.DataTree | xr.Dataset) -> xr.DataTree:
-    """Return a tree that holds one group more; the one that is given stays as it is."""
+    """Return a copy of the tree with one more group; the given tree is not changed."""
     more = tree.copy()
     more[name] = group.copy() if isinstance(group, xr.DataTree) else xr.DataTree(group)
     return more

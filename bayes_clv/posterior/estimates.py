@@ -1,4 +1,4 @@
-"""What is answered about one customer: means and intervals, and whose they are."""
+"""The answer about one customer: posterior means with intervals."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is asked about one customer, and which model says so.
+    """The answer about one customer, with the segment and model that it comes from.
 
     Attributes
     ----------
@@ -29,7 +29,7 @@ class Answer:
     horizon
         Days ahead.
     segment
-        Whose parameters answer.
+        The segment whose parameters were used.
     dropout
         When customers may leave: BG/NBD or MBG/NBD.
     """

@@ -1,4 +1,4 @@
-"""Every answer about each of some customers: what scores and the service's batches are made of."""
+"""All answers about a table of customers, for scores and for the service's batches."""
 
 from dataclasses import asdict
 
@@ -17,7 +17,7 @@ def expectations(
     money: bool = True,
     level: float = 0.9,
 ) -> dict[str, pd.DataFrame]:
-    """Return all that is expected of each customer, by name, with intervals of the expectation.
+    """Return all expectations for each customer, by name, with intervals of the expectation.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ def expectations(
     horizon
         Days ahead, of purchases.
     terms
-        Those of value, where that is wanted.
+        The terms of value; None leaves value out.
     money
-        Whether to answer for spend and value, too, where spend was fitted.
+        Whether to include spend and value, where spend was fitted.
 
     Returns
     -------
@@ -68,9 +68,9 @@ def score_customers(
     horizon
         Days ahead, of purchases.
     terms
-        Those of value; by default a year ahead.
+        The terms of value; by default a year ahead.
     value
-        Whether to answer for spend and value, too, where spend was fitted.
+        Whether to include spend and value, where spend was fitted.
 
     Returns
     -------
@@ -79,8 +79,8 @@ def score_customers(
     expectation), then purchases_lower and purchases_upper (interval of the outcome itself); where
     spend was fitted, expected_spend (per purchase) and expected_value with ``_lower`` and
     ``_upper``, value_lower and value_upper (of the outcome) and, where total_spend is given,
-    past_value and total_value (past and expected); then dropout, which says whose
-    answers these are: BG/NBD's or MBG/NBD's.
+    past_value and total_value (past and expected); then dropout, which names the model: BG/NBD
+    or MBG/NBD.
     """
     on = (terms or ValueTerms()) if value and posterior.has_spend else None
     expected = expectations(posterior, customers, horizon, on, money=value, level=level)

@@ -1,4 +1,4 @@
-"""What is kept about a fit beside its draws: where they came from."""
+"""The record of a fit: the data, settings and versions behind its draws."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -11,18 +11,18 @@ from bayes_clv.models.priors import Priors, SpendPriors
 
 @dataclass(frozen=True, slots=True)
 class SpendRecord:
-    """What the draws of spend rest on.
+    """The data and settings behind the draws of spend.
 
     Attributes
     ----------
     unit
         Mean spend per repeat purchase day, in the currency of the log.
     stretches, without_spend
-        Stretches between landmarks in which customers spent something; others, in which all that
-        was bought cost nothing, are left out.
+        Number of episodes between landmarks in which customers spent something, and of episodes in
+        which all purchases cost nothing; the latter are left out.
     pearson, spearman
-        Correlation of frequency and mean spend over customers who came back, of the numbers and of
-        their ranks: the model takes the two for independent. None where it is not defined.
+        Correlation of frequency and mean spend over repeat buyers, of the numbers and of their
+        ranks; the model assumes independence. None where undefined.
     priors
         Of the model of spend.
     tune
@@ -72,9 +72,9 @@ class FitRecord:
     versions
         Libraries by name.
     warnings
-        Where the data cannot carry the answer, a line each; see :mod:`bayes_clv.data.adequacy`.
+        Where the data cannot support an answer, a line each; see :mod:`bayes_clv.data.adequacy`.
     spend
-        What is known of spend; None where it was not fitted.
+        The record of spend; None where spend was not fitted.
     """
 
     source: str

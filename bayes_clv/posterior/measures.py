@@ -1,19 +1,20 @@
-"""Those of :mod:`bayes_clv.models.bgnbd` for many states and all draws at once, in vector code.
+"""The measures of :mod:`bayes_clv.models.bgnbd` for many states and all draws at once, compiled.
 
-Every measure is P(alive) times what happens if the customer is alive, and the latter needs no
-recency. So a measure looks at a group as a whole first, where its states share the quadrature
-over p and all that depends on T alone, and then evaluates one block of it after another.
+Every measure is P(alive) times its value if the customer is alive, which does not depend on
+recency. So a measure first computes what a group's states share (the quadrature over p, and all
+that depends on T alone), and then evaluates the group block by block.
 
-An outcome is drawn by inverting its distribution: purchases wanted are negative binomial, N; the
-one after which the customer leaves is beta-geometric, G; and with ρ = t/(α+T), k = r+x
+An outcome is drawn by inverting its distribution: the purchases of a customer who never leaves, N,
+are negative binomial; the purchase after which they leave, G, is beta-geometric; and with
+ρ = t/(α+T), k = r+x
 
     P(outcome > m) = P(alive) P(N > m) P(G > m)
     P(N = 0) = (1+ρ)^−k,   P(N = m) = P(N = m−1) (k+m−1)/m ρ/(1+ρ)
     P(G > 0) = 1,          P(G > m) = P(G > m−1) (b+n+m−1)/(a+b+n+m−1)
 
-so one uniform number decides, most often at once, and no rate or leaving chance need be drawn
+so one uniform number decides, and neither a rate nor a chance of leaving has to be drawn
 (Johnson, Kemp & Kotz 2005, Univariate Discrete Distributions, chapters 5 and 6). The numbers are
-keyed by seed and state: a state's outcomes do not depend on who else is asked about.
+keyed by seed and state: a state's outcomes do not depend on the other customers.
 """
 
 from collections.abc import Callable
@@ -34,12 +35,12 @@ type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 type OfBlock = Callable[[StateGroup], Floats]  # to (state, draw)
 
-# Given the draws of its segment, what a group's customers do if alive, or do at all.
+# From the draws of its segment and a group to a function of blocks; of customers alive, or of all.
 type IfAlive = Callable[[Parameters, StateGroup], OfTime]
 type Measure = Callable[[Parameters, StateGroup], OfBlock]
 
 _FEW = 100.0  # expected purchases up to which inversion is the fastest way to draw them
-_MOST = 700.0  # ln odds of having left beyond which P(alive) is called 0
+_MOST = 700.0  # ln odds of having left, beyond which P(alive) is set to 0
 
 
 def probability_alive(dropout: Dropout) -> Measure:
@@ -80,7 +81,7 @@ def purchase_if_alive(horizon: float) -> IfAlive:
 def expected_purchases_if_alive(
     horizon: float, dropout: Dropout, discounting: Discounting = undiscounted
 ) -> IfAlive:
-    """As the function of this name in :mod:`bayes_clv.models.bgnbd`; discounted, if so wished."""
+    """As the function of this name in :mod:`bayes_clv.models.bgnbd`, if need be discounted."""
 
     def if_alive(parameters: Parameters, group: StateGroup) -> OfTime:
         shape = parameters.r + group.frequency
@@ -199,7 +200,7 @@ def totals(
 
 
 def _times(alive: Measure, if_alive: IfAlive) -> Measure:
-    """P(alive) times what happens if alive."""
+    """P(alive) times the measure of a customer who is alive."""
 
     def measure(parameters: Parameters, group: StateGroup) -> OfBlock:
         alive_of, of_time = alive(parameters, group), if_alive(parameters, group)

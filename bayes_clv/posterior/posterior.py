@@ -1,7 +1,7 @@
 """The posterior, and what it answers about customers and segments.
 
-The compiled code that answers is loaded when it is first needed, so that looking at a posterior
-gets by without.
+The compiled code is loaded when the first answer needs it, so that a posterior can be inspected
+without it.
 """
 
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class Posterior:
 
     @property
     def answerable(self) -> tuple[str, ...]:
-        """Whose parameters may be asked for: the segments', and the population's last."""
+        """Names by code for which parameters exist: the segments, and the population last."""
         return with_population(self.rule.names)
 
     @cached_property
@@ -78,22 +78,20 @@ class Posterior:
 
     @property
     def has_spend(self) -> bool:
-        """Whether spend was fitted, too."""
+        """Whether spend was fitted."""
         return draws.has_spend(self.tree)
 
     @cached_property
     def spend_parameters(self) -> SpendParameters:
-        """``(segment + 1, draw)``; a draw belongs to that of ``parameters`` with its number.
+        """``(segment + 1, draw)``; paired with the draws of ``parameters``.
 
         Raises
         ------
         InputError
-            When the posterior knows nothing of spend.
+            When spend was not fitted.
         """
         if not self.has_spend:
-            raise InputError(
-                "this model knows nothing of spend: fit a log with amounts, without --no-spend"
-            )
+            raise InputError("this model has no spend: fit a log with amounts, without --no-spend")
         return draws.spend_by_code(self.tree)
 
     @property
@@ -118,7 +116,7 @@ class Posterior:
         Raises
         ------
         InputError
-            On a row, a level or a segment name that cannot be right.
+            On an impossible row or level, or an unknown segment.
         """
         from bayes_clv.posterior.measures import probability_alive
 
@@ -148,10 +146,10 @@ class Posterior:
     def sample_purchases(
         self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9, seed: int = 0
     ) -> pd.DataFrame:
-        """Draw what customers will *do* within ``horizon`` days, one outcome a posterior draw.
+        """Simulate the purchases of customers within ``horizon`` days, one outcome per draw.
 
         ``lower`` and ``upper`` bound the number of purchases itself, not its expectation. They
-        depend on the seed and on the customer's own state, not on who else is asked about.
+        depend on the seed and on the customer's own state, not on the other customers.
         """
         from bayes_clv.posterior.measures import sample_purchases
 
@@ -163,8 +161,8 @@ class Posterior:
     def expected_spend(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
         """Return the expected spend per purchase; as ``probability_alive``.
 
-        Customers whose monetary_value is unknown, or who never bought again, are expected to spend
-        what their segment does.
+        Customers whose monetary_value is unknown, and one-time buyers, have the expectation of
+        their segment.
         """
         from bayes_clv.posterior import value
 
@@ -191,16 +189,16 @@ class Posterior:
         horizon
             Days ahead.
         annual_discount_rate
-            What a year's delay costs: 0.1 makes 1.10 of next year's money worth 1 today.
+            Per year: at 0.1, 1.10 in a year is worth 1 today.
         margin
-            What remains of a unit of spend, of past value too.
+            Share of spend that counts as value, also in the past.
         level
             Mass of the equal-tailed interval.
 
         Returns
         -------
         One row per customer in the caller's order: segment, mean, lower, upper, in the currency of
-        the log; with total_spend also past, its margin, and total, past and mean together.
+        the log; with total_spend also past (total_spend × margin) and total (past + mean).
         """
         from bayes_clv.posterior import value
 
@@ -221,10 +219,10 @@ class Posterior:
         level: float = 0.9,
         seed: int = 0,
     ) -> pd.DataFrame:
-        """Draw the value of what customers *will* buy, one life a posterior draw.
+        """Simulate the value of customers' purchases, one outcome per draw.
 
         ``lower`` and ``upper`` bound the value itself, not its expectation. They depend on the seed
-        and on the customer's own state and spend, not on who else is asked about.
+        and on the customer's own state and spend, not on the other customers.
         """
         from bayes_clv.posterior import value
 
@@ -247,8 +245,8 @@ class Posterior:
         Parameters
         ----------
         customers
-            Whom to compare; by default those of the fit, at its observation end, from the draws
-            stored then.
+            The customers to compare; by default those of the fit, at its observation end, from
+            stored draws.
         horizon
             Days ahead for "buys again" and expected purchases.
         value_horizon, annual_discount_rate, margin
@@ -260,8 +258,8 @@ class Posterior:
         Raises
         ------
         InputError
-            When something cannot be right, or the comparison that is stored was made on other
-            terms than are asked for.
+            On an impossible argument, or when the stored comparison was made on other terms than
+            those asked for.
         """
         arguments.tails(level)
         horizon = arguments.days("horizon", horizon)
@@ -313,13 +311,13 @@ class Posterior:
         horizon: float = COMPARISON_HORIZON,
         level: float = 0.9,
     ) -> Answer:
-        """Say whether one customer is alive and will buy again: the fast path of the service.
+        """Return P(alive) and P(purchase) of one customer: the fast path of the service.
 
         Raises
         ------
         InputError
-            When the level, the horizon or the segment's name cannot be right. The state is the
-            caller's to check: see :class:`bayes_clv.data.states.States`.
+            On an impossible level or horizon, or an unknown segment. The caller checks the state:
+            see :class:`bayes_clv.data.states.States`.
         """
         from bayes_clv.posterior.answers import answer_one
 
@@ -335,7 +333,7 @@ class Posterior:
         return Answer(alive, purchase, level, horizon, self.answerable[code], self.dropout)
 
     def facts(self) -> dict[str, Any]:
-        """Say what this posterior is, where it comes from and whether to trust it, JSON-ready."""
+        """Version, segments, diagnostics and record of the fit, JSON-ready."""
         return {
             "version": self.version,
             "dropout": self.dropout.value,
@@ -345,7 +343,7 @@ class Posterior:
         }
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the model file, replacing what is there only once all is on disk.
+        """Write the model file; an existing file is replaced only once all is on disk.
 
         Raises
         ------
@@ -380,7 +378,7 @@ class Posterior:
         return int(self.parameters.r.shape[1])
 
     def codes(self, states: States) -> Codes:
-        """Segment codes, −1 for the population: the caller's own where given, else the rule's."""
+        """Segment codes, −1 for the population: by the column segment if given, or by the rule."""
         return assign_named(self.rule, states)
 
 
@@ -390,7 +388,7 @@ def load_posterior(path: str | PathLike[str]) -> Posterior:
     Raises
     ------
     ArtifactError
-        In one line that says what is wrong with the file.
+        With one line that says what is wrong with the file.
     """
     stored = artifact.read(path)
     return Posterior(

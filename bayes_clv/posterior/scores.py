@@ -1,9 +1,9 @@
-"""Every answer about every customer in one table, and that table where it is wanted.
+"""All answers about all customers of a log in one table, written to a file or an engine.
 
 Answers depend on a customer's state alone, so :func:`score_log` computes them once per distinct
-state: the engine that holds the customers puts each in its segment and groups them, the states come
-here by the batch, their answers go back as a table, and the engine joins that to its customers. No
-customer passes through this process, and its memory grows with no customer.
+state. The engine that holds the customers assigns their segments and groups them by state; the
+states come here in batches, the answers go back as a table, and the engine joins it to its
+customers. No customer passes through this process, so its memory does not grow with customers.
 """
 
 from collections.abc import Callable, Iterator
@@ -45,18 +45,18 @@ def score_log(
     posterior, horizon, terms, level, seed
         As for `score_customers`.
     transactions
-        From ``read_transactions``. Where its column of segments was read, that says which segment
-        of the model a customer is in.
+        From ``read_transactions``. If its column of segments was read, that names each customer's
+        segment of the model.
     value
-        Whether to answer for spend and value, too, where the posterior and the log know of it.
-        Customers who spent differently are then different states, and there are many more.
+        Whether to include spend and value, if the posterior and the log have spend. Customers who
+        spent differently are then different states, so there are many more.
     on_states
-        Told how many states are done, of how many.
+        Called with the number of states done, and of all states.
 
     Returns
     -------
     customer_id, frequency, recency, T (days), monetary_value and total_spend, then the columns of
-    `score_customers`. The answers are there already; what is left to the engine is a join.
+    `score_customers`. The answers are computed; the engine only has to join them.
 
     Raises
     ------
@@ -104,13 +104,13 @@ _FIRST = ("customer_id", "frequency", "recency", "T", "monetary_value", "total_s
 
 
 def check_target(target: str, transactions: Transactions | None = None) -> None:
-    """Refuse a file that cannot be written to, before any work is done.
+    """Check, before any work is done, that a file can be written.
 
     Raises
     ------
     InputError
-        When the ending is neither .parquet nor .csv, or there is no such folder; or when the log
-        lives in Spark, which writes folders, and there is something of this name.
+        When the ending is neither .parquet nor .csv, or the folder does not exist; or when the log
+        is in Spark, which writes a folder, and the name is taken.
     """
     path = Path(target)
     if path.suffix not in (".parquet", ".csv"):
@@ -126,7 +126,7 @@ def check_target(target: str, transactions: Transactions | None = None) -> None:
 def write_scores(scores: ir.Table, target: str) -> None:
     """Write a .parquet or .csv file, ordered by customer, whole or not at all.
 
-    Spark, whose workers write each their part, makes a folder of this name, which must not exist.
+    Spark, whose workers write a part each, makes a folder of this name, which must not exist.
 
     Raises
     ------
@@ -162,7 +162,7 @@ def create_table(scores: ir.Table, name: str) -> None:
 
 
 def _write_file(scores: ir.Table, target: str, path: Path) -> None:
-    """DuckDB writes files by itself; others send their customers here, some at a time."""
+    """DuckDB writes files by itself; other engines send the customers here in batches."""
     parquet = target.endswith(".parquet")
     if scores.get_backend().name == "duckdb":
         scores.to_parquet(path) if parquet else scores.to_csv(path)

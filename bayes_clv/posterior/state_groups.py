@@ -1,4 +1,4 @@
-"""Distinct states in groups and blocks: the units of work that every answer is computed by."""
+"""Distinct states in groups and blocks: the units of work of every answer."""
 
 import os
 from collections import deque
@@ -15,7 +15,7 @@ from bayes_clv.segments.rules import Codes
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
-MAX_STATES = 16_384  # in a group: enough to repay what its states share, few enough for all cores
+MAX_STATES = 16_384  # in a group: enough to share work, few enough to use all cores
 MAX_BLOCK = 64  # states: with 4,000 draws 2 MB an array, which the processor's cache holds
 
 
@@ -50,14 +50,14 @@ class StateGroup:
     T: Floats
 
     def blocks(self) -> Iterator["StateGroup"]:
-        """Cut every ``MAX_BLOCK`` states."""
+        """Cut the group into blocks of ``MAX_BLOCK`` states."""
         for rows in cut(self.rows):
             own = slice(rows.start - self.rows.start, rows.stop - self.rows.start)
             yield StateGroup(rows, self.code, self.frequency, self.recency[own], self.T[own])
 
 
 def cut(rows: slice, every: int | None = None) -> Iterator[slice]:
-    """Cut rows, or customers, every so many; by default ``MAX_BLOCK``."""
+    """Cut rows, or customers, into slices of ``every``; by default ``MAX_BLOCK``."""
     every = every or MAX_BLOCK
     for start in range(rows.start, rows.stop, every):
         yield slice(start, min(start + every, rows.stop))
@@ -126,9 +126,9 @@ def state_groups(states: DistinctStates) -> list[StateGroup]:
 
 
 def each_group[R](work: Callable[[StateGroup], R], states: DistinctStates) -> Iterator[R]:
-    """Do work for each group and yield its results in their order; threads share the cores.
+    """Apply a function to each group in threads, and yield the results in the order of groups.
 
-    Only so many groups are begun ahead, so that results do not pile up.
+    Only a few groups are started ahead, so that results do not pile up.
     """
     begun: deque[Future[R]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:

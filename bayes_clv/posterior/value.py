@@ -1,4 +1,4 @@
-r"""What customers are worth, for many customers and all draws at once, in vector code.
+r"""Customer lifetime value, for many customers and all draws at once, compiled.
 
 The value of the purchases in the H days ahead, a purchase after u days being worth its margin
 times e^−δu, has the expectation
@@ -8,11 +8,11 @@ times e^−δu, has the expectation
 with M(u) the expected purchases of u days if alive (:mod:`bayes_clv.models.bgnbd`); the bracket is
 ∫ e^−δu dM by parts. Purchases and spend are independent given a draw, and the d-th draw of one
 goes with the d-th of the other: no mean is taken before the product. D depends on a customer's
-state, the expected spend is a line in the customer's own mean spend, so money costs one
-multiplication a draw more than purchases do.
+state, and the expected spend is linear in the customer's own mean spend, so value costs one
+multiplication per draw more than purchases do.
 
-What a customer will *have* spent is drawn from the life itself: the next purchase comes after a
-Lomax-distributed time, since rates are Gamma-distributed,
+The outcome is simulated purchase by purchase: the time to the next purchase is Lomax-distributed,
+since rates are Gamma-distributed,
 
     P(gap > u) = (1 + u/(α+T))^−k,   k = r + x + purchases since T,   T counted up to the last one
 
@@ -60,7 +60,7 @@ type ValueMeasure = Callable[
 
 
 def discounted_purchases(terms: ValueTerms, dropout: Dropout) -> Measure:
-    """D: expected purchases, each weighed by when it comes."""
+    """D: expected purchases, discounted."""
     return expected_purchases(terms.horizon, dropout, terms.discounting())
 
 
@@ -101,7 +101,7 @@ def expected_value(terms: ValueTerms, dropout: Dropout) -> ValueMeasure:
 
 
 def sample_value(terms: ValueTerms, dropout: Dropout, seed: int) -> ValueMeasure:
-    """Value of what customers will buy: one life for each draw."""
+    """Value of customers' purchases: one simulated outcome for each draw."""
     horizon, force = terms.horizon, terms.force
     alive, purchase = probability_alive(dropout), purchase_if_alive(horizon)
 
@@ -157,7 +157,7 @@ class SpendTotals:
     Attributes
     ----------
     customers
-        How many.
+        Number of customers.
     spenders
         How many of them have a known mean spend per repeat purchase.
     spend
@@ -170,12 +170,12 @@ class SpendTotals:
 
     @classmethod
     def of_customers(cls, repeat_spend: Floats) -> Self:
-        """Count everybody once; NaN where a customer's mean spend is unknown."""
+        """One row per customer; NaN where a customer's mean spend is unknown."""
         known = ~np.isnan(repeat_spend)
         return cls(np.ones(len(known)), known.astype(float), np.where(known, repeat_spend, 0.0))
 
     def gathered(self, index: Ints, n: int) -> Self:
-        """Add up what has one index, from 0 to n − 1."""
+        """Add up the rows of each index from 0 to n − 1."""
         columns = (self.customers, self.spenders, self.spend)
         return type(self)(*(np.bincount(index, column, minlength=n) for column in columns))
 
@@ -192,7 +192,7 @@ def totals(
     terms: ValueTerms,
     dropout: Dropout,
 ) -> Floats:
-    """Sum expected value, and what it would be if all were alive, over a group's customers.
+    """Sum the expected value, and the value if all were alive, over a group's customers.
 
     Returns
     -------
@@ -290,7 +290,7 @@ def _draw_lives(
     v: Floats,
     values: Floats,
 ) -> None:
-    """Fill in the value of each customer's life in the days ahead, for each draw."""
+    """Fill in the value of each customer's simulated purchases, for each draw."""
     for c in range(len(state)):
         s = state[c]
         for d in range(len(shape)):
