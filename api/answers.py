@@ -1,4 +1,4 @@
-"""What the routes answer with: models that give the answers their shape, and document it."""
+"""The schemas of answers: they give the answers their shape, and document it."""
 
 from typing import Literal, Self
 
@@ -8,7 +8,7 @@ from bayes_clv.posterior.posterior import Posterior
 
 
 class Answer(BaseModel):
-    """What every answer has in common: it says nothing but what is documented."""
+    """Base of all answers: they hold documented fields only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,7 +30,7 @@ class Expectation(Answer):
 
 
 class ModelName(Answer):
-    """Which model answers."""
+    """The model that answers."""
 
     version: str = Field(description="the first digits of the hash of the model's draws")
     model: str = Field(description="BG/NBD or MBG/NBD")
@@ -51,7 +51,7 @@ class ModelName(Answer):
 
 
 class Prediction(Answer):
-    """What is to be expected of one customer."""
+    """The predictions for one customer."""
 
     customer_id: str | int | None = Field(description="as sent")
     segment: str = Field(description="the segment whose parameters answer")
@@ -69,16 +69,16 @@ class Prediction(Answer):
 
     expected_spend: Expectation | None = Field(
         description="what a purchase is expected to cost, in the currency of the log; null where "
-        "the model knows nothing of spend"
+        "the model has no spend"
     )
     expected_value: Expectation | None = Field(
         description="the expected value of the purchases ahead, on the terms asked for; null where "
-        "none were, or the model knows nothing of spend"
+        "none were, or the model has no spend"
     )
 
 
 class ValueTerms(Answer):
-    """On what terms purchases are worth something."""
+    """The terms of customer lifetime value."""
 
     horizon_days: float
     annual_discount_rate: float
@@ -112,7 +112,7 @@ class SegmentRow(Answer):
     value: float | None = Field(
         default=None,
         description="what all of the segment's customers are expected to be worth, on the terms; "
-        "null where the model knows nothing of spend",
+        "null where the model has no spend",
     )
     value_lower: float | None = None
     value_upper: float | None = None
@@ -146,7 +146,7 @@ class Comparison(Answer):
 
 
 class Diagnostics(Answer):
-    """The sampler's worst figures over all variables; null where one cannot be computed."""
+    """The worst diagnostics over all variables; null where one cannot be computed."""
 
     r_hat: float | None
     ess_bulk: float | None
@@ -236,7 +236,7 @@ class Refusal(Answer):
 
 
 class InvalidRequest(Answer):
-    """What a refused body held, its first thousand characters."""
+    """The refused body, its first thousand characters."""
 
     sent: str = Field(alias="INVALID REQUEST")
 

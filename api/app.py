@@ -29,10 +29,10 @@ def create_app(
     Parameters
     ----------
     model
-        A model file, a posterior, or None for the file that BAYES_CLV_MODEL names; without any, the
-        app runs, is not ready, and says so.
+        A model file, a posterior, or None for the file that BAYES_CLV_MODEL names; without a model
+        the app runs and reports that it is not ready.
     token
-        What requests must bear; by default what BAYES_CLV_TOKEN holds, if anything.
+        The bearer token that requests must send; by default that of BAYES_CLV_TOKEN, if set.
     allow_unsound
         Whether to answer from a posterior that failed its diagnostics.
 
@@ -41,7 +41,7 @@ def create_app(
     ArtifactError, UnsoundPosterior
         When the file is refused.
     InputError
-        When the token cannot be one.
+        When the token is not valid.
     """
     app = Flask("api")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider

@@ -1,7 +1,7 @@
-"""The page at ``GET /``: which segments are leaving, what of one customer, and is the model sound?
+"""The page at ``GET /``: segments that are leaving, one customer, and the model's diagnostics.
 
-It is written here, from the objects that the JSON routes answer with, and is whole without a
-script; the script draws its tables as charts and asks about single customers.
+It is rendered from the objects of the JSON routes and is complete without a script; the script
+draws its tables as charts and asks about single customers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +50,7 @@ class Pairs:
     Attributes
     ----------
     question
-        What is probable, where ``row`` and ``column`` stand for segments.
+        The event, in words with ``row`` and ``column`` for the segments.
     names
         Of rows and columns, those that leave first at the top.
     """
@@ -74,7 +74,7 @@ class Leaving:
     surely
         The probability that the least alive one churns more than the next; None without a next.
     pairs
-        What is compared pair by pair, for no more segments than can be read.
+        Comparisons of pairs, for at most as many segments as a readable table holds.
     omitted
         Segments that the pairs leave out.
     """
@@ -113,7 +113,7 @@ def _first(rows: Sequence[SegmentRow]) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    """Whole percents; what is not quite certain does not read as if it were."""
+    """Whole percents; 0 % and 100 % are shown only where exact."""
     if 0 < share < 0.01:
         return "<1%"
     if 0.99 < share < 1:
@@ -128,7 +128,7 @@ def _number(value: float) -> str:
 
 
 def _chance(share: float) -> str:
-    """A share of the draws: what none or all of them say is still not certain."""
+    """A share of the draws as a probability: 0 and 1 are shown as bounds, not as certainty."""
     return _percent(min(max(share, 1e-9), 1 - 1e-9))
 
 

@@ -1,4 +1,4 @@
-"""The one shape of every answer: ``code``, which is the HTTP status, then what came of it."""
+"""The one shape of every answer: ``code``, which is the HTTP status, then data or a message."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def success(data: dict[str, Any]) -> Response:
 
 
 def refusal(code: int, message: object, reason: str) -> Response:
-    """Answer with a status of failure, its name or what was sent, and what is wrong."""
+    """Answer with an error status, its name or the body sent, and the reason."""
     response = jsonify(code=code, message=message, reason=reason)
     response.status_code = code
     return response

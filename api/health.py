@@ -1,4 +1,4 @@
-"""What an orchestrator asks: does the process run, and can it answer?"""
+"""Probes of an orchestrator: does the process run, and can it answer?"""
 
 from flask import Blueprint, Response, current_app
 
@@ -18,7 +18,7 @@ def live() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """Answer 200 where a model, sound or not, answers a question here and now, else 503."""
+    """Answer 200 if a model, sound or not, answers a test question now, else 503."""
     posterior = loaded.current()
     posterior.answer(*_QUESTION)
     facts = loaded.facts(posterior)

@@ -1,4 +1,4 @@
-"""The posterior that the app answers from, and the file that it came from."""
+"""The posterior that the app serves, and the file that it came from."""
 
 import os
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ _KEY = "bayes_clv"
 
 type Model = str | PathLike[str] | Posterior | None
 
-# What tells one state of a file from another without reading it; None where there is no file.
+# Inode, size and time of a file: a change of the file changes them. None where there is no file.
 type Stamp = tuple[int, ...] | None
 
 
 @dataclass
 class Served:
-    """What is served now, and where a newer one would come from.
+    """The posterior that is served, and the file that a newer one would come from.
 
     Attributes
     ----------
     posterior
-        What answers; None where there is none yet.
+        The posterior; None where there is none yet.
     path
         The file to watch, if there is one.
     allow_unsound
@@ -46,7 +46,7 @@ class Served:
         return self.path is not None and _stamp(self.path) != self.stamp
 
     def refresh(self) -> None:
-        """Take over what the file holds now; what fails a check leaves everything as it was.
+        """Load the file as it is now; a file that fails a check changes nothing.
 
         Raises
         ------
@@ -55,7 +55,7 @@ class Served:
         """
         if self.path is None:
             return
-        self.stamp = _stamp(self.path)  # before reading: what changes meanwhile is read again
+        self.stamp = _stamp(self.path)  # taken before reading: a change meanwhile is read again
         posterior = load_posterior(self.path)
         if not self.allow_unsound:
             posterior.diagnostics.require_sound("--allow-unsound serves it all the same")
@@ -102,7 +102,7 @@ def current() -> Posterior:
 
 
 def facts(posterior: Posterior) -> dict[str, Any]:
-    """Say where the posterior comes from and whether it can be trusted, JSON-ready."""
+    """The model in short: version, source, window of days, segments, verdict; JSON-ready."""
     record = posterior.record
     return {
         "version": posterior.version,

@@ -1,7 +1,7 @@
-"""Logs of one JSON object a line, for machines that read them; no customer is in any.
+"""Logs with one JSON object per line, without data of customers.
 
-What a client sent is never logged, and of a failure its kind and place, not its words, which may
-quote what was sent.
+The content of requests is never logged. Of an error the class and place are logged, not the
+message, which may quote a request.
 """
 
 import json

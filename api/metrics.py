@@ -1,4 +1,4 @@
-"""``GET /metrics``: what all workers have done together, for Prometheus.
+"""``GET /metrics``: the counts of all workers together, for Prometheus.
 
 The numbers live in anonymous memory that is made before the workers are forked and that they share,
 one row a process; each writes its own row alone, so no lock crosses processes, a worker that is
@@ -51,7 +51,7 @@ class Counts:
     Parameters
     ----------
     routes
-        All there are; what is none of them counts as ``NO_ROUTE``.
+        All routes; other paths count as ``NO_ROUTE``.
     """
 
     def __init__(self, routes: Sequence[str]) -> None:
@@ -92,7 +92,7 @@ class Counts:
         return float(self._rows[:, _single(name)].sum())
 
     def families(self) -> Iterator[Metric]:
-        """All of it, as Prometheus wants it."""
+        """All metrics, as Prometheus families."""
         sums = self._rows.sum(axis=0)
         requests = CounterMetricFamily(
             "bayes_clv_requests", "Requests answered.", labels=("route", "status")

@@ -1,4 +1,4 @@
-"""``GET /v1/model``: what answers here, where it comes from, and whether it can be trusted."""
+"""``GET /v1/model``: the model, where it comes from, and whether it can be trusted."""
 
 from math import isfinite
 from typing import Any
@@ -14,13 +14,13 @@ blueprint = Blueprint("model", __name__)
 
 @blueprint.get("/v1/model")
 def model() -> Response:
-    """Tell the data window, the priors, the diagnostics and the version."""
+    """Answer with the data window, the priors, the diagnostics and the version."""
     facts = loaded.current().facts()
     return success(Model(**_finite(facts)).model_dump())
 
 
 def _finite(value: Any) -> Any:
-    """The same with null in the place of numbers that JSON does not know."""
+    """Replace NaN and infinity, which JSON does not have, by null."""
     match value:
         case dict():
             return {name: _finite(part) for name, part in value.items()}

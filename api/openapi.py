@@ -56,11 +56,11 @@ class Operation:
     answer
         The shape of ``data``, or the media type of what is no JSON.
     body, query
-        What it takes.
+        The schemas of the body and of the query.
     refusals
-        The statuses that it may answer with, besides 200 and what every route may.
+        The statuses that it may answer with, besides 200 and those of every route.
     unscored
-        Whether its 503 also stands for what it cannot score.
+        Whether its 503 also stands for a body that cannot be scored.
     """
 
     method: str
@@ -158,7 +158,7 @@ def document(posterior: Posterior | None, *, secured: bool) -> dict[str, Any]:
     posterior
         The model that answers.
     secured
-        Whether requests must bear a token.
+        Whether requests must send a token.
     """
     bodies: list[type[BaseModel]] = [Customer, Batch]
     results = [*map(_answer_model, OPERATIONS), answers.Refusal, answers.UnscoredRequest]

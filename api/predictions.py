@@ -69,7 +69,7 @@ def score(
 
 
 def warm_up(posterior: Posterior) -> None:
-    """Score somebody, so that the compiled code is in memory before the first request."""
+    """Score a made-up customer, to load the compiled code before the first request."""
     customer = BatchCustomer(frequency=2, recency=30, T=60)
     score(posterior, [customer], HORIZON, 0.9, ValueTerms() if posterior.has_spend else None)
 

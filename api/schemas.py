@@ -1,4 +1,4 @@
-"""What requests must look like, and the line that says everything that is wrong with one.
+"""The schemas of requests, and the line that says everything that is wrong with one.
 
 A field's description is the rule that a refusal quotes, that the OpenAPI document states, and that
 the documentation page shows.
@@ -79,7 +79,7 @@ def _identifier(value: object) -> object:
 
 
 class Request(BaseModel):
-    """What every request has in common: nothing is converted, and no field passes unnoticed."""
+    """Base of all requests: nothing is converted, and unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
@@ -168,7 +168,7 @@ class BatchCustomer(State):
 
 
 class ValueTerms(Request):
-    """On what terms purchases are worth something."""
+    """The terms of customer lifetime value."""
 
     horizon_days: float = Field(
         default=VALUE_HORIZON,

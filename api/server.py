@@ -1,4 +1,4 @@
-"""Serving for real: gunicorn, with workers that wait for many clients at once.
+"""The production server: gunicorn, with workers that wait for many clients at once.
 
 The model is loaded and checked once, before the port is opened and the workers are forked, so a
 refused file or a taken port stops the command in one line, and the workers share the draws. A
@@ -71,7 +71,7 @@ def serve(
         Whether a proxy in front reads requests and answers whole before it passes them on: workers
         then wait in a few threads, which is faster, but slow clients could hold those up.
     allow_public
-        Whether others than this machine may ask without a token.
+        Whether other machines may send requests without a token.
     allow_unsound
         Whether a posterior that failed its diagnostics is served.
 
@@ -80,8 +80,8 @@ def serve(
     ArtifactError, UnsoundPosterior
         When the model is refused.
     InputError
-        When ``host`` and ``port`` cannot be listened on, anybody could ask, or there are no
-        workers, or too many.
+        When ``host`` and ``port`` cannot be listened on, other machines could send requests without
+        a token, or the number of workers is out of range.
     """
     signal.signal(signal.SIGTERM, _leave)  # as process 1 of a container it would be ignored
     if not 1 <= workers <= MAX_WORKERS:
@@ -110,7 +110,7 @@ class _Refusing:
     wsgi: Flask
 
     def handle_error(self, request: object, client: Any, address: object, error: Any) -> None:
-        """Refuse a request that never came as far as the app."""
+        """Answer a request that did not reach the app."""
         if not isinstance(error, Exception):  # the worker is leaving
             return
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
@@ -142,24 +142,24 @@ class _Refusing:
 
 
 class Worker(_Refusing, GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's gevent worker, which does not patch the standard library and hangs up on dawdlers.
+    """gunicorn's gevent worker, without patches of the standard library, and with time limits.
 
     Patching has to come before the patched modules are imported, and the parent has imported them.
-    The service needs none: all that a request ever waits for is its own client's socket, and a
-    thread that scores a batch meanwhile.
+    The service needs no patches: a request waits only for its own client's socket, and for a thread
+    that scores a batch.
     """
 
     sockets: list[Any]
 
     def patch(self) -> None:
-        """Hand gevent the listening sockets, and no more."""
+        """Give gevent the listening sockets, and nothing else."""
         self.sockets = [
             gevent.socket.socket(s.FAMILY, socket.SOCK_STREAM, fileno=s.sock.detach())
             for s in self.sockets
         ]
 
     def load_wsgi(self) -> None:
-        """Let batches be scored in a thread, one piece at a time, so that no one waits for them."""
+        """Score batches in a thread, one piece at a time, so that other requests do not wait."""
         super().load_wsgi()
         pool = ThreadPool(1)
         self.wsgi.extensions[predictions.IN_BACKGROUND] = lambda work, *arguments: pool.apply(
@@ -205,7 +205,7 @@ class _Parent(Arbiter):  # type: ignore[misc]
     app: _Server
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
-        """Take a changed file for a hang-up, and several hang-ups for one."""
+        """Treat a changed file as a hang-up, and several hang-ups as one."""
         signals: list[int] = super().wait_for_signals(timeout)
         others = [number for number in signals if number != signal.SIGHUP]
         hang_up = len(others) < len(signals) or loaded.of(self.app.app).is_outdated()
@@ -244,7 +244,7 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 
 
 def _read_on(client: socket.socket) -> None:
-    """Read for a moment what is still to come: a close on unread bytes would undo the answer."""
+    """Read the rest for a moment: closing with unread bytes would discard the answer."""
     client.shutdown(socket.SHUT_WR)
     client.settimeout(_LINGER_SECONDS)
     until = time.monotonic() + _LINGER_SECONDS
@@ -279,9 +279,10 @@ def _warm_up(app: Flask) -> None:
 
 
 def _share_memory() -> None:
-    """Keep the collector of new workers off what is there already.
+    """Exclude existing objects from the garbage collector of new workers.
 
-    To look at an object is to write to it, and a page that is written to is shared no more.
+    The collector writes to each object that it visits, and a page that is written to is no longer
+    shared.
     """
     gc.unfreeze()
     gc.collect()

@@ -12,7 +12,7 @@ from bayes_clv.errors import InputError
 ENVIRONMENT_VARIABLE = "BAYES_CLV_TOKEN"
 MIN_LENGTH = 16
 _KEY = "bayes_clv_token"
-# What a probe, a person with the documentation, or a browser asks for holds no data.
+# These routes hold no data: probes, documentation, and files of the page.
 OPEN = frozenset({"health.live", "health.ready", "openapi.openapi", "docs.docs", "static"})
 _ASKS = "home.index"
 
@@ -51,7 +51,7 @@ def register(app: Flask, token: str | None) -> None:
 
 
 def is_asked_for() -> bool:
-    """Whether a person has opened the dashboard without the token: its page asks them for it."""
+    """Whether the dashboard is opened without the token; the page then asks for it."""
     bare = "Authorization" not in request.headers
     return required(current_app) and bare and request.endpoint == _ASKS and wants_page()
 

@@ -1,4 +1,4 @@
-"""What every request gets: an id, headers that a browser obeys, a line in the log, and a count."""
+"""For every request: an id, security headers for browsers, a line in the log, and a count."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ _POLICY = (
 )
 _OF_DATA = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _OF_PAGES = _OF_DATA | {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
-_OF_FILES = _OF_PAGES | {"Cache-Control": "no-cache"}  # kept, but for a question by ETag each time
+_OF_FILES = _OF_PAGES | {"Cache-Control": "no-cache"}  # cached, and revalidated by ETag each time
 
 log = logging.getLogger("api.requests")
 

@@ -1,6 +1,6 @@
-"""Reading bodies: bytes, text, fields. Nothing in them is believed, and nothing evaluated.
+"""Reading request bodies: bytes, text, fields. Nothing is trusted, and nothing evaluated.
 
-What is newer takes JSON alone (``read_json``). ``POST /predict`` also takes an object as a dict in
+The newer routes take JSON only (``read_json``). ``POST /predict`` also takes an object as a dict in
 Python's notation, which is what the first version of this service took, and either of them wrapped
 in a JSON string (``unwrap``, ``read_object``).
 """
@@ -23,7 +23,7 @@ MAX_DEPTH = 16
 
 
 def wants_page() -> bool:
-    """Whether HTML is wanted rather than JSON, as browsers say of themselves."""
+    """Whether the client prefers HTML to JSON, as browsers do."""
     wanted = request.accept_mimetypes.best_match(("application/json", "text/html"))
     return wanted == "text/html"
 
@@ -171,7 +171,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _integer(digits: str) -> float:
-    """Python stops at 4,300 digits, where JSON knows no end; beyond any float, infinity will do."""
+    """Python refuses more than 4,300 digits, JSON does not; infinity stands for such numbers."""
     return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 

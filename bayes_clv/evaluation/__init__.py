@@ -1,14 +1,14 @@
-"""Whether to believe a posterior: held against what came, against truth, against other priors.
+"""Whether to believe a posterior: compared with later data, with a known truth, with other priors.
 
 | module | what it is for |
 | --- | --- |
 | `backtest` | which pooling predicts best, out of sample |
-| `sbc` | simulation-based calibration: whether intervals cover what they say |
-| `simulate` | customers whose truth is known, and the logs that they leave |
-| `predictive_checks` | posterior predictive checks: a log, lived again |
+| `sbc` | simulation-based calibration: whether intervals have their nominal coverage |
+| `simulate` | simulated customers with known parameters, and their logs |
+| `predictive_checks` | posterior predictive checks: the episodes of a log, simulated again |
 | `episodes` | what customers did between one landmark and the next |
-| `sensitivity` | whether the answers hang on the priors: what ArviZ needs to tell |
-| `unpooled` | what each segment would say by itself |
+| `sensitivity` | whether the answers depend on the priors: what ArviZ's power-scaling needs |
+| `unpooled` | each segment fitted by itself |
 """
 
 import lazy_loader

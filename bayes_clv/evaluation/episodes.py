@@ -1,11 +1,10 @@
 """What customers did between one landmark and the next: the factors of the likelihood, a row each.
 
-The model says nothing of a customer's whole past at once. It speaks of one episode after another:
-of the time up to the first landmark, by the population's parameters; then, at every landmark, of
-the time up to the next, given the state and by the parameters of the segment that the state
-chooses; and in the end of what comes after the log. So the episode is the unit in which what it
-says can be held against what happened, in the fit's own data as after them. Without segments
-there is one episode up to the observation end, and the check is the literature's.
+The model describes a customer's history episode by episode: the time up to the first landmark, by
+the population's parameters; the time from each landmark to the next, given the state at the first
+of them and by the parameters of its segment; and the time after the log. So the episode is the unit
+in which the model is compared with data, those of the fit and later ones. Without segments there is
+one episode up to the observation end, and the check is the usual one of the literature.
 """
 
 import datetime as dt
@@ -28,7 +27,7 @@ type Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """Episodes of customers' lives, each ``(episode,)``.
+    """Episodes of customers' histories, each ``(episode,)``.
 
     Attributes
     ----------
@@ -36,13 +35,13 @@ class Episodes:
         Day of the log on which it begins, 0 its first; in a customer's first episode that of the
         first purchase.
     code
-        The segment whose parameters answer for it, or ``POPULATION``.
+        The segment whose parameters describe it, or ``POPULATION``.
     frequency, recency, T
         The state in which it begins; all 0 in a customer's first episode. Days.
     days
         How long it is.
     purchases
-        Purchase days in it, that of the beginning left out.
+        Purchase days in it, without the day on which it begins.
     held_out
         Whether it comes after the observation end of the fit.
     """
@@ -65,12 +64,12 @@ class Episodes:
 
     @property
     def fitted(self) -> "Episodes":
-        """Those that the fit has seen."""
+        """The episodes of the fit's data."""
         return self[~self.held_out]
 
     @property
     def after(self) -> "Episodes":
-        """Those that it has not."""
+        """The episodes after the fit's data."""
         return self[self.held_out]
 
     @property
@@ -87,12 +86,12 @@ def episodes(
     Parameters
     ----------
     posterior
-        Fitted to this log, or to what was known of it earlier.
+        Fitted to this log, or to an earlier part of it.
     transactions
-        The log, to the end of what is held out.
+        The log, up to the end of the held-out time.
     until
-        Where that end is; by default the log's. Customers who first bought after the fit's
-        observation end are left out.
+        End of the held-out time; by default that of the log. Customers who first bought after the
+        fit's observation end are left out.
 
     Raises
     ------
@@ -119,7 +118,7 @@ def _cut(states: pd.DataFrame, codes: Codes, end: dt.date, start: dt.date) -> Ep
     first, T = days_since(start, states["first"]), states["T"].to_numpy(dtype=float)
     follows = np.append(False, customer[1:] == customer[:-1])
     before = np.maximum(np.arange(len(states)) - 1, 0)
-    # A landmark on the day of the first purchase has seen nothing: the first episode goes on.
+    # A landmark on the day of the first purchase ends no episode: T is 0 there.
     opens = follows & ((T[before] > 0) | held_out)
 
     def at_opening(name: str) -> Floats:

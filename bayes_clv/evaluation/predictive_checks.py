@@ -1,12 +1,12 @@
-"""Posterior predictive checks: the episodes of a log, lived again, beside what happened.
+"""Posterior predictive checks: the episodes of a log, simulated again, beside the observed ones.
 
-For each of some posterior draws θ every episode of :mod:`bayes_clv.evaluation.episodes` is lived
-again from the state in which it began,
+For each of some posterior draws θ every episode of :mod:`bayes_clv.evaluation.episodes` is
+simulated again from the state in which it began,
 
     alive ~ Bernoulli(P(alive));  λ ~ Gamma(r+x, α+T);  p ~ Beta(a, b+n);  purchases until it ends
 
-with the θ of the segment that it was in. So a band holds both what is unknown of θ and what is
-chance; where what happened leaves it more often than its level says, the model is wrong there.
+with the θ of its segment. So a band covers both the uncertainty of θ and chance; where the
+observations leave it more often than its level allows, the model is wrong.
 """
 
 import datetime as dt
@@ -42,9 +42,9 @@ class Tracking:
     ----------
     table
         One row per period, by its last day: ``actual`` purchases of the customers known at the
-        observation end; ``mean``, ``lower`` and ``upper`` of what was said of them; the same with
-        ``cumulative_`` before it; ``held_out``. Cumulative figures that are held out start from
-        what had happened by the observation end.
+        observation end; ``mean``, ``lower`` and ``upper`` of the simulated ones; the same with the
+        prefix ``cumulative_``; ``held_out``. Held-out cumulative figures start from the purchases
+        observed by the observation end.
     end
         Observation end of the fit.
     period
@@ -68,23 +68,23 @@ def track(
     level: float = 0.9,
     seed: int = 0,
 ) -> Tracking:
-    """Follow repeat purchases through the fit's own time and what is held out.
+    """Track repeat purchases by period, through the fit's data and the held-out time.
 
     Parameters
     ----------
     posterior
-        Fitted to what was known of the log at ``posterior.record.end``.
+        Fitted to the log up to ``posterior.record.end``.
     transactions
         The log, beyond that.
     period
         Days; periods are counted from the observation end, and one that the log cuts short is left
         out.
     draws
-        How often everything is lived again.
+        Number of simulations.
     level
         Mass of the bands.
     seed
-        Of what is chance.
+        Of the simulations.
     """
     if period < 1:
         raise InputError(f"period must be at least 1 day: {period}")
@@ -122,7 +122,7 @@ def track(
 def live_again(
     parts: Episodes, parameters: Parameters, dropout: Dropout, draws: int, seed: int
 ) -> Iterator[Purchases]:
-    """Yield the purchases of every episode, lived again, for some draws of the parameters.
+    """Yield simulated purchases of every episode, for some draws of the parameters.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def count_again(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield how many purchases every episode has, lived again; as ``live_again``, but sooner."""
+    """Yield simulated numbers of purchases of every episode; faster than ``live_again``."""
     rng = np.random.default_rng(seed)
     for draw in _some(parameters, draws):
         theta = parameters[parts.code, draw]
@@ -163,16 +163,16 @@ def purchase_counts(
     most: int = 7,
     level: float = 0.9,
 ) -> pd.DataFrame:
-    """Say in how many episodes there were 0, 1, 2, … purchases, and in how many by the model.
+    """Count the episodes with 0, 1, 2, … purchases, observed and simulated.
 
     Parameters
     ----------
     parts
-        What happened.
+        The observed episodes.
     replicas
         From ``count_again``, with draws of the posterior or of the prior.
     most
-        From this many on they are counted together.
+        Numbers of purchases from this one on are counted together.
     level
         Mass of the intervals.
 
@@ -198,12 +198,12 @@ def purchases_by_state(
     edges: Sequence[float] | None = None,
     level: float = 0.9,
 ) -> pd.DataFrame:
-    """Compare mean purchases, by what was known of customers when the episode began.
+    """Compare mean purchases, observed and simulated, by the state at the beginning of episodes.
 
     Parameters
     ----------
     parts
-        What happened.
+        The observed episodes.
     replicas
         From ``count_again``.
     by
@@ -250,7 +250,7 @@ def _summary(replicas: Floats | NDArray[np.int64], level: float) -> pd.DataFrame
 
 
 def _repeat_days(transactions: Transactions, end: dt.date) -> Floats:
-    """Days of the log on which customers who were known at ``end`` bought again."""
+    """Days of the log on which customers known at ``end`` bought again."""
     days = purchase_days(transactions)
     again = days.filter((days.date > days["first"]) & (days["first"] <= end))
     dates = again.select("date").to_pandas()["date"]

@@ -1,9 +1,9 @@
-"""Do the answers hang on the priors? What ArviZ needs to find out by power-scaling.
+"""Do the answers depend on the priors? The log-densities that ArviZ's power-scaling needs.
 
-The posterior is p(θ) p(data | θ); raising one of the two factors to a power near 1 moves an answer
-by as much as it hangs on that factor. ArviZ does this by importance sampling, without another fit,
-from the logarithms of both factors at every draw, which are computed here. The prior is that of μ
-and τ, which users choose; z is standard normal by construction.
+The posterior is proportional to p(θ) p(data | θ). Raising one of the two factors to a power near 1
+moves an answer by as much as it depends on that factor. ArviZ does this by importance sampling,
+without another fit, from the logarithms of both factors at every draw, which are computed here. The
+prior is that of μ and τ, which users choose; z is standard normal by construction.
 
 Source: Kallioinen, Paananen, Bürkner & Vehtari (2024), Statistics and Computing 34, 57.
 """
@@ -30,7 +30,7 @@ DRAWS = 1000
 def with_log_densities(
     posterior: Posterior, table: LandmarkTable, draws: int = DRAWS
 ) -> xr.DataTree:
-    """Put the logarithms of prior and likelihood beside some draws, for ``arviz.psense_summary``.
+    """Add the logarithms of prior and likelihood to some draws, for ``arviz.psense_summary``.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def with_log_densities(
     layout = LikelihoodLayout.of(
         table, len(posterior.segment_names), table.mean_T, posterior.dropout
     )
-    # "component" is a name that ArviZ's summary keeps for itself.
+    # ArviZ's summary uses the name "component" itself.
     asked = kept[[name for name in ("mu", "tau") if name in kept]].rename(component="eta")
     if posterior.has_comparison:
         asked = asked.merge(_answers(posterior, stored).isel(draw=slice(None, None, step)))

@@ -1,7 +1,7 @@
-"""What each segment would say by itself: no pooling, beside which partial pooling shows its work.
+"""Each segment fitted by itself, without pooling, to show what partial pooling does.
 
-A segment's part of the landmark likelihood, with the population's prior as its own, and nothing
-borrowed from the other segments. It is fitted to be looked at (the shrinkage plot), not to predict.
+The model of a segment is its part of the landmark likelihood, with the population's prior, and
+nothing from the other segments. It serves the shrinkage plot, not predictions.
 """
 
 from collections.abc import Callable
@@ -36,17 +36,17 @@ def fit_alone(
     segment_names
         In the order of their codes.
     settings
-        How long to sample each.
+        Of the sampler, for each segment.
     priors
-        Those of the population stand for each segment.
+        The prior of the population is used for each segment.
     dropout
         When customers may leave.
     on_stage
-        Told which segment is being fitted.
+        Called with the segment that is being fitted.
 
     Returns
     -------
-    ``(segment, draw)`` each, α in days; not a number where nobody was followed from a segment.
+    ``(segment, draw)`` each, α in days; NaN for a segment without rows in the table.
     """
     n = settings.draws * settings.chains
     alone = np.full((4, len(segment_names), n), np.nan)

@@ -4,10 +4,10 @@
 | --- | --- |
 | `purchases` | `backtest`: purchases, from rolling origins |
 | `spend` | `backtest_money`: what customers spend, from one origin |
-| `methods` | what is compared |
-| `splits` | when the past ends, and how far ahead is forecast |
+| `methods` | the methods that are compared |
+| `splits` | origins and horizons |
 | `fit_and_score` | one method at one origin: fits, forecasts, scores |
-| `forecasts` | forecasts of purchases, held against what happened |
+| `forecasts` | forecasts of purchases, scored by what was observed |
 | `scoring_rules` | proper scores and calibration of predicted counts |
 """
 

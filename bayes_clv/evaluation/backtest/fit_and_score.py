@@ -30,13 +30,13 @@ from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.posterior.draws import by_code
 from bayes_clv.segments.estimators import RFMSegmenter
 
-FORECAST_DRAWS = 1000  # an average over draws has long settled by then
+FORECAST_DRAWS = 1000  # are enough: averages over draws hardly change with more
 LEVEL = 0.9  # of the interval of the total
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One method on one split: scores, and what is needed to compare it with others."""
+    """One method on one split: its scores, and the log scores to compare it by."""
 
     split: Split
     method: str
@@ -63,7 +63,7 @@ def customers_at(transactions: Transactions, splits: Sequence[Split]) -> pd.Data
 
 
 def rfm_segments(customers: pd.DataFrame) -> pd.Series:
-    """RFM segments of the origin: the same yardstick for all methods."""
+    """RFM segments at the origin, by which all methods are compared."""
     rule = RFMSegmenter().fit(customers).rule_
     names = np.array(rule.names, dtype=object)
     return pd.Series(names[rule.assign(States.from_frame(customers))], name="segment")
@@ -90,7 +90,7 @@ def evaluate(
     customers, group
         From ``customers_at`` and ``rfm_segments``.
     settings
-        How long to sample.
+        Of the sampler.
     """
     began = time.perf_counter()
     model = HierarchicalBetaGeo(method.segmenter, method.landmarks, dropout=method.dropout)

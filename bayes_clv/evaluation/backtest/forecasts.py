@@ -1,4 +1,4 @@
-"""Forecasts of purchases, customer by customer, held against what then happened."""
+"""Forecasts of purchases, customer by customer, scored by the purchases observed."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -25,12 +25,12 @@ from bayes_clv.segments.rules import Codes
 
 @dataclass(frozen=True)
 class Forecasts:
-    """What was forecast for each customer and how good it was, each ``(customer,)`` but the last.
+    """Forecasts and their scores, each ``(customer,)`` but the last.
 
     Attributes
     ----------
     outcome
-        Purchases that happened.
+        Observed purchases.
     expected, variance
         Of the predictive distribution.
     chance
@@ -55,11 +55,11 @@ class Forecasts:
 
     @property
     def happened(self) -> NDArray[np.bool_]:
-        """Who bought again."""
+        """Whether each customer bought again."""
         return self.outcome > 0
 
     def total_interval(self, level: float, seed: int = 0) -> tuple[float, float]:
-        """Interval of the purchases of all together: what is unknown of θ, and chance."""
+        """Interval of the total of purchases: uncertainty of the parameters, and chance."""
         noise = np.random.default_rng(seed).standard_normal(len(self.expected_total))
         draws = self.expected_total + np.sqrt(self.variance.sum()) * noise
         lower, upper = np.quantile(draws, arguments.tails(level))
@@ -83,7 +83,7 @@ def forecast(
     codes, states
         ``(customer,)`` segments, and states at the beginning.
     outcomes
-        ``(customer,)`` purchases that happened.
+        ``(customer,)`` observed purchases.
     horizon
         Days.
     dropout

@@ -1,4 +1,4 @@
-"""What is compared: ways to share parameters between customers, as ``fit`` offers them."""
+"""The methods of a backtest: ways to share parameters between customers, as ``fit`` offers them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,15 +17,15 @@ class Method:
     name
         For people.
     segmenter
-        None pools everybody.
+        None pools all customers.
     landmarks
         How many, spread evenly over the past.
     dropout
         BG/NBD or MBG/NBD.
     own_past
-        Fit each segment to the histories that define it: the baseline that is wrong.
+        Fit each segment to the histories that define it: a faulty baseline.
     options
-        What ``bayes-clv fit`` takes for the same model; empty where it refuses to.
+        Options of ``bayes-clv fit`` for the same model; empty where it does not offer the model.
     """
 
     name: str

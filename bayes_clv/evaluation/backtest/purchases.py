@@ -1,13 +1,13 @@
 """Which pooling predicts best? Rolling origins: fit to the past, forecast, and compare.
 
-At each origin every method sees the log up to that day and no further, its segments are learnt from
-that past, and each customer's purchases within each horizon are forecast by the exact law of
-``sample_purchases`` over posterior draws. All methods answer for the same customers, so that
+At each origin every method sees the log up to that day only and learns its segments from it. Each
+customer's purchases within each horizon are forecast by the exact distribution of
+``sample_purchases`` over posterior draws. All methods forecast the same customers, so that
 differences are paired.
 
 The methods: one set of parameters for all (pooled, the reference); segments by the landmark
-likelihood; and segments fitted to their own past, which uses the data twice and is here to show
-what that costs.
+likelihood; and segments fitted to their own past, which uses the data twice, to show what that
+costs.
 """
 
 import time
@@ -46,9 +46,10 @@ class Backtest:
     segments
         Per split, method and RFM segment of the origin: customers, actual and expected purchases.
     reliability
-        Per split and method, in bins of the chance to buy again: forecast, observed, customers.
+        Per split and method, in bins of the probability of buying again: forecast, observed,
+        customers.
     n_customers
-        Customers in the log; ``sampled`` is how many of them a fast run looked at, or None.
+        Customers in the log; ``sampled`` is how many of them a fast run used, or None.
     methods, splits
         In the order of the tables.
     seconds
@@ -182,11 +183,11 @@ def backtest(
     draws
         Per chain, of four; 1000 by default, 500 in a fast run.
     seed
-        Of sampling, and of who is looked at in a fast run.
+        Of the sampler, and of the sample of customers in a fast run.
     fast
-        Look at 20,000 customers at most, and draw half as often.
+        Use at most 20,000 customers and half the draws.
     on_step
-        Told what is fitted, how many fits are done, and of how many.
+        Called with the fit that begins, the number of fits done, and of all fits.
 
     Raises
     ------

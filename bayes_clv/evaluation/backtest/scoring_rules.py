@@ -1,16 +1,16 @@
 """How good were the forecasts? Proper scores and calibration of predicted counts.
 
-A forecast is a row of probabilities of 0, 1, 2, … purchases; what happened is a count y. With F the
-distribution function of a forecast
+A forecast is a row of probabilities of 0, 1, 2, … purchases; the observation is a count y. With F
+the distribution function of a forecast
 
     log score = ln P(y)                       higher is better
     CRPS      = Σ_m (F(m) − 1{y ≤ m})²         lower is better
     PIT       uniform on [F(y−1), F(y)]       uniform on [0, 1] where forecasts are right
 
-The log score and the CRPS are proper: it is best to tell what one believes (Gneiting & Raftery
-2007, JASA 102(477)). Intervals of counts cannot cover just 90 %, since a count has lumps of
-probability; the PIT, spread over its lump, can (Czado, Gneiting & Held 2009, Biometrics 65(4)),
-and equals the coverage of intervals whose ends are included by lot.
+The log score and the CRPS are proper: the best forecast is the true distribution (Gneiting &
+Raftery 2007, JASA 102(477)). Intervals of counts cannot cover exactly 90 %, since counts are
+discrete; the PIT, randomised within its step, can (Czado, Gneiting & Held 2009, Biometrics 65(4)),
+and equals the coverage of intervals whose ends are included at random.
 
 Pure functions on arrays: ``forecast`` counts forecasts, one for each customer.
 """
@@ -60,14 +60,14 @@ def coverage(below: Floats, up_to: Floats, level: float) -> float:
 
 
 def brier(chance: Floats, happened: NDArray[np.bool_]) -> float:
-    """Mean squared error of the chance of an event; lower is better."""
+    """Mean squared error of the probability of an event; lower is better."""
     return float(np.mean((chance - happened) ** 2))
 
 
 def auc(chance: Floats, happened: NDArray[np.bool_]) -> float:
-    """Chance that one to whom it happened was given more than one to whom it did not.
+    """Probability that a forecast with the event is higher than one without it.
 
-    Not a number where it happened to all or to none.
+    NaN where all or none have the event.
     """
     if happened.all() or not happened.any():
         return float("nan")
@@ -75,13 +75,13 @@ def auc(chance: Floats, happened: NDArray[np.bool_]) -> float:
 
 
 def reliability(chance: Floats, happened: NDArray[np.bool_], bins: int = BINS) -> Floats:
-    """Compare chances with what happened, in bins of about equal size by the chance.
+    """Compare forecast probabilities with outcomes, in bins of about equal size.
 
-    Equal chances stay together, so there may be fewer bins than asked for.
+    Equal probabilities stay in one bin, so there may be fewer bins than asked for.
 
     Returns
     -------
-    ``(bin, 3)``: mean chance, share that it happened to, and forecasts in the bin.
+    ``(bin, 3)``: mean probability, observed share, and number of forecasts.
     """
     order = np.argsort(chance, kind="stable")
     ordered = chance[order]
@@ -109,8 +109,8 @@ def mean_difference(differences: Floats, customer: Ints) -> tuple[float, float]:
     differences
         ``(forecast,)`` of two methods on the same outcomes.
     customer
-        ``(forecast,)`` whose: forecasts about one customer, at several dates, are not independent,
-        and count as one observation (a cluster).
+        ``(forecast,)`` the customer of each: forecasts of one customer at several dates are not
+        independent, and count as one observation (a cluster).
     """
     n = len(differences)
     mean = float(differences.mean())

@@ -1,8 +1,8 @@
-"""Does the money come? Fit to the past, forecast every customer's spend, and see what was paid.
+"""Backtest of spend: fit to the past, forecast each customer's spend, compare with what was paid.
 
-As :mod:`bayes_clv.evaluation.backtest.purchases` does for purchases; nothing is discounted. An
-outcome is drawn for every customer and draw, each with a life of its own, so that the total's
-interval holds both what is not known of the parameters and chance.
+As :mod:`bayes_clv.evaluation.backtest.purchases` does for purchases; nothing is discounted. One
+outcome is simulated for each customer and draw, so that the interval of the total covers both the
+uncertainty of the parameters and chance.
 """
 
 import datetime as dt
@@ -51,9 +51,9 @@ class MoneyForecasts:
     expected
         The predictive mean.
     below, up_to
-        Shares of the drawn outcomes below, and not above, what was paid.
+        Shares of the simulated outcomes below, and not above, what was paid.
     total
-        ``(draw,)`` what all of them pay together.
+        ``(draw,)`` total of all customers.
     """
 
     actual: Floats
@@ -65,18 +65,18 @@ class MoneyForecasts:
 
 @dataclass(frozen=True)
 class MoneyBacktest:
-    """Every method's forecasts of the money, and how good they were.
+    """Forecasts of spend by each method, and their scores.
 
     Attributes
     ----------
     split
-        When the past ended, and how far ahead was forecast.
+        Origin and horizon.
     table
         One row per method: expected total with the interval of the outcome, what was observed, MAE,
         Gini coefficient as a share of a perfect ranking's, coverage of the customers' own
         intervals.
     deciles
-        Per method, customers in ten groups by what was expected: means of forecast and paid.
+        Per method, customers in ten groups by expected spend: means of forecast and observed spend.
     """
 
     split: Split
@@ -103,7 +103,7 @@ def backtest_money(
     seed: int = 0,
     on_step: Callable[[str, int, int], None] = lambda words, done, total: None,
 ) -> MoneyBacktest:
-    """Fit methods to what was known on a day, and score their forecasts of the days after it.
+    """Fit methods to the log up to a day, and score their forecasts of the days after it.
 
     Parameters
     ----------
@@ -112,11 +112,11 @@ def backtest_money(
     origin, horizon
         Where the past ends, by default the middle of the log, and days ahead, by default all.
     methods
-        By default everybody alike, and RFM segments by landmarks.
+        By default pooled, and RFM segments by landmarks.
     draws, seed
         Of the sampler, per chain.
     on_step
-        Told what is fitted, how many are done, and how many there are.
+        Called with the fit that begins, the number of fits done, and of all fits.
 
     Raises
     ------
@@ -145,20 +145,20 @@ def backtest_money(
 
 
 def spend_after(transactions: Transactions, split: Split) -> tuple[pd.DataFrame, Floats]:
-    """Customers on the origin, and what each of them paid in the days after it."""
+    """Customers at the origin, and what each of them paid in the days after it."""
     (now, then) = (
         customers(transactions.until(day)).set_index("customer_id")
         for day in (split.origin, split.end)
     )
     spent = (then.frequency * then.monetary_value).reindex(now.index)
     actual = (spent - now.frequency * now.monetary_value).to_numpy(dtype=float)
-    return now.reset_index(), np.maximum(actual, 0.0)  # what is below 0 is rounding
+    return now.reset_index(), np.maximum(actual, 0.0)  # a negative rest is rounding
 
 
 def forecast_money(
     posterior: Posterior, known: pd.DataFrame, actual: Floats, horizon: float, seed: int = 0
 ) -> MoneyForecasts:
-    """Predict what customers pay within the horizon, and hold it against what they did.
+    """Forecast what customers pay within the horizon, and compare it with what they paid.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ def forecast_money(
     horizon
         Days.
     seed
-        Of the drawn lives.
+        Of the simulated outcomes.
     """
     terms = ValueTerms(horizon, annual_discount_rate=0.0)
     expectation = expected_value(terms, posterior.dropout)
@@ -224,7 +224,7 @@ def scores_of(made: MoneyForecasts) -> dict[str, Any]:
 
 
 def by_decile(made: MoneyForecasts) -> pd.DataFrame:
-    """Mean expected and mean actual spend of customers in ten groups by what was expected."""
+    """Mean expected and mean actual spend of customers in ten groups by expected spend."""
     order = np.argsort(made.expected, kind="stable")
     groups = np.array_split(order, GROUPS)
     return pd.DataFrame(
@@ -238,7 +238,7 @@ def by_decile(made: MoneyForecasts) -> pd.DataFrame:
 
 
 def gini(score: Floats, paid: Floats) -> float:
-    """How much more of the money comes from those with a high score than from all alike.
+    """Gini coefficient of ``paid`` when customers are ranked by ``score``.
 
     Twice the area between the Lorenz curve of ``paid`` in the order of ``score`` and the diagonal;
     customers with one score share what they paid.

@@ -1,4 +1,4 @@
-"""When the past ends, and how far ahead is forecast."""
+"""Origins and horizons: where the past ends, and how far ahead is forecast."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _FEWEST_DAYS = 12  # in a log, for three origins and a horizon
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Fit to what was known on ``origin``; forecast the ``horizon`` days after it."""
+    """Fit to the log up to ``origin``; forecast the ``horizon`` days after it."""
 
     origin: dt.date
     horizon: int

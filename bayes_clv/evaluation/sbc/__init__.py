@@ -4,10 +4,10 @@
 | --- | --- |
 | `study` | `calibrate`: many datasets from the priors, each fitted |
 | `design` | what is simulated, how it is fitted, which answers are checked |
-| `simulated_data` | parameters from the priors, and customers who live by them |
+| `simulated_data` | parameters from the priors, and customers simulated with them |
 | `replicates` | one dataset, its fit, the ranks and the coverage |
 | `rank_uniformity` | whether ranks are uniform: a band for their whole ECDF |
-| `results` | what all replicates say, and the verdict |
+| `results` | the results of all replicates, and the verdict |
 """
 
 import lazy_loader

@@ -24,7 +24,7 @@ QUADRANTS = KMeansRule(
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """A world of simulated customers, and the fit to each of its replicates.
+    """Simulated datasets, and the fit to each of them.
 
     Attributes
     ----------
@@ -39,8 +39,8 @@ class Design:
     horizon
         Days after the observation end for which purchases are predicted.
     checked
-        Of how many customers intervals are held against the truth: these take longest, and the
-        customers of one replicate tell much the same.
+        Number of customers per replicate whose intervals are compared with the truth: these take
+        longest, and customers of one replicate are much alike.
     n_draws
         L: draws that a rank is counted among, spread evenly over all that were made.
     priors, sampler
@@ -73,7 +73,7 @@ class Design:
 
     @classmethod
     def pooled(cls, dropout: Dropout = Dropout.AFTER_REPEAT) -> Self:
-        """Everybody lives by one set of parameters."""
+        """All customers share one set of parameters."""
         return cls(PooledRule(), (360.0,), dropout)
 
     @classmethod
@@ -83,7 +83,7 @@ class Design:
 
     @property
     def is_pooled(self) -> bool:
-        """Whether there are no segments to tell apart."""
+        """Whether there are fewer than two segments."""
         return len(self.rule.names) < 2
 
     @property

@@ -1,19 +1,19 @@
 r"""Are ranks uniform? A band that their whole cumulative distribution stays within.
 
-N independent ranks among L draws each take one of 0 … L. If all are as likely, the number of ranks
-up to j is C_j ~ Binomial(N, z_j) with z_j = (j+1)/(L+1), and
+N independent ranks among L draws each take one of 0 … L. If all are equally likely, the number of
+ranks up to j is C_j ~ Binomial(N, z_j) with z_j = (j+1)/(L+1), and
 
     γ = 2 min_j min{ P(C_j ≤ c_j), P(C_j ≥ c_j) }
 
-says how far out in its own distribution the farthest of the c_j lies. The c_j are not independent,
+measures how extreme the most extreme c_j is in its own distribution. The c_j are not independent,
 so the distribution of γ is simulated. With γ* its quantile of order 1 − level, the c_j all lie
 between the γ*/2 quantiles of their binomials with probability `level`: this is the simultaneous
 band, and γ < γ* is the same as leaving it somewhere.
 
 Source: Säilynoja, Bürkner & Vehtari (2022), Graphical test for discrete uniformity and its
 applications in goodness-of-fit evaluation and multiple sample comparison, Statistics and Computing
-32, 32, section 2. ArviZ has such bands for values that are continuous; these are for ranks, and
-come with a p-value.
+32, 32, section 2. ArviZ has such bands for continuous values; these are for ranks, and come with a
+p-value.
 """
 
 from dataclasses import dataclass

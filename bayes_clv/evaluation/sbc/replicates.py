@@ -1,8 +1,8 @@
 """One replicate: a dataset is simulated and fitted, and the truth is ranked among the draws.
 
 The whole path that users take is run, from states by way of the landmark table to the answers of
-:class:`bayes_clv.posterior.posterior.Posterior`. Nothing is left out for what the data are: a
-dataset in which nobody buys twice is a replicate, too.
+:class:`bayes_clv.posterior.posterior.Posterior`. No dataset is left out: one without any repeat
+purchase is a replicate, too.
 """
 
 import datetime as dt
@@ -38,7 +38,7 @@ _DAY_0 = dt.date(2000, 1, 1)
 
 
 class Fit(Protocol):
-    """What is tried: ``inference.fitting.fit_table``, or another that claims to do the same."""
+    """The fit under test: ``inference.fitting.fit_table``, or a replacement of it."""
 
     def __call__(
         self,
@@ -55,17 +55,17 @@ class Fit(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Replicate:
-    """What one dataset says about the fit.
+    """The result of one dataset.
 
     Attributes
     ----------
     ranks
         How many of the L draws are below the truth, by quantity; ties are broken at random.
     coverage
-        Share of customers whose interval holds the truth, by measure and level; not a number where
-        no interval has any width.
+        Share of customers whose interval covers the truth, by measure and level; NaN where all
+        intervals have width 0.
     diagnostics
-        The sampler's verdict.
+        The verdict on the draws.
     n_repeats
         Repeat purchases of all customers.
     seconds
@@ -88,7 +88,7 @@ class FailedReplicate:
     number
         Of the replicate.
     reason
-        What the fit said.
+        The message of the error.
     n_repeats
         Repeat purchases of all customers.
     """
@@ -136,8 +136,8 @@ def run_replicate(
 def quantities(design: Design, dataset: SimulatedDataset, at: Hyperparameters) -> dict[str, Floats]:
     """Everything that is ranked, each ``(sample,)``.
 
-    Beside the parameters these are functions of parameters and data, without which a fit that
-    ignores the data would pass (Modrák et al. 2023, Bayesian Analysis 18(3)).
+    They include functions of parameters and data, without which a fit that ignores the data would
+    pass (Modrák et al. 2023, Bayesian Analysis 18(3)).
     """
     segments = () if design.is_pooled else design.rule.names
     places = {f"{name}, population": (name, -1) for name in PARAMETERS} | {
@@ -162,7 +162,7 @@ def quantities(design: Design, dataset: SimulatedDataset, at: Hyperparameters) -
 
 
 def _log_likelihood(design: Design, table: LandmarkTable, parameters: Parameters) -> Floats:
-    """By the formula of ``inference.landmarks``; the sampler's likelihood is no part of it."""
+    """By the formula of ``inference.landmarks``, without the sampler's likelihood."""
     code = np.full(len(table), -1) if design.is_pooled else table.segment
     rows = bgnbd.log_likelihood(
         parameters[code],
@@ -191,7 +191,7 @@ def _ranks(
 def _coverage(
     design: Design, dataset: SimulatedDataset, posterior: Posterior
 ) -> dict[tuple[str, float], float]:
-    """Hold the intervals that users are given against what the truth says of each customer."""
+    """Compare the intervals that users get with the value at the true parameters, per customer."""
     some = dataset.customers.head(design.checked)
     true = dataset.truth.parameters[dataset.observed.code[: len(some)], 0]
     x, t_x, T = (some[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
@@ -218,9 +218,9 @@ def _coverage(
 
 
 def _share_covered(true: Floats, answer: pd.DataFrame) -> float:
-    """Share of the intervals that hold the truth.
+    """Share of the intervals that cover the truth.
 
-    An interval without width is none: BG/NBD's P(alive) of one-time buyers is 1 whatever the
+    Intervals of width 0 are left out: BG/NBD's P(alive) of one-time buyers is 1 whatever the
     parameters, and that of a customer long silent is 0 to the last digit.
     """
     lower, upper = answer["lower"].to_numpy(), answer["upper"].to_numpy()
@@ -232,14 +232,14 @@ def _share_covered(true: Floats, answer: pd.DataFrame) -> float:
 def _of_outcomes(
     rng: np.random.Generator, design: Design, dataset: SimulatedDataset, draws: Hyperparameters
 ) -> dict[tuple[str, float], float]:
-    """Share of customers whose purchases lie in the middle of the outcomes that the draws foretell.
+    """Share of customers whose purchases lie in the central interval of the simulated outcomes.
 
-    Numbers of purchases are few and tie: a rank among them is spread at random over its ties, so
-    that it is uniform where the outcomes are drawn from the right distribution (randomised PIT,
+    Numbers of purchases have ties: a rank among them is drawn at random within its ties, so that it
+    is uniform where the outcomes come from the right distribution (randomised PIT,
     Czado, Gneiting & Held 2009, Biometrics 65(4)).
     """
     states, future = dataset.states, dataset.future[:, None]
-    foretold = bgnbd.sample_purchases(
+    outcomes = bgnbd.sample_purchases(
         rng,
         draws.parameters[dataset.observed.code],
         states.frequency[:, None],
@@ -248,7 +248,7 @@ def _of_outcomes(
         design.horizon,
         design.dropout,
     )
-    fewer, ties = (foretold < future).sum(axis=1), (foretold == future).sum(axis=1)
+    fewer, ties = (outcomes < future).sum(axis=1), (outcomes == future).sum(axis=1)
     pit = (fewer + rng.random(len(fewer)) * (ties + 1)) / (design.n_draws + 1)
     return {(OUTCOME, level): float(np.mean(np.abs(2 * pit - 1) <= level)) for level in LEVELS}
 
@@ -278,7 +278,7 @@ def _posterior(
 
 
 def _spread_evenly(design: Design, posterior: Posterior) -> Hyperparameters:
-    """L of the draws, as far apart in their chains as can be, so that they hardly depend."""
+    """L of the draws, spread evenly over their chains, so that they are nearly independent."""
     draws = posterior.tree["posterior"].to_dataset()
     n_made = draws.sizes["chain"] * draws.sizes["draw"]
     chosen = np.arange(design.n_draws) * n_made // design.n_draws

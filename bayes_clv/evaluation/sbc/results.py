@@ -1,4 +1,4 @@
-"""What a calibration study says: which ranks are not uniform, which intervals do not cover."""
+"""The results of a calibration study: ranks that are not uniform, intervals that do not cover."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -32,9 +32,9 @@ class Calibration:
         A row for each replicate: the sampler's worst figures and whether the fit is sound, the
         seconds that it took, and n_repeats, the repeat purchases in its data.
     failed
-        Worlds that could not be fitted, and so have no row.
+        Datasets that could not be fitted, and so have no row.
     uniformity
-        The test that the ranks are put to.
+        The test of uniformity for the ranks.
     """
 
     design: Design
@@ -53,7 +53,7 @@ class Calibration:
         Raises
         ------
         RuntimeError
-            None of its worlds could be fitted.
+            No dataset could be fitted.
         """
         replicates = [it for it in worlds if isinstance(it, Replicate)]
         failed = tuple(it for it in worlds if isinstance(it, FailedReplicate))
@@ -77,12 +77,12 @@ class Calibration:
 
     @property
     def n_replicates(self) -> int:
-        """How many worlds were simulated and fitted."""
+        """Number of datasets that were simulated and fitted."""
         return len(self.ranks)
 
     @property
     def unsound(self) -> int:
-        """Replicates whose fit failed its diagnostics; they count all the same."""
+        """Replicates whose fit failed its diagnostics; they are counted in the results."""
         return int((~self.fits["sound"]).sum())
 
     @property
@@ -106,12 +106,12 @@ class Calibration:
 
     @property
     def expected_outside(self) -> float:
-        """How many would leave it by chance, were the posterior right."""
+        """Number of quantities expected to leave the band by chance, if the posterior is right."""
         return (1 - LEVEL) * self.ranks.shape[1]
 
     @property
     def beyond_chance(self) -> tuple[str, ...]:
-        """The quantities that no chance explains: p below 1 % of one for all of them together.
+        """The quantities outside beyond chance: p below 1 % after Bonferroni's correction.
 
         Bonferroni's bound holds however the quantities depend on each other.
         """

@@ -1,9 +1,8 @@
 """Simulation-based calibration of the whole path, from the priors to the answers.
 
-Draw parameters from the priors, simulate customers who live by them, and fit: if simulator,
-likelihood and sampler agree, the truth is as likely to have any rank among independent draws of the
-posterior as any other, and a 90 % interval holds it nine times out of ten. No fit to one data set
-can show that.
+Draw parameters from the priors, simulate customers with them, and fit. If simulator, likelihood and
+sampler agree, the rank of the truth among independent draws of the posterior is uniform, and a 90 %
+interval covers it nine times out of ten. A fit to a single dataset cannot show that.
 
 Sources: Talts, Betancourt, Simpson, Vehtari & Gelman (2018), Validating Bayesian inference
 algorithms with simulation-based calibration, arXiv:1804.06788; for the rest, see the modules.
@@ -31,27 +30,27 @@ def calibrate(
     fit: Fit = fit_table,
     on_replicate: Callable[[], None] = lambda: None,
 ) -> Calibration:
-    """Simulate and fit many worlds.
+    """Simulate and fit many datasets.
 
     Parameters
     ----------
     design
         What is simulated and fitted.
     n_replicates
-        How many worlds.
+        Number of datasets.
     seed
-        The same gives the same, whatever `jobs`.
+        The same seed gives the same results, whatever `jobs`.
     jobs
         Processes, by default one for each core; 1 stays in this one.
     fit
-        What is tried; a function that other processes can import.
+        The fit under test; a function that other processes can import.
     on_replicate
-        Told when one more is done.
+        Called when one more is done.
 
     Raises
     ------
     InputError
-        A number cannot be right.
+        A number is out of its range.
     """
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
     for name, value, least in (
