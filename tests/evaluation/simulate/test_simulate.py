@@ -281,11 +281,11 @@ def test_what_is_unknown_is_drawn_as_of_those_who_lived_this_history(dropout: Dr
 
 
 def scores(told: LandmarkLives, dropout: Dropout, *, beside: float = 0.0) -> np.ndarray:
-    """∂ log p(data)/∂η at the truth, or beside it, ``(group, component)``; the population first."""
+    """∂ log p(data)/∂η at the truth, or beside it, ``(group, component)``; the population last."""
     table = landmark_table(ibis.memtable(told.history))
     layout = LikelihoodLayout.of(table, len(BY_FREQUENCY.rule.names), 1.0, dropout)
     r, alpha, a, b = (
-        np.append(getattr(CDNOW, name), getattr(BY_FREQUENCY.parameters, name)) for name in NAMES
+        np.append(getattr(BY_FREQUENCY.parameters, name), getattr(CDNOW, name)) for name in NAMES
     )
     eta = np.column_stack([np.log(r / alpha), np.log(r), np.log(a / b), np.log(a + b)])
     return value_and_gradient_by_eta(eta + beside, layout)[1]
