@@ -437,6 +437,10 @@ def test_a_customers_outcomes_do_not_depend_on_threads_or_on_who_else_is_asked_a
     monkeypatch.setattr("bayes_clv.posterior.state_groups.os.cpu_count", lambda: 1)
     monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_STATES", 7)
     monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_BLOCK", 3)
+    states = States.from_frame(customers)
+    parts = state_groups(distinct_states(posterior.codes(states), states)[1])
+    assert max(len(part.T) for part in parts) == 7
+    assert max(len(block.T) for part in parts for block in part.blocks()) == 3
     again = posterior.sample_purchases(customers, HORIZON, seed=5)
     pd.testing.assert_frame_equal(together, again)
     few = customers.iloc[[40, 3]]

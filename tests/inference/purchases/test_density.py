@@ -120,15 +120,6 @@ def test_the_parameters_are_the_models_deterministics(model: pm.Model, density: 
             np.testing.assert_allclose(own, seen[4 + which], rtol=1e-12)
 
 
-def test_far_away_the_density_is_a_number_or_nothing_but_no_error() -> None:
-    _, density = CASES["segments"]
-    for reach in (5.0, 20.0, 100.0, 1e4, 1e300):
-        for sign in (1.0, -1.0):
-            value, gradient = density(np.full(density.n_dim, sign * reach))
-            assert value < 1e6 or np.isnan(value) or np.isinf(value)
-            assert gradient.shape == (density.n_dim,)
-
-
 def test_a_density_that_is_not_the_models_is_refused() -> None:
     model, density = CASES["segments"]
     check_density(model, density)
