@@ -173,8 +173,8 @@ def test_the_tables_print_what_the_json_holds_and_more_of_it_where_there_is_room
         mine = {row["method"]: row for row in found["splits"] if row["horizon"] == horizon}
         first = mine["pooled"]
         title = (
-            f"Known on 1997-09-30, forecast for {horizon} days: {first['customers']} customers, "
-            f"{first['active']:.0%} came back, {first['actual']} orders"
+            f"Origin 1997-09-30, forecast for {horizon} days: {first['customers']} customers, "
+            f"{first['active']:.0%} bought again, {first['actual']} orders"
         )
         table = cells(wide, title)
         assert set(table) == {f"{name} (!)" for name in NAMES}
@@ -196,7 +196,7 @@ def test_the_tables_print_what_the_json_holds_and_more_of_it_where_there_is_room
                 f"{row['auc']:.3f}",
             ], name
     for text in (wide, narrow):
-        overall = cells(text, "All of them together")
+        overall = cells(text, "All splits together")
         for row in found["overall"]:
             gain = (
                 "·" if row["method"] == "pooled" else f"{row['gain']:+.4f} ± {row['gain_se']:.4f}"
@@ -206,7 +206,7 @@ def test_the_tables_print_what_the_json_holds_and_more_of_it_where_there_is_room
             assert seen[3] == f"{row['coverage_90']:.0%}"
         assert " ".join(found["recommendation"].split()) in " ".join(text.split())
         assert "FAST" not in text
-    heading = narrow[: narrow.index("All of them together")]
+    heading = narrow[: narrow.index("All splits together")]
     assert "RMSE" in wide
     assert "RMSE" not in heading
     assert "MAE" in heading
@@ -224,7 +224,7 @@ def test_only_methods_that_are_not_sound_are_marked_and_named(
         overall=result.overall.assign(sound=result.overall.index != "RFM"),
     )
     text = printed(log, result=mended)
-    for title in ("forecast for 90 days", "forecast for 180 days", "All of them together"):
+    for title in ("forecast for 90 days", "forecast for 180 days", "All splits together"):
         marked = {name for name in cells(text, title) if name.endswith("(!)")}
         assert marked == {"RFM (!)"}
     assert "Not sound, so not to be relied on: RFM." in text
@@ -300,7 +300,7 @@ def test_money_is_forecast_from_the_middle_of_the_log_and_held_against_what_was_
 def test_the_tables_of_money_print_what_the_json_holds(money: dict[str, Any], log: Path) -> None:
     result = run(log, "--money", "--draws", 20, "--seed", 5)
     assert result.exit_code == 0, result.output
-    table = cells(result.stdout, "Known on 1997-09-30, spend in the 273 days after it")
+    table = cells(result.stdout, "Origin 1997-09-30: spend in the next 273 days")
     for row in money["methods"]:
         assert table[row["method"] + ("" if row["sound"] else " (!)")] == [
             f"{row['expected']:,.0f} ({row['lower']:,.0f}–{row['upper']:,.0f})",
@@ -334,8 +334,14 @@ def test_the_tables_of_money_print_what_the_json_holds(money: dict[str, Any], lo
         (["--seed", "-1"], "seed must be at least 0: -1"),
         (["--customer", "nobody"], "nobody"),
         (["--plot", "it.xyz"], "--plot it.xyz must end in one of"),
-        (["--money", "--origin", "1997-06-30", "--origin", "1997-09-30"], "takes one --origin"),
-        (["--money", "--horizon", "30", "--horizon", "60"], "takes one --origin and one --horizon"),
+        (
+            ["--money", "--origin", "1997-06-30", "--origin", "1997-09-30"],
+            "takes at most one --origin",
+        ),
+        (
+            ["--money", "--horizon", "30", "--horizon", "60"],
+            "one --origin and one --horizon: got 0 and 2",
+        ),
         (["--money", "--horizon", "274"], "origin and horizon must lie within 1997-01-01 and"),
     ],
 )
