@@ -184,7 +184,7 @@ def test_tracking_draws_forecast_and_truth_of_either_kind_with_their_bands() -> 
         assert edges(ax) == (table[f"{kind}lower"].tolist(), table[f"{kind}upper"].tolist())
         assert border.get_xdata() == [mpl.dates.date2num(ends[1])] * 2
     words = [it.get_text() for it in weekly.get_legend().get_texts()]
-    assert words == ["forecast, 80% band", "forecast, mean", "happened"]
+    assert words == ["forecast, 80% band", "forecast, mean", "observed"]
 
 
 def test_a_new_customer_is_drawn_with_the_band_of_the_table() -> None:
