@@ -149,13 +149,18 @@ def test_the_page_holds_no_script_or_style_of_its_own_and_nothing_from_elsewhere
 
 def test_scripts_import_only_what_is_here(fitted):
     client = create_app(fitted, token="").test_client()
+    imported = set()
     for name in ("dashboard", "customer", "charts", "token"):
         script = client.get(f"/static/{name}.js")
         assert script.mimetype == "text/javascript"
-        for other in re.findall(r'from "\./(.*?)"', script.text):
+        others = re.findall(r'from "\./(.*?)"', script.text)
+        assert len(others) == len(re.findall(r"\bimport\b", script.text)), "each from beside it"
+        for other in others:
             assert client.get(f"/static/{other}").status_code == 200
+        imported.update(others)
         assert "innerHTML" not in script.text
         assert "http" not in script.text
+    assert imported == {"charts.js", "customer.js", "token.js"}
 
 
 def test_the_chart_library_is_the_one_that_was_published(fitted):

@@ -9,11 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from api import create_app
+from bayes_clv import customers, read_transactions
 from bayes_clv.cli.commands import app
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.posterior.posterior import load_posterior
@@ -57,11 +59,26 @@ def run_json(*arguments: object) -> dict[str, Any]:
     return facts
 
 
-@pytest.mark.parametrize("command", ["fit", "predict", "segments", "diagnose", "serve"])
-def test_every_command_has_help(command: str) -> None:
-    result = CliRunner().invoke(app, [command, "--help"])
+COMMANDS = {
+    "fit": "--dropout",
+    "predict": "--out-table",
+    "segments": "--plot",
+    "diagnose": "--json",
+    "backtest": "--money",
+    "serve": "--behind-proxy",
+}
+
+
+@pytest.mark.parametrize(("command", "option"), COMMANDS.items())
+def test_every_command_has_help(command: str, option: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
     assert "Usage" in result.output
+    assert option in result.output
+
+
+def test_no_command_is_without_a_test_of_its_help() -> None:
+    assert {it.name or it.callback.__name__ for it in app.registered_commands} == set(COMMANDS)
 
 
 def test_fit_keeps_the_ledger_in_the_model_file(model: Path, log: Path) -> None:
@@ -86,6 +103,17 @@ def test_predict_writes_one_row_per_customer_with_every_answer(
         assert (scores[name] <= scores[f"{name}_upper"]).all()
     assert (scores["purchases_lower"] <= scores["purchases_upper"]).all()
     assert (scores["prob_purchase"] <= scores["prob_alive"]).all()
+    posterior, everybody = load_posterior(model), customers(read_transactions(log))
+    scores = scores.astype({"customer_id": str}).sort_values("customer_id", ignore_index=True)
+    for name, answers in (
+        ("prob_alive", posterior.probability_alive(everybody)),
+        ("prob_purchase", posterior.probability_of_purchase(everybody, 90)),
+        ("expected_purchases", posterior.expected_purchases(everybody, 90)),
+    ):
+        answers = answers.astype({"customer_id": str}).sort_values("customer_id")
+        assert scores["customer_id"].tolist() == answers["customer_id"].tolist()
+        for column, end in (("mean", ""), ("lower", "_lower"), ("upper", "_upper")):
+            np.testing.assert_allclose(scores[name + end], answers[column], rtol=1e-9)
     assert [path.name for path in tmp_path.iterdir()] == [target.name]  # nothing left beside
     (tmp_path / "other").touch()
     assert target.stat().st_mode == (tmp_path / "other").stat().st_mode  # as any other new file

@@ -291,19 +291,22 @@ def test_a_ledger_survives_its_dictionary():
 
 
 @pytest.mark.parametrize(
-    "record",
+    ("record", "words"),
     [
-        {"rows_in": 10, "rows_kept": 6, "rejected": {"cancelled": 5}},
-        {"rows_in": 10, "rejected": {}},
-        {"rows_in": 10, "rows_kept": 10, "rejected": []},
-        {"rows_in": 1.0, "rows_kept": 1, "rejected": {}},
-        {"rows_in": 1, "rows_kept": 2, "rejected": {"cancelled": -1}},
-        {"rows_in": 1, "rows_kept": -1, "rejected": {"cancelled": 2}},
-        [],
+        ({"rows_in": 10, "rows_kept": 6, "rejected": {"cancelled": 5}}, "6 were kept and 5 rej"),
+        ({"rows_in": 10, "rejected": {}}, "holds rows_in, rows_kept and rejected"),
+        ({"rows_in": 10, "rows_kept": 10, "rejected": []}, "holds rows_in, rows_kept and rejected"),
+        ({"rows_in": 1.0, "rows_kept": 1, "rejected": {}}, "counts rows in integers"),
+        ({"rows_in": 1, "rows_kept": 2, "rejected": {"cancelled": -1}}, "a positive count"),
+        (
+            {"rows_in": 1, "rows_kept": -1, "rejected": {"cancelled": 2}},
+            "2 rows cannot be rejected",
+        ),
+        ([], "holds rows_in, rows_kept and rejected"),
     ],
 )
-def test_a_ledger_that_does_not_add_up_is_refused(record):
-    with pytest.raises(InputError):
+def test_a_ledger_that_does_not_add_up_is_refused(record, words):
+    with pytest.raises(InputError, match=words):
         Ledger.from_dict(record)
 
 

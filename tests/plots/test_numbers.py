@@ -2,7 +2,9 @@
 
 import datetime as dt
 import io
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -351,7 +353,15 @@ def test_letters_are_legible_at_half_size(posterior, log):
             assert min(sizes) >= style.TEXT - 2
 
 
-def test_everything_that_is_exported_can_be_imported():
+def test_everything_that_is_drawn_is_exported_and_can_be_imported():
+    modules = Path(plots.__file__).parent.glob("*.py")
+    drawn = {
+        name
+        for path in modules
+        for name in re.findall(r"^def (plot_\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert len(drawn) > 15
+    assert drawn == {name for name in plots.__all__ if name.startswith("plot_")}
     for name in plots.__all__:
         assert callable(getattr(plots, name))
 

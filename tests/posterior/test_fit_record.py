@@ -92,8 +92,13 @@ def test_a_ledger_adds_up_or_is_not_made() -> None:
     ledger = Ledger(10, (("no date", 2), ("cancelled", 3)))
     assert ledger.rows_kept == 5
     assert Ledger.from_dict(json.loads(json.dumps(ledger.to_dict()))) == ledger
-    for rejected in ((("no date", 11),), (("no date", 0),), (("no date", 1), ("no date", 2))):
-        with pytest.raises(InputError):
+    once = "each reason once, with a positive count"
+    for rejected, words in (
+        ((("no date", 11),), "11 rows cannot be rejected where 10 came in"),
+        ((("no date", 0),), once),
+        ((("no date", 1), ("no date", 2)), once),
+    ):
+        with pytest.raises(InputError, match=words):
             Ledger(10, rejected)
 
 

@@ -184,11 +184,33 @@ def test_the_default_methods_cover_both_models_and_fit_offers_all_but_the_wrong_
         assert bool(method.options) != method.own_past
 
 
-def test_every_option_that_is_recommended_is_one_of_fit() -> None:
-    known = CliRunner().invoke(app, ["fit", "--help"], env={"COLUMNS": "200"}).output
-    for method in default_methods():
-        for word in method.options.split():
-            assert not word.startswith("--") or word in known, method.options
+class Asked(InputError):
+    """Raised in place of a fit."""
+
+
+def test_every_recommendation_makes_fit_fit_the_method_that_it_is_made_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def stand_in(segmenter: object, landmarks: int, **options: object) -> None:
+        asked.append((type(segmenter), vars(segmenter) if segmenter else {}, landmarks, options))
+        raise Asked("as it was asked for")
+
+    monkeypatch.setattr("bayes_clv.inference.estimator.HierarchicalBetaGeo", stand_in)
+    offered = [method for method in default_methods((3, 5), (2, 4)) if method.options]
+    assert len(offered) == 16
+    for method in offered:
+        answer = CliRunner().invoke(app, ["fit", "cdnow", *method.options.split()])
+        assert "as it was asked for" in answer.stderr, method.options
+        kind, settings, landmarks, options = asked.pop()
+        assert (kind, settings) == (
+            type(method.segmenter),
+            vars(method.segmenter) if method.segmenter else {},
+        ), method.name
+        assert options == {"dropout": method.dropout, "spend": True}
+        if method.segmenter is not None:  # landmarks cannot matter to who pools everybody
+            assert landmarks == method.landmarks, method.name
 
 
 # What follows

@@ -63,11 +63,23 @@ def test_scores_are_those_of_the_definitions() -> None:
     scores = scores_of(made)
     assert scores["mae"] == pytest.approx(np.mean(np.abs(actual - expected)))
     assert scores["coverage_90"] == pytest.approx(np.mean((below > 0.05) & (below < 0.95)))
+    assert scores["coverage_50"] == pytest.approx(np.mean((below > 0.25) & (below < 0.75)))
     assert scores["upper"] - scores["lower"] == pytest.approx(2 * 164.5, rel=0.05)
+    assert [scores["lower"], scores["upper"]] == np.quantile(made.total, [0.05, 0.95]).tolist()
+    assert [scores["expected"], scores["actual"]] == pytest.approx([expected.sum(), actual.sum()])
+    assert scores["customers"] == 1000
+    place = actual[np.argsort(expected)] @ np.arange(1, 1001)
+    best = np.sort(actual) @ np.arange(1, 1001)
+    even = actual.sum() * 1001 / 2
+    assert scores["gini"] == pytest.approx((place - even) / (best - even))
     deciles = by_decile(made)
     assert deciles.customers.sum() == 1000
     assert deciles.expected.is_monotonic_increasing
     assert (deciles.actual * deciles.customers).sum() == pytest.approx(actual.sum())
+    tenth = np.argsort(expected)[-100:]
+    assert deciles.iloc[-1].tolist() == pytest.approx(
+        [10, 100, expected[tenth].mean(), actual[tenth].mean()]
+    )
 
 
 @pytest.mark.long

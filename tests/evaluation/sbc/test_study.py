@@ -363,7 +363,16 @@ def test_the_figure_shows_every_quantity_the_band_and_what_leaves_it() -> None:
     histograms, distributions, coverage = figure.axes[:3]
     assert [label.get_text() for label in histograms.get_yticklabels()] == ["even", "low"]
     np.testing.assert_allclose(histograms.collections[0].get_array()[0], 0.0, atol=1e-9)
-    assert histograms.collections[0].get_array()[1].max() > 3
+    off = histograms.collections[0].get_array()[1]
+    assert (off[:10] > 3).all(), "twice as many as there should be"
+    np.testing.assert_allclose(off[10:], -10 / np.sqrt(200 * 0.05 * 0.95), rtol=0.1)
+    low = next(it for it in distributions.lines if str(it.get_label()).startswith("outside"))
+    z = np.arange(1, study.design.n_draws + 1) / (study.design.n_draws + 1)
+    np.testing.assert_allclose(low.get_xdata(), z)
+    below = (even // 2)[:, None] < np.arange(1, study.design.n_draws + 1)
+    np.testing.assert_allclose(low.get_ydata(), below.mean(axis=0) - z, atol=1e-12)
+    points = [it.lines[0].get_xdata().tolist() for it in coverage.containers]
+    assert np.ravel(points) == pytest.approx([40, 0]), "90% where 50% and 90% were said"
     labels = [text.get_text() for text in distributions.get_legend().get_texts()]
     assert labels == ["99% band", "outside: low"]
     assert distributions.get_title(loc="left") == "200 replicates, 1 of 2 outside"

@@ -5,7 +5,9 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+import pytensor
 import pytest
+from pytensor.compile.mode import Mode
 
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.reading import read_transactions
@@ -121,7 +123,17 @@ def test_the_density_is_the_models(segments: bool) -> None:
     check_density(model, density)
     at = density.variables(density.start(0))
     other = SpendDensity(table, SpendPriors(), density.coordinates)
-    assert other.parameters(at)["q"].min() > 1
+    point = {"mu": at.mu} | ({"tau_log__": np.log(at.tau), "z": at.z} if segments else {})
+    outputs = [model[f"{name}{end}"] for name in "pqv" for end in ("_population", "")]
+    values = model.replace_rvs_by_values(outputs)
+    seen = pytensor.function(
+        model.value_vars, values, mode=Mode(linker="py", optimizer="fast_compile")
+    )(*(point[value.name] for value in model.value_vars))
+    for which, name in enumerate("pqv"):
+        groups = other.parameters(at)[name]
+        np.testing.assert_allclose(groups[0], seen[2 * which], rtol=1e-12)
+        own = groups[1:] if segments else groups
+        np.testing.assert_allclose(own, seen[2 * which + 1], rtol=1e-12)
 
 
 def test_the_table_of_spend_does_not_grow_with_customers() -> None:
