@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from bayes_clv.cli.commands import app
 from bayes_clv.data.datasets import load_cdnow
@@ -57,8 +56,13 @@ def whole(log: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Backtest
     """All methods of the command, once: what it computed, and the JSON that it printed."""
     kept: list[Backtest] = []
     real = purchases.backtest
+
+    def keeping(*given: Any, **options: Any) -> Backtest:
+        kept.append(real(*given, **options))
+        return kept[-1]
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(purchases, "backtest", lambda *a, **k: kept.append(real(*a, **k)) or kept[-1])
+        patch.setattr(purchases, "backtest", keeping)
         options = ["--origin", ORIGIN.date(), "--n-segments", 2, "--landmarks", 2, "--draws", 20]
         options += [word for days in HORIZONS for word in ("--horizon", days)]
         found = facts(log, *options, "--seed", 3)

@@ -1,14 +1,12 @@
 """What is drawn, from inputs made by hand: where marks stand, how far bars and bands reach."""
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 from scipy.special import expit, logit
 from scipy.stats import beta, gamma
 
@@ -21,18 +19,15 @@ from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.models.priors import COMPONENTS
 from bayes_clv.plots.style import BLUE, VERMILION
-from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.segments.rules import PooledRule
 
-type Make = Callable[..., Posterior]
 
-
-def spans(ax: Axes, which: int = 0) -> list[list[tuple[float, float]]]:
+def spans(ax, which=0):
     """Both ends of each line of a collection."""
     return [[tuple(end) for end in it.tolist()] for it in ax.collections[which].get_segments()]
 
 
-def edges(ax: Axes, which: int = 0) -> tuple[list[float], list[float]]:
+def edges(ax, which=0):
     """Lower and upper edge of a band, by x."""
     corners = np.unique(ax.collections[which].get_paths()[0].vertices, axis=0)
     by_x = pd.DataFrame(corners, columns=["x", "y"]).groupby("x")["y"]
@@ -42,7 +37,7 @@ def edges(ax: Axes, which: int = 0) -> tuple[list[float], list[float]]:
 # Segments and customers
 
 
-def test_of_how_many_segments_there_are_each_measure_has_its_panel() -> None:
+def test_of_how_many_segments_there_are_each_measure_has_its_panel():
     table = pd.DataFrame(
         {
             "inertia": [3.0, 2.0, 1.5],
@@ -72,7 +67,7 @@ def test_of_how_many_segments_there_are_each_measure_has_its_panel() -> None:
     assert stability.get_ylim()[0] < 0.3, "the lowest interval is seen whole"
 
 
-def test_lives_are_lines_to_the_last_purchase_and_on_in_silence_by_recency() -> None:
+def test_lives_are_lines_to_the_last_purchase_and_on_in_silence_by_recency():
     customers = pd.DataFrame(
         {"frequency": [3, 0, 2, 1], "recency": [90, 0, 20, 20], "T": [100, 120, 200, 50]}
     )
@@ -92,7 +87,7 @@ def test_lives_are_lines_to_the_last_purchase_and_on_in_silence_by_recency() -> 
     assert some.get_title(loc="left") == "2 customers, by recency"
 
 
-def test_distributions_of_customers_are_histograms_of_the_right_columns() -> None:
+def test_distributions_of_customers_are_histograms_of_the_right_columns():
     customers = pd.DataFrame(
         {
             "frequency": [0, 0, 0, 1, 1, 2, 9, 10, 11, 40],
@@ -118,7 +113,7 @@ def test_distributions_of_customers_are_histograms_of_the_right_columns() -> Non
 # Purchases
 
 
-def test_counts_are_bars_with_the_forecasts_interval_on_a_square_root_scale() -> None:
+def test_counts_are_bars_with_the_forecasts_interval_on_a_square_root_scale():
     table = pd.DataFrame(
         {
             "actual": [400, 25, 1],
@@ -138,7 +133,7 @@ def test_counts_are_bars_with_the_forecasts_interval_on_a_square_root_scale() ->
     assert ax.get_yticks().tolist() == [0, 10, 30, 100, 300]
 
 
-def test_purchases_by_state_stand_side_by_side_over_the_bounds_of_their_bins() -> None:
+def test_purchases_by_state_stand_side_by_side_over_the_bounds_of_their_bins():
     table = pd.DataFrame(
         {
             "customers": [1_800, 700, 30],
@@ -160,7 +155,7 @@ def test_purchases_by_state_stand_side_by_side_over_the_bounds_of_their_bins() -
     assert "days since last purchase" in ax.get_xlabel()
 
 
-def test_tracking_draws_forecast_and_truth_of_either_kind_with_their_bands() -> None:
+def test_tracking_draws_forecast_and_truth_of_either_kind_with_their_bands():
     ends = [dt.date(2024, 1, day) for day in (7, 14, 21)]
     table = pd.DataFrame(
         {
@@ -187,7 +182,7 @@ def test_tracking_draws_forecast_and_truth_of_either_kind_with_their_bands() -> 
     assert words == ["forecast, 80% band", "forecast, mean", "observed"]
 
 
-def test_a_new_customer_is_drawn_with_the_band_of_the_table() -> None:
+def test_a_new_customer_is_drawn_with_the_band_of_the_table():
     days = pd.Index([0.0, 30.0, 60.0], name="days")
     table = pd.DataFrame(
         {"mean": [0.0, 0.4, 0.7], "lower": [0.0, 0.3, 0.5], "upper": [0.0, 0.6, 1.0]}, index=days
@@ -201,15 +196,15 @@ def test_a_new_customer_is_drawn_with_the_band_of_the_table() -> None:
 # What was learnt
 
 
-def with_draws(posterior: Posterior, *columns: list[list[float]]) -> Posterior:
+def with_draws(posterior, *columns):
     made = replace(posterior)
     made.__dict__["parameters"] = Parameters(*map(np.array, columns))
     return made
 
 
 def test_heterogeneity_is_scipys_densities_and_its_band_their_extremes(
-    posterior_by_hand: Make,
-) -> None:
+    posterior_by_hand,
+):
     """Two draws: the mean is half of either, and an interval's ends lie near them."""
     r, alpha, a, b = [0.5, 2.0], [40.0, 90.0], [0.7, 1.5], [2.0, 4.0]
     posterior = with_draws(
@@ -235,8 +230,8 @@ def test_heterogeneity_is_scipys_densities_and_its_band_their_extremes(
 
 
 def test_shrinkage_is_of_rates_and_chances_and_the_population_is_the_dashed_line(
-    posterior_by_hand: Make,
-) -> None:
+    posterior_by_hand,
+):
     ones = [1.0] * 5
     posterior = with_draws(
         posterior_by_hand(PooledRule()),
@@ -268,8 +263,8 @@ def test_shrinkage_is_of_rates_and_chances_and_the_population_is_the_dashed_line
 
 
 def test_priors_are_the_records_normals_and_the_posterior_what_was_drawn(
-    posterior_by_hand: Make,
-) -> None:
+    posterior_by_hand,
+):
     """Of a density's line, mean and spread: near those of 8,000 draws."""
     posterior = posterior_by_hand(draws=4_000)
     lines = plots.plot_prior_posterior(posterior).viz["dist"]["μ"]
@@ -301,7 +296,7 @@ METHODS = (
 
 
 @pytest.fixture
-def result() -> Backtest:
+def result():
     gains = {"pooled": 0.0, "better": 0.03, "worse": -0.02, "wrong": -0.04, "far off": -3.0}
     overall = pd.DataFrame(
         {"gain": gains, "gain_se": {name: 0.005 * (name != "pooled") for name in gains}}
@@ -335,8 +330,8 @@ def result() -> Backtest:
 
 
 def test_reliability_is_that_of_pooled_the_best_of_the_others_and_the_worst_of_the_wrong(
-    result: Backtest,
-) -> None:
+    result,
+):
     for ax, lift in zip(plots.plot_reliability(result), (0.0, 0.3), strict=True):
         diagonal, *lines = ax.lines
         assert list(diagonal.get_xdata()) == list(diagonal.get_ydata())
@@ -347,7 +342,7 @@ def test_reliability_is_that_of_pooled_the_best_of_the_others_and_the_worst_of_t
             np.testing.assert_allclose(line.get_ydata(), steps + 0.02 * m + lift)
 
 
-def test_gains_stand_from_best_to_worst_with_two_standard_errors(result: Backtest) -> None:
+def test_gains_stand_from_best_to_worst_with_two_standard_errors(result):
     ax = plots.plot_gains(result)
     names = [it.get_text() for it in ax.get_yticklabels()]
     assert names == ["better", "pooled", "worse", "wrong", "far off"]
