@@ -293,14 +293,17 @@ def test_a_ledger_survives_its_dictionary():
 @pytest.mark.parametrize(
     ("record", "words"),
     [
-        ({"rows_in": 10, "rows_kept": 6, "rejected": {"cancelled": 5}}, "6 were kept and 5 rej"),
+        (
+            {"rows_in": 10, "rows_kept": 6, "rejected": {"cancelled": 5}},
+            "rows_kept is 6 and 5 rows are rejected",
+        ),
         ({"rows_in": 10, "rejected": {}}, "holds rows_in, rows_kept and rejected"),
         ({"rows_in": 10, "rows_kept": 10, "rejected": []}, "holds rows_in, rows_kept and rejected"),
         ({"rows_in": 1.0, "rows_kept": 1, "rejected": {}}, "counts rows in integers"),
         ({"rows_in": 1, "rows_kept": 2, "rejected": {"cancelled": -1}}, "a positive count"),
         (
             {"rows_in": 1, "rows_kept": -1, "rejected": {"cancelled": 2}},
-            "2 rows cannot be rejected",
+            "must not count more rows than rows_in, 1: 2",
         ),
         ([], "holds rows_in, rows_kept and rejected"),
     ],

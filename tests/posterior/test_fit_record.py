@@ -94,7 +94,7 @@ def test_a_ledger_adds_up_or_is_not_made() -> None:
     assert Ledger.from_dict(json.loads(json.dumps(ledger.to_dict()))) == ledger
     once = "each reason once, with a positive count"
     for rejected, words in (
-        ((("no date", 11),), "11 rows cannot be rejected where 10 came in"),
+        ((("no date", 11),), "must not count more rows than rows_in, 10: 11"),
         ((("no date", 0),), once),
         ((("no date", 1), ("no date", 2)), once),
     ):

@@ -131,8 +131,8 @@ def test_the_density_is_the_models(segments: bool) -> None:
     )(*(point[value.name] for value in model.value_vars))
     for which, name in enumerate("pqv"):
         groups = other.parameters(at)[name]
-        np.testing.assert_allclose(groups[0], seen[2 * which], rtol=1e-12)
-        own = groups[1:] if segments else groups
+        np.testing.assert_allclose(groups[-1], seen[2 * which], rtol=1e-12)
+        own = groups[:-1] if segments else groups
         np.testing.assert_allclose(own, seen[2 * which + 1], rtol=1e-12)
 
 
