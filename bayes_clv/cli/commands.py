@@ -390,7 +390,7 @@ def _backtest_money(
             log,
             as_date(origins[0], "an origin") if origins else None,
             horizons[0] if horizons else None,
-            draws=draws or 1000,
+            draws=1000 if draws is None else draws,
             seed=seed,
             on_step=steps.update,
         )

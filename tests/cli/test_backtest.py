@@ -335,6 +335,8 @@ def test_the_tables_of_money_print_what_the_json_holds(money: dict[str, Any], lo
         (["--horizon", "0"], "a horizon must be at least 1 day: 0"),
         (["--horizon", "274"], "no horizon ends by 1998-06-30"),
         (["--draws", "3"], "draws must be at least 4: 3"),
+        (["--draws", "0"], "draws must be at least 4: 0"),
+        (["--money", "--draws", "0"], "draws must be at least 4: 0"),
         (["--seed", "-1"], "seed must be at least 0: -1"),
         (["--customer", "nobody"], "nobody"),
         (["--plot", "it.xyz"], "--plot it.xyz must end in one of"),

@@ -200,7 +200,8 @@ def backtest(
         methods = (POOLED, *methods)
     splits = tuple(splits or default_splits(transactions.start, transactions.end))
     splits = tuple(sorted(splits, key=lambda split: (split.origin, split.horizon)))
-    settings = SamplerSettings(draws or (FAST_DRAWS if fast else DRAWS), seed=seed)
+    draws = (FAST_DRAWS if fast else DRAWS) if draws is None else draws
+    settings = SamplerSettings(draws, seed=seed)
     n_customers = int(transactions.table.customer_id.nunique().execute())
     sampled = min(n_customers, FAST_CUSTOMERS) if fast else None
     if fast:
