@@ -1,13 +1,13 @@
-# The service in a container: no root, no file system to write to but a /tmp in memory.
+# The service in a container: without root, and with no writable file system but a /tmp in memory.
 #
 #   docker build --tag bayes-clv .
 #   docker run --read-only --tmpfs /tmp --publish 8080:8080 --env BAYES_CLV_TOKEN \
 #     --volume "$PWD/models:/models:ro" bayes-clv
 #
-# The platform's PORT is listened on, 8080 by default. The model is /models/model.clv, or what
-# BAYES_CLV_MODEL names; a newer one is taken over when the file is replaced. Mount its folder, not
-# the file: a file that is mounted by itself stays the old one. Without BAYES_CLV_TOKEN the service
-# starts only with BAYES_CLV_ALLOW_PUBLIC=1.
+# The service listens on the platform's PORT, 8080 by default. The model is /models/model.clv, or the
+# file in BAYES_CLV_MODEL; when that file is replaced, the service loads the new one. Mount the folder,
+# not the file: a file that is mounted alone is not replaced in the container. Without BAYES_CLV_TOKEN
+# the service starts only with BAYES_CLV_ALLOW_PUBLIC=1.
 
 FROM python:3.13-slim AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1

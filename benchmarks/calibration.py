@@ -1,7 +1,8 @@
 """Is the whole path calibrated? ``make sbc``, or ``python -m benchmarks.calibration``.
 
-Worlds are drawn from the priors, simulated and fitted: `bayes_clv.evaluation.sbc.study`. What they
-say is written to ``docs/calibration.md``, and drawn beside it; neither is ever edited by hand.
+Datasets are simulated with parameters from the priors, and fitted:
+`bayes_clv.evaluation.sbc.study`. The results are written to ``docs/calibration.md``, with figures
+beside it; never edit these by hand.
 """
 
 import os
@@ -33,13 +34,14 @@ from benchmarks.report import Column, Report, machine
 
 PREFACE = """# Calibration
 
-Is a 90 % interval right nine times out of ten? Parameters are drawn from the priors, customers are
-simulated who live by them, and the model is fitted to what a shop would know of them, over and
-over: priors → simulator → landmark table → sampler → answers. If all of it is right, the truth has
-every rank among the draws of its posterior as often as any other. The ranks' cumulative
-distribution then stays within a band, everywhere at once, for 99 of 100 quantities
+Is a 90 % interval right nine times out of ten? Many times over, parameters are drawn from the
+priors, customers are simulated with these parameters, and the model is fitted to what a shop would
+know of them: priors → simulator → landmark table → sampler → answers. If every step is right, the
+true value is equally likely to have any rank among the posterior draws. The cumulative distribution
+of the ranks then stays within a simultaneous band for 99 of 100 quantities
 (Talts et al. 2018, arXiv:1804.06788; Säilynoja, Bürkner & Vehtari 2022, Statistics and Computing
-32, 32). No world is left out for what its customers do, and no fit for its diagnostics."""
+32, 32). No dataset is left out because of what its customers do, and no fit because of its
+diagnostics."""
 
 RANKS = {
     "quantity": Column("quantity"),
@@ -54,32 +56,34 @@ COVERAGE = {
     "standard_error": Column("standard error", ".1%"),
 }
 NOTES = [
-    "P(alive), P(purchase) and expected purchases: share of customers whose interval holds what is "
-    "true of them at the parameters that they live by. Intervals without width are left out, such "
-    "as that of P(alive) of BG/NBD's one-time buyers, which is 1. Purchases: share of customers "
-    "who do what lies within the interval of the outcomes foretold, ties broken at random. "
-    "Customers of one world share their parameters: standard errors are those between worlds."
+    "P(alive), P(purchase) and expected purchases: share of customers whose interval contains the "
+    "true value, computed from the parameters that they were simulated with. Intervals without "
+    "width are left out, such as that of P(alive) of BG/NBD's one-time buyers, which is 1. "
+    "Purchases: share of customers whose number of purchases lies within the interval of the "
+    "outcome, ties broken at random. Customers of one dataset share their parameters, so standard "
+    "errors are between datasets."
 ]
 BY_DIVERGENCES = {
     "divergences": Column("divergences"),
-    "worlds": Column("worlds", "d"),
+    "datasets": Column("datasets", "d"),
     "measure": Column("of each customer's"),
     "coverage": Column("covered", ".1%"),
     "standard_error": Column("standard error", ".1%"),
 }
 DIVERGENCES = """## Divergences
 
-A fit whose draws diverge is sampled again with smaller steps, and mostly none do then. Where a few
-are left at the last rung, at most 1 in 1,000, the verdict is "sound, with a remark". Do these draws
-cover less? Here each world was sampled once, at the first rung, and never again, so that there
-are many fits with divergences; other complaints than of these are left out."""
+If draws of a fit diverge, it is sampled again with smaller steps, and then mostly none diverge. If
+a few divergences are left with the smallest steps, at most 1 in 1,000 draws, the verdict is "sound,
+with a remark". Do the intervals of such fits cover less? To find out, each dataset was sampled only
+once, with the largest steps, so that there are many fits with divergences. Fits with any other
+complaint are left out."""
 FILES = {Dropout.AFTER_REPEAT: "calibration.png", Dropout.AFTER_ANY: "calibration-mbg.png"}
 
 
 def parser() -> ArgumentParser:
     parser = ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=200, help="worlds for each model (200)")
-    parser.add_argument("--seed", type=int, default=0, help="the same gives the same (0)")
+    parser.add_argument("--replicates", type=int, default=200, help="datasets for each model (200)")
+    parser.add_argument("--seed", type=int, default=0, help="random seed (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (cores)")
     parser.add_argument(
         "--dropout",
@@ -133,7 +137,7 @@ def run(
             calibrate(
                 design,
                 given.replicates,
-                seed=given.seed + k,  # studies tell independently of each other
+                seed=given.seed + k,  # studies are independent of each other
                 jobs=given.jobs,
                 fit=fit,
                 on_replicate=lambda task=task: bar.advance(task),
@@ -143,7 +147,7 @@ def run(
 
 
 def page(studies: list[Calibration], once: list[Calibration], given: Namespace) -> str:
-    """What `docs/calibration.md` says."""
+    """Return the text of `docs/calibration.md`."""
     made = machine()
     versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
     options = f"--replicates {given.replicates} --seed {given.seed}"
@@ -161,7 +165,7 @@ def page(studies: list[Calibration], once: list[Calibration], given: Namespace) 
 
 
 def divergences(study: Calibration) -> str:
-    """Tell what worlds cover whose fits diverged never, seldom or more often than that."""
+    """Coverage in datasets whose fits had no divergences, a few, or more."""
     made = study.design.sampler.chains * study.design.sampler.draws
     few = int(MAX_DIVERGENT * made)
     fits = study.fits
@@ -175,15 +179,15 @@ def divergences(study: Calibration) -> str:
     for measure in study.coverage.columns.get_level_values("measure").unique():
         for name, chosen in groups.items():
             covered = study.coverage.loc[chosen, (measure, 0.9)]
-            row = {"divergences": name, "worlds": len(covered), "measure": measure}
+            row = {"divergences": name, "datasets": len(covered), "measure": measure}
             if len(covered) > 1:
                 row |= {"coverage": covered.mean(), "standard_error": covered.sem()}
             rows.append(row)
     notes = [
-        f"Seed {study.seed}: {study.n_replicates:,} worlds, {int(others.sum())} of them left out."
+        f"Seed {study.seed}: {study.n_replicates:,} datasets, {int(others.sum())} of them left out."
     ]
     return Report(
-        f"{study.design.name}: 90 % intervals of worlds that were sampled once",
+        f"{study.design.name}: 90 % intervals of datasets that were sampled once",
         BY_DIVERGENCES,
         rows,
         notes,
@@ -197,16 +201,16 @@ def section(study: Calibration) -> str:
     covered = study.coverage_table.reset_index()
     fits, sampler = study.fits, design.sampler
     facts = (
-        f"Seed {study.seed}: {study.n_replicates:,} worlds of {design.n_customers} customers, with "
-        f"{fits['n_repeats'].min():,} to {fits['n_repeats'].max():,} repeat purchases (median "
-        f"{fits['n_repeats'].median():,.0f}); ranks among {design.n_draws} of "
-        f"{sampler.chains * sampler.draws:,} draws. Fits that failed their diagnostics, "
-        f"all the same counted: {study.unsound}; smallest bulk ESS of any variable: "
+        f"Seed {study.seed}: {study.n_replicates:,} simulated datasets of {design.n_customers} "
+        f"customers, with {fits['n_repeats'].min():,} to {fits['n_repeats'].max():,} repeat "
+        f"purchases (median {fits['n_repeats'].median():,.0f}); ranks among {design.n_draws} of "
+        f"{sampler.chains * sampler.draws:,} draws. Fits that failed their diagnostics "
+        f"(included): {study.unsound}; smallest bulk ESS of any variable: "
         f"{fits['ess_bulk'].min():,.0f}, median {fits['ess_bulk'].median():,.0f}. A fit took "
         f"{fits['seconds'].median():.1f} s (median; longest {fits['seconds'].max():.1f} s)."
     )
     failed = [
-        f"World {it.number}, with {it.n_repeats:,} repeat purchases, could not be fitted: "
+        f"Dataset {it.number}, with {it.n_repeats:,} repeat purchases, could not be fitted: "
         f"{it.reason}."
         for it in study.failed
     ]

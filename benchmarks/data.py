@@ -1,7 +1,7 @@
-"""What several benchmarks measure with: simulated logs and a model fitted to CDNOW.
+"""Data that several benchmarks use: simulated logs and a model fitted to CDNOW.
 
-The functions import what they need when they are called: a measured process that imports this
-module must not carry the sampler.
+The functions import what they need when they are called, because a measured process that imports
+this module must not load the sampler.
 """
 
 import datetime as dt
@@ -17,22 +17,22 @@ from bayes_clv.evaluation.simulate.logs import Scenario, write_transactions
 from bayes_clv.models.bgnbd import Parameters, expected_purchases
 from benchmarks.harness import Row
 
-# Two years of a shop whose customers are as CDNOW's (Fader, Hardie & Lee 2005, in days), and come
-# all through the first of them: what they do in the second is known for all. 2.9 purchases each.
+# Two years of a shop with customers like CDNOW's (Fader, Hardie & Lee 2005, in days). All of them
+# buy first in the first year, so all are observed in the second. 2.9 purchases each.
 TWO_YEARS = Scenario(
     Parameters(0.243, 4.414 * 7, 0.793, 2.426),
     start=dt.date(2023, 1, 1),
     end=dt.date(2024, 12, 31),
     acquisition_days=365,
 )
-# The same calendar for a shop with regulars: nine purchases a year, and one in fourteen leaves
-# after each. 9.7 purchases each, so that a large log is not all customers.
+# The same two years for a shop with regulars: nine purchases a year, and one in fourteen leaves
+# after each purchase. 9.7 purchases each, so that a large log does not need as many customers.
 REGULARS = replace(TWO_YEARS, parameters=Parameters(1.0, 40.0, 0.6, 8.0))
 
 
 @contextmanager
 def folder() -> Iterator[Path]:
-    """Make a folder for files that are as large as they need to be, and remove it at the end."""
+    """Make a temporary folder for large files, and remove it at the end."""
     with tempfile.TemporaryDirectory(prefix="bayes-clv-benchmark-") as name:
         yield Path(name)
 
@@ -70,7 +70,7 @@ def write_cdnow(path: Path) -> Row:
 
 
 def write_model(path: Path) -> Row:
-    """Fit CDNOW with the defaults, 5 segments and 4 landmarks, and save it: 4,000 draws."""
+    """Fit CDNOW with the defaults, RFM segments and 4 landmarks, and save it: 4,000 draws."""
     from bayes_clv import HierarchicalBetaGeo, load_cdnow
 
     HierarchicalBetaGeo().fit(load_cdnow()).save(path)
@@ -78,7 +78,7 @@ def write_model(path: Path) -> Row:
 
 
 def write_pooled_model(path: Path) -> Row:
-    """Fit CDNOW without segments and save it; and its 4,000 draws beside, as .npz."""
+    """Fit CDNOW without segments; save the model, and its 4,000 draws as an .npz file beside it."""
     from bayes_clv import HierarchicalBetaGeo, load_cdnow
 
     posterior = HierarchicalBetaGeo(segmenter=None).fit(load_cdnow())

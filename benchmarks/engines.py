@@ -1,9 +1,9 @@
-"""How far does one machine go, and an engine beyond it? ``python -m benchmarks.engines``.
+"""How long do DuckDB and Spark take, from a log to scores? ``python -m benchmarks.engines``.
 
-Simulated transactions of two years (`benchmarks.data.REGULARS`, without amounts) from a
-Parquet file to a model and to the scores of every customer in another file, on DuckDB and on Spark
-in local mode with two cores; both must come to the same model. How the table grows with customers
-and days, from which the driver's memory follows, is measured in `benchmarks.states`.
+From a Parquet file of two years of simulated transactions (`benchmarks.data.REGULARS`, without
+amounts) to a model and a file with the scores of all customers, on DuckDB and on Spark in local
+mode with two cores; both must come to the same model. `benchmarks.states` measures how the landmark
+table grows with customers and days, which determines the driver's memory.
 """
 
 import time
@@ -69,22 +69,22 @@ def measure(arguments: Namespace) -> list[Report]:
             assert len(versions) == 1, "the engines come to different models"
     return [
         Report(
-            "From Parquet to the scores of everybody: RFM segments, 4 landmarks, "
+            "From Parquet to the scores of all customers: RFM segments, 4 landmarks, "
             f"{arguments.chains * arguments.draws:,} draws",
             STAGES,
             rows,
             [
                 "Scores: P(alive), P(purchase) and expected purchases with intervals, and the "
                 "interval of the purchases themselves. Both engines come to the same model, to the "
-                "last bit. DuckDB works within the driver's process, whose peak holds both; Spark "
-                "in a Java process of its own.",
+                "last bit. DuckDB works within the driver's process, whose peak includes it; Spark "
+                "works in a Java process of its own.",
             ],
         )
     ]
 
 
 def run(engine: str, log: Path, target: Path, draws: int, chains: int) -> Row:
-    """Take a log all the way on one engine."""
+    """Go from a log to a model and to scores, on one engine."""
     from bayes_clv import HierarchicalBetaGeo, load_posterior, read_transactions
     from bayes_clv.data.engines import connect
     from bayes_clv.posterior.scores import score_log, write_scores
@@ -146,7 +146,7 @@ def _java_peak_mb() -> float | None:
             if (folder / "comm").read_text().strip() == "java":
                 return _peak_mb(folder.name)
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # the process has ended meanwhile
     return None
 
 

@@ -1,13 +1,14 @@
-"""Who predicts best? ``python -m benchmarks.field [--log FILE]``: ours against the peers.
+"""Who predicts purchases best? ``python -m benchmarks.field [--log FILE]``: ours and the peers.
 
-The same customers, the same day, the same days to forecast. A peer learns its parameters in its own
-environment and hands over its draws, or its estimate; everybody's forecasts are then the exact law
-of purchases that the model has at these parameters, averaged over draws, and are scored alike. (The
-peers themselves give expectations only.) Peers' segments are the customers' own at the origin, by
-KMeans with 5 centroids: covariates can be nothing else, and so they see the data twice.
+All methods forecast for the same customers, from the same day, over the same days. A peer estimates
+its parameters in its own environment and returns its draws, or its one estimate. Each method's
+forecast is then the model's exact distribution of the number of purchases at these parameters,
+averaged over draws, and all are scored alike. (The peers themselves give expectations only.) The
+peers' segments are those of the customers at the origin, by KMeans with 5 centroids. Covariates
+allow nothing else, so these fits use the data twice.
 
-CDNOW at its published half, 39 weeks to 39 weeks: the 1/10 sample or, with ``--full``, all of it;
-and another log, such as Online Retail II, named by ``--log``.
+The data are CDNOW at its published split, 39 weeks and 39 weeks: the 1/10 sample or, with
+``--full``, all of it; and another log, such as Online Retail II, if ``--log`` names one.
 """
 
 from argparse import ArgumentParser, Namespace
@@ -48,7 +49,7 @@ COLUMNS = {
 
 def parser() -> ArgumentParser:
     parser = report.parser(__doc__ or "")
-    parser.add_argument("--log", type=Path, help="another log, split at its half")
+    parser.add_argument("--log", type=Path, help="another log, split in the middle")
     return parser
 
 
@@ -79,16 +80,17 @@ def _compare(name: str, path: Path | None, sample: bool, *, peers: bool) -> Repo
         f"{ours['actual']:,} orders"
     )
     notes = [
-        "Over pooled: mean difference of the log score to our pooled BG/NBD, customer by customer, "
-        "with its standard error. Segment error: orders forecast for RFM segments that went to "
-        "others. Ours: 4,000 draws; pymc-marketing: 2,000, its default priors; lifetimes: one "
+        "Over pooled: mean difference of the log score from our pooled BG/NBD, customer by "
+        "customer, with its standard error. Segment error: the sum of the RFM segments' absolute "
+        "differences between forecast and observed orders, as a share of all observed orders. "
+        "Ours: 4,000 draws; pymc-marketing: 2,000, its default priors; lifetimes: one "
         "estimate."
     ]
     return Report(title, COLUMNS, rows, notes)
 
 
 def fit_ours(path: Path | None, sample: bool, folder: Path) -> Row:
-    """Backtest ours at the half of the log; leave customers and scores for the peers."""
+    """Backtest ours, with the log split in the middle; write customers and scores for the peers."""
     from bayes_clv import KMeansSegmenter, RFMSegmenter, load_cdnow, read_transactions
     from bayes_clv.data.states import States
     from bayes_clv.evaluation.backtest.fit_and_score import customers_at, evaluate, rfm_segments
@@ -135,7 +137,7 @@ def fit_ours(path: Path | None, sample: bool, folder: Path) -> Row:
 
 
 def score_peer(folder: Path, draws: Path, dropout: Dropout) -> Row:
-    """Score the forecasts that a peer's draws make."""
+    """Score the forecasts from a peer's draws."""
     from bayes_clv.data.states import States
     from bayes_clv.evaluation.backtest.fit_and_score import by_rfm_segment, scores_of
     from bayes_clv.evaluation.backtest.forecasts import forecast

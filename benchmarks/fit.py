@@ -1,14 +1,14 @@
 """How long does a fit take, and what does an effective draw cost? ``python -m benchmarks.fit``.
 
-Time runs from data in memory to the posterior. For us the data are transactions: summaries,
-segments, compilation, sampling, diagnostics and the comparison of segments are all in it, and with
-the defaults spend as well. The peer,
-pymc-marketing with nutpie, is handed its customers ready summarised. Imports and files are out of
-it for both. What compilers keep on disk from earlier runs stays in use: run twice and read the
-second. ESS and R-hat are the worst of all variables, peak memory is the whole process's.
+Time is from data in memory to the posterior. For us the data are transactions, and time includes
+summaries, segments, compilation, sampling, diagnostics and the comparison of segments; with the
+defaults also spend. The peer, pymc-marketing with nutpie, gets customers that are already
+summarised. For both, time excludes imports and files. Compiled code that is on disk from earlier
+runs is used again: run twice and use the second result. ESS and R-hat are the worst of all
+variables; peak memory is that of the whole process.
 
-The peer is fitted with our priors and, with ``--full``, with its own as well (durations in weeks,
-the unit that those are made for). That the two posteriors are one shows in the second table.
+The peer is fitted with our priors and, with ``--full``, also with its own (durations in weeks, the
+unit that those are made for). The second table shows that both packages find the same posterior.
 """
 
 import json
@@ -175,7 +175,7 @@ def _agreement(ours: Row, peer: Row) -> Report:
         "name": Column("posterior mean of"),
         "ours": Column("ours", ".5f"),
         "peer": Column("pymc-marketing", ".5f"),
-        "errors": Column("apart, Monte Carlo errors", "+.1f"),
+        "errors": Column("difference, Monte Carlo errors", "+.1f"),
     }
     return Report("The same posterior: CDNOW, pooled, the same priors (α in days)", columns, rows)
 

@@ -1,8 +1,9 @@
-"""How does a fit grow with the customers? ``python -m benchmarks.growth [--customers N …]``.
+"""How does a fit grow with the number of customers? ``python -m benchmarks.growth``.
 
-Simulated customers, two years, daily states (`benchmarks.data.TWO_YEARS`): from a Parquet file to a
-saved model with 5 KMeans segments and 4 landmarks, each size in its own process. The smallest one
-is fitted twice and its second run counts, so that no size pays for compiling what others find.
+From a Parquet file of two years of simulated customers (`benchmarks.data.TWO_YEARS`), with daily
+states, to a saved model with 5 KMeans segments and 4 landmarks; each size runs in its own process.
+The smallest size is fitted twice and the second fit counts, so that no size includes the first
+compilation.
 """
 
 import time
@@ -23,7 +24,7 @@ COLUMNS = {
     "states": Column("states", ",d"),
     "seconds": Column("wall, s", ".1f"),
     "sampling_seconds": Column("sampling, s", ".1f"),
-    "other_seconds": Column("the rest, s", ".1f"),
+    "other_seconds": Column("other, s", ".1f"),
     "ratio_seconds": Column("ratio of wall", ".1f"),
     "peak_mb": Column("peak, MB", ",.0f"),
     "ess_bulk": Column("min ESS", ",.0f"),
@@ -35,7 +36,7 @@ COLUMNS = {
 
 def parser() -> ArgumentParser:
     parser = report.parser(__doc__ or "")
-    parser.add_argument("--customers", type=int, nargs="+", help="these sizes, ascending")
+    parser.add_argument("--customers", type=int, nargs="+", help="numbers of customers, ascending")
     parser.add_argument("--ten-million", action="store_true", help="10,000,000 customers as well")
     return parser
 
@@ -62,9 +63,9 @@ def measure(arguments: Namespace) -> list[Report]:
             COLUMNS,
             ratio_to(rows, "seconds", rows[0]),
             [
-                "States: distinct rows of the landmark table, all that the sampler sees. Sampling "
-                "includes compilation; the rest is reading, summaries, segments, the landmark "
-                "table, diagnostics, the comparison of segments and saving. Imports are not in it.",
+                "States: distinct rows of the landmark table, which is all that the sampler uses. "
+                "Sampling includes compilation. Other: reading, summaries, segments, the landmark "
+                "table, diagnostics, the comparison of segments and saving; imports are excluded.",
             ],
         )
     ]

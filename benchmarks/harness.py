@@ -26,23 +26,23 @@ def in_a_process(case: Callable[..., Row], *arguments: object) -> Row:
 
 
 def in_peer(module: str, *arguments: object) -> Row:
-    """Run ``benchmarks.peer.MODULE`` in the peers' environment; it answers by :func:`answer`."""
+    """Run ``benchmarks.peer.MODULE`` in the peers' environment; it answers with :func:`answer`."""
     if not PEER_PYTHON.exists():
         raise SystemExit(
-            "the peers are not installed: `make bench` does it, or leave them out with --no-peer"
+            "the peers are not installed: `make bench` installs them; --no-peer leaves them out"
         )
     command = [PEER_PYTHON, "-m", f"benchmarks.peer.{module}", *map(str, arguments)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
-    return json.loads(done.stdout.splitlines()[-1])  # what comes before is the peer's own talk
+    return json.loads(done.stdout.splitlines()[-1])  # the lines before are the peer's own output
 
 
 def answer(row: Row) -> None:
-    """Print a row and the peak of this process, for the process that asked by :func:`in_peer`."""
+    """Print a row and the peak of this process, for the process that called :func:`in_peer`."""
     print(json.dumps(row | {"peak_mb": peak_mb()}))
 
 
 def say(words: str) -> None:
-    """Tell people what is being measured, without getting into what is printed for programs."""
+    """Say on stderr what is being measured, so that stdout has only the results."""
     print(f"  {words} …", file=sys.stderr, flush=True)
 
 

@@ -1,14 +1,14 @@
-"""Is the money right? ``python -m benchmarks.money [--worlds N]``.
+"""Are forecasts of spend right? ``python -m benchmarks.money [--datasets N]``.
 
-First CDNOW at its published half, 39 weeks to 39 weeks: what customers spend in the second,
-foretold from the first by us and by the peers' customer lifetime values.
+First CDNOW at its published split, 39 weeks and 39 weeks: spend in the second half, forecast from
+the first half by us and by the peers' customer lifetime values.
 
-Then worlds whose truth is known. Hyperparameters are drawn round those of a shop like CDNOW, 500
-customers live by them, purchases and spend are fitted with the priors that the truth was drawn
-from, and for 120 of the customers what is said of the next year is held against what is true: the
-expectations at the true parameters, and the money that the customer then spends. The peers' way,
-which multiplies purchases by the mean over draws of the expected spend, is evaluated on the very
-same draws.
+Then simulated datasets, whose true values are known. Hyperparameters are drawn around those of a
+shop like CDNOW, 500 customers are simulated with them, and purchases and spend are fitted with the
+priors that the true values were drawn from. For 120 of the customers, the intervals for the next
+year are compared with the true values: the expectations at the true parameters, and the money that
+the customer then spends. The peers' method multiplies purchases by the mean over draws of the
+expected spend; it is evaluated on the same draws.
 """
 
 import os
@@ -52,13 +52,13 @@ COVERAGE = {
 
 def parser() -> ArgumentParser:
     parser = report.parser(__doc__ or "")
-    parser.add_argument("--worlds", type=int, help="how many worlds")
+    parser.add_argument("--datasets", type=int, help="how many simulated datasets")
     return parser
 
 
 def measure(arguments: Namespace) -> list[Report]:
-    worlds = arguments.worlds or (FULL if arguments.full else QUICK)
-    return [_field(sample=not arguments.full, peers=arguments.peer), _coverage(worlds)]
+    n_datasets = arguments.datasets or (FULL if arguments.full else QUICK)
+    return [_field(sample=not arguments.full, peers=arguments.peer), _coverage(n_datasets)]
 
 
 def _field(*, sample: bool, peers: bool) -> Report:
@@ -74,8 +74,9 @@ def _field(*, sample: bool, peers: bool) -> Report:
             rows.append(row | {"name": f"{peer} {run['version']}"})
     notes = [
         "Intervals of the total: ours is that of the outcome; pymc-marketing's is that of its "
-        "expectation, the only one that it has; lifetimes has none. Decile error: money foretold "
-        "for tenths of the customers, by what was foretold, that went to others or to nobody."
+        "expectation, the only one that it has; lifetimes has none. Decile error: customers are "
+        "put in ten groups by forecast spend; the sum of the groups' absolute differences between "
+        "forecast and observed spend, as a share of all observed spend."
     ]
     title = f"{name}: known on {ORIGIN}, spend in the {DAYS} days after it"
     return Report(title, FIELD, rows, notes)
@@ -101,13 +102,13 @@ def ours(sample: bool, folder: Path) -> Row:
 
 
 def score_peer(folder: Path, found: Path) -> Row:
-    """Score what a peer said as ours is scored; without outcomes there is no coverage."""
+    """Score a peer's forecasts as ours are scored; without outcomes there is no coverage."""
     from bayes_clv.evaluation.backtest.spend import MoneyForecasts, by_decile, scores_of
 
     actual = pd.read_parquet(folder / "customers.parquet")["actual"].to_numpy()
-    with np.load(found) as said:
+    with np.load(found) as forecasts:
         nothing = np.full(len(actual), np.nan)
-        made = MoneyForecasts(actual, said["expected"], nothing, nothing, said["total"])
+        made = MoneyForecasts(actual, forecasts["expected"], nothing, nothing, forecasts["total"])
     scores = scores_of(made) | {"decile_error": _decile_error(by_decile(made))}
     if len(made.total) == 1:
         scores |= {"lower": None, "upper": None}
@@ -115,24 +116,32 @@ def score_peer(folder: Path, found: Path) -> Row:
 
 
 def _decile_error(deciles: pd.DataFrame) -> float:
-    said, came = (deciles[name] * deciles.customers for name in ("expected", "actual"))
-    return float((said - came).abs().sum() / came.sum())
+    forecast, observed = (deciles[name] * deciles.customers for name in ("expected", "actual"))
+    return float((forecast - observed).abs().sum() / observed.sum())
 
 
-def _coverage(worlds: int) -> Report:
-    say(f"fitting {worlds} worlds")
+def _coverage(n_datasets: int) -> Report:
+    say(f"fitting {n_datasets} simulated datasets")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
-        rows = list(pool.map(one_world, range(worlds)))
+        rows = list(pool.map(one_dataset, range(n_datasets)))
     table = pd.DataFrame(rows)
-    error = table.std() / np.sqrt(worlds)
-    said = [{"name": name, "coverage": table[name].mean(), "error": error[name]} for name in table]
-    title = f"What {LEVEL:.0%} intervals cover, in {worlds} worlds of {CUSTOMERS} customers"
-    notes = ["Means over worlds of the share of customers; standard errors are between worlds."]
-    return Report(title, COVERAGE, said, notes)
+    error = table.std() / np.sqrt(n_datasets)
+    covered = [
+        {"name": name, "coverage": table[name].mean(), "error": error[name]} for name in table
+    ]
+    title = (
+        f"Coverage of {LEVEL:.0%} intervals in {n_datasets} simulated datasets of "
+        f"{CUSTOMERS} customers"
+    )
+    notes = [
+        "Share of customers whose interval contains the true value: mean over datasets, and its "
+        "standard error between datasets."
+    ]
+    return Report(title, COVERAGE, covered, notes)
 
 
-def one_world(number: int) -> Row:
-    """Share of a world's customers whose truth lies within each interval."""
+def one_dataset(number: int) -> Row:
+    """Share of a dataset's customers whose true value lies within each interval."""
     import ibis
 
     from bayes_clv.evaluation.backtest.scoring_rules import coverage
@@ -205,7 +214,7 @@ def one_world(number: int) -> Row:
     terms, kind = ValueTerms(YEAR, 0.1), Dropout.AFTER_REPEAT
     later, _ = live_on(rng, lives.rate, lives.leaving, lives.alive, np.full(CUSTOMERS, YEAR))
     pays = rng.gamma(paid.p.item(), size=len(later.time)) / nu[later.customer]
-    came = np.bincount(later.customer, pays * np.exp(-terms.force * later.time), CUSTOMERS)
+    observed = np.bincount(later.customer, pays * np.exp(-terms.force * later.time), CUSTOMERS)
     seen: dict[str, list[float]] = {}
     chances = []
     for i in range(ASKED):
@@ -219,17 +228,21 @@ def one_world(number: int) -> Row:
         true_each = gammagamma.expected_spend(paid, x[i], m).item()
         true_value = expected_value(terms, kind)(truth, paid, group)(group)(*asked).item()
         for name, draws, true in (
-            ("expected spend a purchase", each, true_each),
+            ("expected spend per purchase", each, true_each),
             ("expected value of a year", value, true_value),
-            ("the same, of averaged spend (the peers' way)", now * each.mean(), true_value),
+            (
+                "the same, with spend averaged first (the peers' method)",
+                now * each.mean(),
+                true_value,
+            ),
         ):
             lower, upper = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
             seen.setdefault(name, []).append(float(lower <= true <= upper))
         outcome = sample_value(terms, kind, number)(of, costs, group)(group)(*asked)[0]
-        chances.append([(outcome < came[i]).mean(), (outcome <= came[i]).mean()])
+        chances.append([(outcome < observed[i]).mean(), (outcome <= observed[i]).mean()])
     row = {name: float(np.mean(values)) for name, values in seen.items()}
     below, up_to = np.array(chances).T
-    return row | {"value that comes, of the outcome": coverage(below, up_to, LEVEL)}
+    return row | {"observed value of the year (outcome)": coverage(below, up_to, LEVEL)}
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """How long does one prediction take, in process? ``python -m benchmarks.predict``.
 
-A model of CDNOW with the defaults (5 segments, 4,000 draws); customers of CDNOW in turn, so that
-nothing is asked twice in a row. `Posterior.answer` by itself, and a whole ``POST /predict`` through
-Flask's test client, without a network: parsing, checking, answering and writing JSON, and the
-client's own work.
+The model is CDNOW with the defaults (RFM segments, 4,000 draws). CDNOW's customers take turns, so
+that no question comes twice in a row. `Posterior.answer` is measured by itself, and within ``POST
+/predict`` through Flask's test client, without a network: parsing, checking, answering and writing
+JSON, and the client's own work.
 """
 
 import json

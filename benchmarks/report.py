@@ -22,8 +22,9 @@ from benchmarks.harness import Row
 RESULTS = Path(__file__).with_name("RESULTS.md")
 _PREFACE = """# Results
 
-Each section is written by the command that stands in it, with the machine, the versions and the day
-of its measurement: none is written by hand. `make bench ARGS="--full --write"` repeats them all.
+Each section is written by the command that it names, with the machine, the versions and the date of
+the measurement; none is written by hand. `make bench ARGS="--full --write"` repeats all of them
+except Engines and Soundness.
 """
 _WIDTH_OF_FILES = 200
 _VERSIONS = ("numpy", "numba", "pymc", "nutpie", "duckdb", "pandas")
@@ -31,7 +32,7 @@ _VERSIONS = ("numpy", "numba", "pymc", "nutpie", "duckdb", "pandas")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A heading and the format of its numbers; text is shown as it is, and nothing as a dash."""
+    """A heading and the format of its numbers; text is shown as it is, and None as a dash."""
 
     heading: str
     format: str = ""
@@ -49,9 +50,9 @@ class Report:
     Attributes
     ----------
     title, columns, rows
-        What it shows: a column shows what rows hold under its name.
+        A column shows the values that the rows have under its name.
     notes
-        What a reader has to know to judge the figures.
+        What a reader needs to know to judge the figures.
     """
 
     title: str
@@ -60,7 +61,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
     def shown(self) -> dict[str, Column]:
-        """The columns that hold something: without a peer there is nothing to compare with."""
+        """The columns with values; without the peers, some have none."""
         return {
             name: column
             for name, column in self.columns.items()
@@ -105,15 +106,15 @@ class Report:
 def parser(description: str) -> ArgumentParser:
     """Return the options that all benchmarks share."""
     parser = ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--full", action="store_true", help="the sizes of RESULTS.md, not a sketch")
+    parser.add_argument("--full", action="store_true", help="the sizes in RESULTS.md")
     parser.add_argument("--no-peer", dest="peer", action="store_false", help="leave out the peers")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument("--write", action="store_true", help="write the section of RESULTS.md")
+    parser.add_argument("--write", action="store_true", help="write the section in RESULTS.md")
     return parser
 
 
 def run(name: str, arguments: Namespace, measure: Callable[[Namespace], list[Report]]) -> None:
-    """Measure, and print or write as `arguments` say."""
+    """Measure, and print or write the tables, as `arguments` say."""
     reports = measure(arguments)
     if arguments.json:
         tables = [report.for_programs() for report in reports]
@@ -127,12 +128,12 @@ def run(name: str, arguments: Namespace, measure: Callable[[Namespace], list[Rep
 
 
 def ratio_to(rows: list[Row], name: str, base: Row) -> list[Row]:
-    """Give each row ``ratio_NAME``, how many times the value of `base` its own is."""
+    """Give each row ``ratio_NAME``: its value divided by the value of `base`."""
     return [row | {f"ratio_{name}": row[name] / base[name]} for row in rows]
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on, and with."""
+    """The date, the machine and the versions of a measurement."""
     try:
         cpu = re.search(r"^model name\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         processor = cpu[1] if cpu else platform.machine()
@@ -151,7 +152,7 @@ def _write(name: str, reports: list[Report]) -> None:
     """Replace the benchmark's section of RESULTS.md, or append it."""
     made = machine()
     versions = ", ".join(f"{name} {number}" for name, number in made["versions"].items())
-    # Where a file lies is nobody else's business.
+    # Names only: folders are private.
     given = [Path(it).name for it in sys.argv[1:] if it not in ("--write", "--json")]
     options = "".join(f" {it}" for it in given)
     section = "\n\n".join(

@@ -1,10 +1,9 @@
 """How fast are customers scored? ``python -m benchmarks.scoring [--customers N]``.
 
-Mean and 90 % interval over 4,000 draws of a model of CDNOW (5 segments), for simulated customers
-with two years of days (`benchmarks.data.TWO_YEARS`). Then P(alive) of CDNOW's own customers from
-one pooled posterior, by us and by pymc-marketing with the very same draws. Time is that of the
-calls, with customers and model in memory; peak memory is the whole process's, imports and customers
-included.
+Mean and 90 % interval over 4,000 draws of a model of CDNOW (RFM segments), for customers simulated
+over two years (`benchmarks.data.TWO_YEARS`). Then P(alive) of CDNOW's own customers from one pooled
+posterior, by us and by pymc-marketing with the same draws. Time is that of the calls, with
+customers and model in memory; peak memory is that of the whole process, with imports and customers.
 """
 
 import time
@@ -92,7 +91,7 @@ def expected(model: Path, customers: Path) -> Row:
 
 
 def spend(model: Path, customers: Path) -> Row:
-    """Expected spend a purchase."""
+    """Expected spend per purchase."""
     return _score(
         spend.__doc__,
         model,
@@ -102,7 +101,7 @@ def spend(model: Path, customers: Path) -> Row:
 
 
 def value(model: Path, customers: Path) -> Row:
-    """Customer lifetime value, a year ahead, discounted."""
+    """Customer lifetime value over a year, discounted."""
     return _score(
         value.__doc__,
         model,
@@ -112,7 +111,7 @@ def value(model: Path, customers: Path) -> Row:
 
 
 def value_outcome(model: Path, customers: Path) -> Row:
-    """The value that comes of it: a life for each draw."""
+    """Outcome of the value: one simulated future for each draw."""
     return _score(
         value_outcome.__doc__,
         model,

@@ -1,13 +1,15 @@
 """Does a fit end sound, whatever the seed and the processor? ``python -m benchmarks.soundness``.
 
-What users get, over and over: a log in, the defaults, one seed after the other; purchases, and
-spend where the log has amounts. Whether a draw diverges hangs on the last digits of the arithmetic,
-so a few settings are run again compiled for other processors (NUMBA_CPU_NAME). A fit is sound,
-sound with a remark, or unsound, as its verdict says; how often it sampled tells how far it climbed.
+Each log is fitted as a user would fit it, with the defaults and one seed after the other:
+purchases, and spend if the log has amounts. Whether a draw diverges depends on the last digits of
+the arithmetic, so a few settings are run again, compiled for other processors (NUMBA_CPU_NAME). A
+fit is sound, sound with a remark, or unsound, as its verdict says. The number of samplings shows
+how careful it had to be.
 
-Two logs are in the project and two are simulated; three retailers' are not, and are left out where
-they are not at hand. With ``--full`` it takes an hour or two on two cores, so it is not part of
-``python -m benchmarks``; ``--keep FILE`` keeps each fit, and one that is there is not made again.
+Two logs are in the project and two are simulated. The logs of three retailers are not in the
+project, and are left out if their files are missing. With ``--full`` it takes an hour or two on two
+cores, so it is not part of ``python -m benchmarks``; ``--keep FILE`` saves each fit, and saved ones
+are not repeated.
 """
 
 import json
@@ -73,16 +75,16 @@ COLUMNS = {
     "sound": Column("sound", ".0%"),
     "remark": Column("with a remark", ".0%"),
     "unsound": Column("unsound", ".0%"),
-    "first": Column("at the first rung", ".0%"),
-    "samplings": Column("samplings, most", "d"),
+    "first": Column("sampled once", ".0%"),
+    "samplings": Column("most samplings", "d"),
     "seconds": Column("median, s", ".1f"),
     "longest": Column("longest, s", ".1f"),
-    "why": Column("what was said"),
+    "why": Column("messages"),
 }
 
 
 class Setting(NamedTuple):
-    """One fit: names from ``LOGS`` and ``SEGMENTERS``, a rule, a processor and a seed."""
+    """One fit: names from ``LOGS`` and ``SEGMENTERS``, a dropout rule, a processor and a seed."""
 
     log: str
     segments: str
@@ -94,12 +96,12 @@ class Setting(NamedTuple):
 def parser() -> ArgumentParser:
     parser = report.parser(__doc__ or "")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes (cores)")
-    parser.add_argument("--keep", type=Path, help="file of the fits that are made, a line each")
+    parser.add_argument("--keep", type=Path, help="file to save fits in, one line each")
     return parser
 
 
 def settings(*, full: bool) -> list[Setting]:
-    """All that is to be fitted: what matters most first, the rest seed by seed."""
+    """All fits to make: the most important first, the rest seed by seed."""
     logs = [name for name in LOGS if name not in _missing()]
     if not full:
         logs = ["CDNOW, 1/10 sample", "simulated"]
@@ -139,13 +141,12 @@ def measure(arguments: Namespace) -> list[Report]:
             with arguments.keep.open("a") as file:
                 file.write(json.dumps(setting._asdict() | row) + "\n")
     notes = [
-        f"{arguments.jobs} fits at a time, seeds from 0 on; the time is that of the sampling, of "
-        "purchases and spend, with all that it needs. At the first rung: purchases and spend were "
-        "sampled once each. What was said: complaints and remarks on the last draws, and whether "
-        "spend was left out."
+        f"{arguments.jobs} fits at a time, seeds from 0 on. Time is that of sampling purchases and "
+        "spend, with its preparation. Sampled once: neither purchases nor spend had to be sampled "
+        "again. Messages: complaints and remarks on the last draws, and whether spend was left out."
     ]
     if missing := _missing():
-        notes.append(f"Not at hand, so left out: {', '.join(missing)}.")
+        notes.append(f"Left out because their files are missing: {', '.join(missing)}.")
     fits = pd.DataFrame([it._asdict() | made[it] for it in wanted])
     return [
         Report("All fits, by log", COLUMNS, _summaries(fits, ["log", "target"]), notes),
@@ -178,7 +179,7 @@ def fit(setting: Setting) -> Row:
 
 
 def _fits(wanted: Iterable[Setting], jobs: int) -> Iterator[tuple[Setting, Row]]:
-    """Fit all; a process compiles for one target, so those of another wait."""
+    """Make all fits, one target after the other: a process compiles for one only."""
     for target, some in groupby(wanted, lambda it: it.target):
         with (
             _compiled_for(target),
@@ -191,7 +192,7 @@ def _fits(wanted: Iterable[Setting], jobs: int) -> Iterator[tuple[Setting, Row]]
 
 @contextmanager
 def _compiled_for(target: str) -> Iterator[None]:
-    """Let processes that start meanwhile compile for ``target``."""
+    """Let the processes that start within this context compile for ``target``."""
     before = os.environ.get("NUMBA_CPU_NAME")
     if target != HERE:
         os.environ["NUMBA_CPU_NAME"] = target

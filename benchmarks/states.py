@@ -1,8 +1,8 @@
 """How large does the model's table get? ``python -m benchmarks.states``.
 
-The landmark table holds the distinct states of customers, and is all of a log that the sampler ever
-sees, wherever the log lives. It is measured for logs of half a year, a year and two years, of up to
-ten million customers, and from there on for a billion.
+The landmark table holds the distinct states of customers, and is all that the sampler uses of a
+log, wherever the log is stored. It is measured for logs of half a year, a year and two years, of up
+to ten million customers, and extrapolated to a billion.
 """
 
 import datetime as dt
@@ -36,7 +36,7 @@ COLUMNS = {
 
 def parser() -> ArgumentParser:
     parser = report.parser(__doc__ or "")
-    parser.add_argument("--customers", type=int, nargs="+", help="these sizes, ascending")
+    parser.add_argument("--customers", type=int, nargs="+", help="numbers of customers, ascending")
     return parser
 
 
@@ -64,14 +64,14 @@ def measure(arguments: Namespace) -> list[Report]:
             rows += [*measured, at_a_billion(measured[-1])]
     return [
         Report(
-            "The landmark table by customers and days: CDNOW's kind, RFM segments, 4 landmarks",
+            "The landmark table by customers and days: like CDNOW, RFM segments, 4 landmarks",
             COLUMNS,
             [row | {"table_mb": row["rows"] * BYTES / 1e6} for row in rows],
             [
-                "Power: that of the number of customers with which the table grew since the row "
-                "before. It falls, because states repeat. The rows for a billion customers are no "
-                "measurement: they are the largest one's, grown on with its last power, and so too "
-                "many.",
+                "Power: since the row before, the table grew with the number of customers to this "
+                "power. It falls, because states repeat. The rows for a billion customers are not "
+                "measured: they are extrapolated from the largest log with its power, and so are "
+                "too many.",
             ],
         )
     ]

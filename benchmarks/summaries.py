@@ -1,4 +1,4 @@
-"""How fast does a log become what the model sees? ``python -m benchmarks.summaries``.
+"""How fast is a log turned into customer states? ``python -m benchmarks.summaries``.
 
 First, simulated transactions of two years (`benchmarks.data.REGULARS`; ``--millions N`` of them)
 from a Parquet file to the landmark table: cleaning with its ledger, summaries at 4 landmarks, 5
@@ -67,7 +67,7 @@ def _landmark_table(millions: float) -> Report:
 
 
 def build_table(log: Path) -> Row:
-    """Do what a fit does before it samples, stage by stage."""
+    """Do what a fit does before it samples, and time each stage."""
     from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, read_transactions
 
     clock = [time.perf_counter()]

@@ -12,10 +12,10 @@
 # ---
 
 # %% [markdown]
-# # What is in this log, and can it carry an answer about churn?
+# # What is in this log, and is it enough to learn about churn?
 #
-# Before any model: what became of the rows, when people buy, who comes back, what they spend, and
-# whether that is enough to learn from.
+# Before any model is fitted: which rows were kept, when people buy, who comes back, what they spend,
+# and whether that is enough to learn from.
 #
 # Everything runs on your own log if you change the next cell.
 
@@ -37,9 +37,9 @@ print(
 )
 
 # %% [markdown]
-# ## What became of the rows
+# ## Which rows were kept
 #
-# Rows in are rows kept and rows rejected, by reason; nothing is lost on the way.
+# Every row of the file was either kept or rejected for a reason that is counted here.
 
 
 # %%
@@ -55,8 +55,8 @@ ledger_of(transactions)
 # %% [markdown]
 # ## When people buy
 #
-# First and repeat purchases by week, and the weekday of repeat purchases. The model has neither
-# season nor weekday: its intervals do not cover a strong one.
+# First and repeat purchases by week, and the weekday of repeat purchases. The model knows neither
+# season nor weekday, so its intervals do not cover a strong effect of either.
 
 # %%
 show(plots.plot_calendar(plots.calendar(transactions)))
@@ -64,14 +64,14 @@ show(plots.plot_calendar(plots.calendar(transactions)))
 # %% [markdown]
 # ## Who comes back
 #
-# By month of first purchase (row): the share of customers that bought in each month after.
+# By month of first purchase (row): the share of customers that bought in each later month.
 
 # %%
 show(plots.plot_cohorts(plots.cohorts(transactions)))
 
 # %% [markdown]
-# Some customers, as lines from the first purchase to today: solid up to the last purchase. A long
-# idle time after many purchases means something else than after one.
+# Some customers, as lines from the first purchase to the end of the log, solid up to the last purchase.
+# A long silence after many purchases means something else than after one.
 
 # %%
 show(plots.plot_exposure(everyone))
@@ -97,7 +97,7 @@ pd.DataFrame(
 # %% [markdown]
 # ## Is that enough?
 #
-# The figures that a fit rests on, and where they fall short.
+# The figures that a fit depends on, and a warning for each that is too low.
 
 
 # %%
@@ -123,8 +123,8 @@ enough(transactions)
 # %% [markdown]
 # ## The same for a retailer
 #
-# Online Retail II, a year of a British shop for gifts, many of whose customers are themselves shops.
-# It has cancellations, bookkeeping lines and customers who are not named.
+# Online Retail II is a year of a British gift shop; many of its customers are themselves shops. It has
+# cancellations, bookkeeping lines and rows without a customer.
 
 # %%
 shop = retailer()
@@ -143,8 +143,8 @@ enough(shop) if shop else None
 # ## What was found
 #
 # - **CDNOW**: 23,570 people who first bought in the first quarter of 1997; half never bought again, and the
-#   cohorts' shares fall within months and then stay low. Enough to learn from. What a customer spends
-#   hardly goes with how often they buy.
-# - **The retailer**: one row in four or five names no customer or is a cancellation; the ledger counts them.
-#   Purchases rise steeply towards Christmas, which no model without a calendar foresees. A fifth to a
-#   third of a cohort buys in any month, a year on as well: far less churn than among CDNOW's customers.
+#   cohorts' shares fall within months and then stay low. This is enough to learn from. What a customer
+#   spends is hardly related to how often they buy.
+# - **The retailer**: one row in four or five has no customer or is a cancellation; the ledger counts them.
+#   Purchases rise steeply towards Christmas, which a model without a calendar cannot forecast. A fifth to a
+#   third of a cohort buys in any month, even a year later: far less churn than among CDNOW's customers.

@@ -14,8 +14,8 @@
 # %% [markdown]
 # # Which segments: RFM rules or KMeans, and how many?
 #
-# Segments decide which customers share parameters. Good ones are few enough to be estimated well, different
-# enough to matter, and stable: another sample of the same shop should give the same ones.
+# Customers of one segment share parameters. Good segments are few enough to have many customers each,
+# different enough to matter, and stable: another sample of the same shop should give the same segments.
 #
 # Everything runs on your own log if you change the next cell.
 
@@ -37,7 +37,7 @@ everyone = customers(transactions)
 
 
 def named(segmenter, frame):
-    """Learn a rule, and say who is in which segment."""
+    """Learn a rule, and return the segment of each customer."""
     rule = segmenter.fit(frame).rule_
     return pd.Series(np.array(rule.names)[rule.assign(States.from_frame(frame))], frame.index)
 
@@ -45,7 +45,8 @@ def named(segmenter, frame):
 # %% [markdown]
 # ## RFM rules
 #
-# Scores for idle time, frequency and spend by the log's own quantiles, and names that marketing uses.
+# Customers get scores for idle time, frequency and spend, by the log's own quantiles; the segments have
+# the names that marketing uses.
 
 # %%
 rfm = named(RFMSegmenter(), everyone)
@@ -54,8 +55,8 @@ show(plots.plot_segment_profile(plots.segment_profile(everyone, rfm)))
 # %% [markdown]
 # ## KMeans: how many?
 #
-# Inertia always falls; look for a bend. The silhouette measures how well clusters are separated, and
-# stability how similar the segments of two resamples are (1: the same), with its 90% interval.
+# Inertia always falls; look for a bend. The silhouette measures how well the clusters are separated.
+# Stability measures how similar the segments of two resamples are (1: the same), with its 90% interval.
 
 # %%
 counted = compare_n_segments(everyone, range(2, 7 if FAST else 10), resamples=5 if FAST else 20)
@@ -65,7 +66,7 @@ show(plots.plot_n_segments(counted))
 counted.style.format("{:,.2f}")
 
 # %% [markdown]
-# Five of them, profiled as above. They are named by their centroids.
+# Five segments, profiled as above. They are named by their centroids.
 
 # %%
 kmeans = named(KMeansSegmenter(5), everyone)
@@ -74,17 +75,18 @@ show(plots.plot_segment_profile(plots.segment_profile(everyone, kmeans)))
 # %% [markdown]
 # ## Are they the same people?
 #
-# Rows add up to 100%: where the customers of each RFM segment are among the five.
+# Each row shows how the customers of an RFM segment are distributed over the five KMeans segments; rows
+# add up to 100%.
 
 # %%
 both = pd.crosstab(rfm.rename("RFM"), kmeans.rename("KMeans"), normalize="index")
 both.style.format("{:.0%}").background_gradient(cmap="Blues", axis=None)
 
 # %% [markdown]
-# ## Do customers stay?
+# ## Do customers stay in their segment?
 #
-# Customers are assigned to segments anew at every landmark. The table shows the moves from one landmark
-# (row) to the next: the fit learns from them.
+# Customers are assigned to a segment anew at every landmark. The table shows where the members of a
+# segment at one landmark (row) are at the next (column). The fit learns from what they do in between.
 
 # %%
 data = HierarchicalBetaGeo().prepare(transactions)
@@ -116,12 +118,12 @@ show(plots.plot_n_segments(compare_n_segments(who))) if shop else None
 # %% [markdown]
 # ## What was found
 #
-# - **RFM rules**: CDNOW's champions are one customer in six and made two thirds of the repeat purchases;
-#   those who bought once, long ago, are more than half, in three segments by how long ago.
+# - **RFM rules**: CDNOW's champions are one customer in six and made two thirds of the repeat purchases.
+#   Those who bought once, long ago, are more than half, in three segments by how long ago.
 # - **KMeans** finds no number that stands out: inertia has no sharp bend, and the silhouette rises again
 #   after three. At CDNOW four or more segments are stable under resampling; at the retailer no number is,
 #   as the wide intervals show. Five is a compromise, not a discovery.
-# - The two agree on the extremes and cut the middle differently. Which predicts better is not a question
-#   of geometry: `05_backtest` asks what customers did afterwards.
-# - **Segments are moods, not people**: from landmark to landmark most champions stay, while many at risk
-#   become lost and few come back. A fit that treated membership as fixed would learn nonsense.
+# - The two methods agree on the extremes and divide the middle differently. Geometry does not tell which
+#   one predicts better: `05_backtest` compares both with what customers did afterwards.
+# - **Segments describe a state, not a person**: from landmark to landmark most champions stay, while many at
+#   risk become lost and few come back. A fit that assumed fixed membership would be misleading.

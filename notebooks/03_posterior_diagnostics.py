@@ -14,10 +14,10 @@
 # %% [markdown]
 # # Can this fit be trusted?
 #
-# Every interval that `bayes_clv` reports is a quantile of posterior draws. Whether to believe it is
-# four questions: did the sampler work; do the data outweigh the priors; does the model describe what
-# customers do, also in data it has not seen; and do such intervals cover the truth as often as they
-# claim? The notebook asks them in this order, and ends with a verdict.
+# Every interval that `bayes_clv` reports is made of quantiles of posterior draws. Whether to trust it
+# depends on four questions. Did the sampler work? Do the data decide, rather than the priors? Does the
+# model describe what customers do, also in a period that it has not seen? Do the intervals contain the
+# true value as often as they claim? The notebook asks them in this order, and ends with a verdict.
 #
 # Everything runs on your own log if you change the next cell.
 
@@ -59,10 +59,10 @@ print(f"{record.chains} chains, {record.draws:,} draws each after {record.tune:,
 # %% [markdown]
 # ## 1. Did the sampler work?
 #
-# Five rules, each over *all* variables, so that one bad corner fails the fit. R-hat compares the
-# spread within and between chains; the effective sample size (ESS) says how many independent draws
-# the centre (bulk) and the ends (tail) of a distribution are worth; divergences show a region that
-# the sampler could not enter; E-BFMI, whether it moved freely between energies.
+# Five rules, each over *all* variables, so that one bad variable fails the fit. R-hat compares the
+# spread within and between chains. The effective sample size (ESS) says how many independent draws
+# the draws are worth, for the centre (bulk) and the ends (tail) of a distribution. Divergences show a
+# region that the sampler could not enter. E-BFMI shows whether it moved freely between energies.
 
 # %%
 pd.DataFrame(
@@ -78,8 +78,8 @@ pd.DataFrame(
 ).set_index("figure")
 
 # %% [markdown]
-# The ten variables with the lowest bulk ESS, for where it is weakest. `mu` is the population, `tau`
-# how much segments differ from it; both in four components.
+# The ten variables with the lowest bulk ESS show where the fit is weakest. `mu` is the population's
+# mean, `tau` how much segments differ from it; both have four components.
 
 # %%
 names = ["mu", "tau", "r", "alpha", "a", "b"]
@@ -87,8 +87,8 @@ table = az.summary(posterior.tree, var_names=names, round_to=3)
 table.astype(float).sort_values("ess_bulk").head(10)
 
 # %% [markdown]
-# Traces of the population's parameters. Four good chains look like one band of noise: no drift, no
-# chain that stays by itself. α is in days.
+# Traces of the population's parameters. Four good chains look like one band of noise: no drift, and no
+# chain apart from the others. α is in days.
 
 # %%
 _ = az.plot_trace(
@@ -99,8 +99,8 @@ _ = az.plot_trace(
 )
 
 # %% [markdown]
-# Ranks are stricter than the eye. Each line is one chain: how far the distribution of its ranks
-# among all draws is from uniform. ArviZ tests this, prints p, and marks in black where it fails.
+# Ranks are a stricter test than looking at traces. Each line is one chain: how far the distribution of
+# its ranks among all draws is from uniform. ArviZ tests this, prints p, and marks failures in black.
 
 # %%
 for name in ("mu", "tau"):
@@ -114,8 +114,8 @@ for name in ("mu", "tau"):
 _ = az.plot_energy(posterior.tree, figure_kwargs={"figsize": (10, 3.6)})
 
 # %% [markdown]
-# What people use are the averages of the segments. Their R-hat and ESS, and the answer of each chain
-# alone about the share that buys again: the four should agree.
+# Users look at the averages of the segments. The table has their R-hat and ESS, and the share that buys
+# again as estimated from each chain alone: the four should agree.
 
 # %%
 stored = posterior.tree["segments"].to_dataset()["buys_again"]
@@ -132,7 +132,7 @@ answers.assign(
 )
 
 # %% [markdown]
-# ## 2. Do the data outweigh the priors?
+# ## 2. Do the data decide, rather than the priors?
 #
 # What the priors alone predict for these customers: purchases up to the first landmark, and between
 # landmarks. Good priors allow what was observed, and much else.
@@ -145,15 +145,15 @@ counts = purchase_counts(seen, count_again(seen, prior, posterior.dropout, 200))
 show(plots.plot_purchase_counts(counts, title="Before the data: purchases between two landmarks"))
 
 # %% [markdown]
-# The priors of the population (μ) and of the differences between segments (τ), and what the data
-# made of them. Rates are per mean T.
+# Prior and posterior of the population (μ) and of the differences between segments (τ). Rates are per
+# mean T.
 
 # %%
 show(plots.plot_prior_posterior(posterior))
 
 # %% [markdown]
-# If the prior were a little stronger, or the data were, how far would an answer move? Power-scaling
-# says it without another fit: above 0.05 is worth a look.
+# How far would an answer move if the prior, or the likelihood, were a little stronger? Power-scaling
+# measures this without another fit: a value above 0.05 is worth a look.
 
 # %%
 model = HierarchicalBetaGeo()
@@ -164,7 +164,7 @@ scaled = az.psense_summary(with_log_densities(posterior, data.table)).rename(
 scaled[scaled.index.str.startswith(("mu", "tau", "buys_again"))]
 
 # %% [markdown]
-# And the blunt way, with another fit: priors twice as wide, in every component.
+# A more direct test, with another fit: priors twice as wide, in every component.
 
 # %%
 wide = Priors(
@@ -192,8 +192,8 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# What partial pooling does: each segment by itself (hollow), and partially pooled (filled). The less
-# is known of a segment, the further it moves to the population (dashed), and the more it gains.
+# The effect of partial pooling: each segment fitted alone (hollow), and partially pooled (filled). The
+# fewer data a segment has, the further its estimate moves to the population (dashed), and the more it gains.
 
 # %%
 settings = SamplerSettings(DRAWS["draws"] // 2, DRAWS["tune"])
@@ -203,17 +203,17 @@ show(plots.plot_shrinkage(plots.shrinkage(alone, posterior)))
 # %% [markdown]
 # ## 3. Does the model describe what customers do?
 #
-# The same episodes again, simulated with parameters from the posterior: how many had 0, 1, 2, …
-# purchases? A dot at the end of its bar is right.
+# The same episodes, simulated with parameters from the posterior: how many have 0, 1, 2, … purchases?
+# A dot on the edge of its bar means that the model is right.
 
 # %%
 counts = purchase_counts(seen, count_again(seen, posterior.parameters, posterior.dropout))
 show(plots.plot_purchase_counts(counts, title="After the data: purchases between two landmarks"))
 
 # %% [markdown]
-# Those were the data of the fit. The harder question is the future: a second fit sees only the first
-# half of the log, and forecasts the rest. Weekly repeat purchases, and their sum (in the held-out half
-# it starts from the sum observed by then):
+# This was the period that the model was fitted to. The harder question is the future: a second fit uses
+# only the first half of the log, and forecasts the rest. Weekly repeat purchases, and their cumulative sum
+# (in the held-out half it starts from the number observed by then):
 
 # %%
 half = transactions.start + dt.timedelta(days=(transactions.end - transactions.start).days // 2)
@@ -239,8 +239,8 @@ weeks.groupby("time")["inside"].mean().rename(
 ).to_frame().style.format("{:.0%}")
 
 # %% [markdown]
-# And customer by customer: purchases in the held-out half, by repeat purchases in the first, and by
-# idle time.
+# The same by customer: purchases in the held-out half, by the number of repeat purchases in the first
+# half, and by how long customers had been silent.
 
 # %%
 ahead = episodes(earlier, transactions).after
@@ -253,20 +253,19 @@ again = count_again(ahead, earlier.parameters, earlier.dropout)
 show(plots.plot_purchases_by_state(purchases_by_state(ahead, again, "idle_time"), title=held_out))
 
 # %% [markdown]
-# What the model believes about the customers behind all this: how unequal they are, by segment,
-# given their histories.
+# What the model says about the customers themselves: how much they differ, by segment, given their
+# histories.
 
 # %%
 show(plots.plot_heterogeneity(plots.heterogeneity(posterior, customers(transactions))))
 
 # %% [markdown]
-# ## 4. Do such intervals cover the truth?
+# ## 4. Do the intervals contain the true value?
 #
 # On real data nobody knows. So `make sbc` draws parameters from the priors, simulates customers with
-# them, fits the model, and finds the rank of the truth among the draws: hundreds of times.
-# Ranks must be uniform (even colour on the left, inside the grey band in the middle) and intervals
-# must cover as often as they claim (on the right). [docs/calibration.md](../docs/calibration.md) has
-# the numbers.
+# them, fits the model, and ranks the true values among the draws, hundreds of times. Ranks must be
+# uniform (even colour on the left, inside the grey band in the middle), and intervals must cover as
+# often as they claim (on the right). [docs/calibration.md](../docs/calibration.md) has the numbers.
 #
 # ![Simulation-based calibration](../docs/calibration.png)
 
@@ -275,17 +274,17 @@ show(plots.plot_heterogeneity(plots.heterogeneity(posterior, customers(transacti
 #
 # For CDNOW at the end of June 1998:
 #
-# - **The sampler worked**: four chains agree on every variable and on every segment's answer, and
-#   none diverged.
-# - **The data outweigh the priors**: priors twice as wide move no segment's answer by more than a fortieth
-#   of half its interval. How much segments differ in heterogeneity (τ of shape and concentration) is the one
-#   thing that depends on the priors. Segments with few data ("cannot lose them") depend on the population
-#   most, and their intervals show it.
+# - **The sampler worked**: four chains agree on every variable and on every segment's answer, and no draw
+#   diverged.
+# - **The data decide**: priors twice as wide move no segment's answer by more than a fortieth of half its
+#   interval. The priors matter only for how much segments differ in heterogeneity (τ of shape and
+#   concentration). Segments with few data ("cannot lose them") depend on the population most, and their wider
+#   intervals show it.
 # - **The model describes customers, not weeks.** How many bought 0, 1, 2, … times is right. But weeks
-#   scatter more than it predicts: 44% of the fitted ones lie in their 90% band, and 41% of those held out;
-#   and it forecasts 15% too few purchases for the held-out half, Christmas among them. It knows no season.
-#   Differences between customers (by frequency, by idle time) are forecast well.
-# - **Intervals cover the truth** as often as they claim, on simulated shops.
+#   vary more than it predicts: 44% of the fitted weeks lie in their 90% band, and 41% of those held out. Its
+#   forecast for the held-out half, which includes Christmas, is 15% too low. It knows no season.
+#   Differences between customers (who has bought often, who has long been silent) are forecast well.
+# - **Intervals contain the true value** as often as they claim, on simulated shops.
 #
-# So trust comparisons between customers and segments, and their intervals, while the shop goes on as it
-# did. Do not take the total of a coming season from it.
+# So trust comparisons between customers and segments, and their intervals, as long as the shop does not
+# change. Do not use the model to forecast the total of a coming season.

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Which segments are leaving, how sure are we, and what should be done?
 #
-# Customers of a shop do not cancel: they fall silent. This notebook compares segments by the
-# probability that their customers are still alive and by the share that will buy again within 90
-# days, says how certain their order is, how many purchases are at stake, and ends with what to do.
+# Customers of a shop do not cancel: they just stop buying. This notebook compares segments by the
+# probability that their customers are still alive and by the share that will buy again within 90 days.
+# It shows how certain the ranking is and how much value is at stake, and ends with what to do.
 #
 # Everything runs on your own log if you change the next cell.
 
@@ -41,17 +41,17 @@ print("The fit is sound." if posterior.diagnostics.sound else posterior.diagnost
 # %% [markdown]
 # ## Segment by segment
 #
-# Every customer is in an RFM segment by what is known today: idle time, purchases, spend. The model
-# has learnt from what such customers did *afterwards*, at earlier dates.
-# Left: how many of a segment are still customers at all; right: how many will buy within 90 days.
+# Every customer is in an RFM segment by what is known today: days since the last purchase, number of
+# purchases, spend. The model learned what members of that segment at earlier dates did *afterwards*.
+# Left: the share of a segment that is still alive; right: the share that will buy within 90 days.
 
 # %%
 comparison = posterior.compare_segments()
 show(plots.plot_segment_comparison(comparison))
 
 # %% [markdown]
-# In numbers, with 90% intervals. They cover what the data leave unknown about these *averages*, and
-# are narrow where there are many customers.
+# In numbers, with 90% intervals. They cover the uncertainty about these *averages*, and are narrow if
+# a segment has many customers.
 
 # %%
 table = comparison.table.sort_values("buys_again", ascending=False)
@@ -65,16 +65,16 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# ## How sure is the order?
+# ## How certain is the ranking?
 #
-# For every pair: the probability that a smaller share of the row's segment buys again. Dark means
-# that the row is worse, white that it is better, and a middle blue that the data cannot decide.
+# For every pair: the probability that a smaller share of the row's segment than of the column's buys
+# again. Dark means that the row is worse, white that it is better, and a middle blue that it is unclear.
 
 # %%
 show(plots.plot_pairwise_churn(comparison, "buys_again"))
 
 # %% [markdown]
-# The same for mean P(alive). Where the two figures contradict each other, the next section says why.
+# The same for mean P(alive). If the two figures contradict each other, the next section explains why.
 
 # %%
 show(plots.plot_pairwise_churn(comparison, "prob_alive"))
@@ -82,14 +82,14 @@ show(plots.plot_pairwise_churn(comparison, "prob_alive"))
 # %% [markdown]
 # ## The caveat: one-time buyers
 #
-# In a BG/NBD a customer may leave only after a *repeat* purchase. One-time buyers have had
-# no chance to leave, so their P(alive) is 100%, however long their idle time; the model explains it by
-# a low purchase rate instead. So P(alive) must never stand alone: beside it belongs P(purchase).
+# In BG/NBD a customer may leave only after a *repeat* purchase. Customers who bought once have had no
+# chance to leave, so their P(alive) is 100%, however long the silence; the model explains the silence by a
+# low purchase rate instead. So never use P(alive) alone: look at P(purchase), too.
 #
-# Both, for a customer who first bought as long ago as the average one, by the number of repeat
-# purchases and the time of the last: bright is likely. Look at the lower left corner, at
-# the one-time buyers: certainly alive in the first figure, hardly ever to buy in the second. Steps
-# are where one segment ends and the next begins; the right panels show where the answer is unsure.
+# The figures show both for a customer whose first purchase is as long ago as the average customer's, by
+# the number of repeat purchases and the time of the last; bright means likely. Customers who bought once
+# are in the lower left corner: certainly alive in the first figure, very unlikely to buy in the second.
+# There is a step where one segment ends and the next begins; the right panels show the uncertainty.
 
 # %%
 T = float(everyone["T"].mean())
@@ -99,8 +99,8 @@ show(plots.plot_state_matrix(plots.state_matrix(posterior, "prob_alive", T=T)))
 show(plots.plot_state_matrix(plots.state_matrix(posterior, "prob_purchase", T=T)))
 
 # %% [markdown]
-# MBG/NBD, the variant in which customers may leave after their first purchase too, gives another
-# answer. How do the two models see one-time buyers, and repeat buyers?
+# MBG/NBD is the variant in which customers may leave after their first purchase, too. What do the two
+# models say about one-time buyers, and about repeat buyers?
 
 # %%
 mbg = fit(transactions, dropout=Dropout.AFTER_ANY)
@@ -116,32 +116,33 @@ answers = pd.DataFrame(
 answers.groupby("customers").mean().style.format("{:.1%}")
 
 # %% [markdown]
-# P(alive) of one-time buyers is a matter of definition; their P(purchase) hardly is. **Rank by the
+# P(alive) of one-time buyers depends on the definition; their P(purchase) hardly does. **Rank by the
 # share that buys again.**
 #
 # ## One customer
 #
-# How the two probabilities move for one loyal customer: down with idle time, up with every purchase
-# (ticks on top). A step without a tick is a change of segment.
+# The two probabilities of one loyal customer over time: they fall during silence and rise with every
+# purchase (ticks on top). A step without a tick is a change of segment.
 
 # %%
 idle_time = everyone["T"] - everyone["recency"]
 distance = (everyone["frequency"] - 8).abs() + (idle_time - 160).abs() / 20
-example = everyone.loc[distance.idxmin(), "customer_id"]  # eight times back, then silent
+example = everyone.loc[distance.idxmin(), "customer_id"]  # came back eight times, then silent
 show(plots.plot_alive_history(plots.alive_history(posterior, transactions, example)))
 
 # %% [markdown]
 # ## What is it worth?
 #
-# What each segment's customers are expected to spend within a year, discounted at 10% a year, and
-# what is *at risk*: their value if all of them were still alive, minus that. Spend has a model of its
-# own; its draws are paired with those of the purchases, so the intervals cover both.
+# What each segment's customers are expected to spend within a year, discounted at 10% a year, and what
+# is *at risk*: what they would be worth if all of them were still alive, minus what they are expected to
+# spend. Spend has a model of its own; its draws are combined with those of the purchases, so the intervals
+# cover the uncertainty of both.
 
 # %%
 show(plots.plot_value_at_risk(comparison))
 
 # %% [markdown]
-# The average is not the customer: how much of a segment's value does its best tenth bring?
+# Averages hide differences between customers: how much of a segment's value comes from its best tenth?
 
 # %%
 value = posterior.customer_lifetime_value(everyone, 365)
@@ -166,8 +167,8 @@ worth.style.format(
 )
 
 # %% [markdown]
-# An expectation is not the outcome. Three customers, by expected spend, with the interval of the
-# expectation and that of the outcome:
+# An expectation is not an outcome. Three customers (the first by expected value, one at the top 5% and one
+# at the top 25%), with the interval of the expectation and that of what they will actually spend:
 
 # %%
 ranks = [0, len(value) // 20, len(value) // 4]
@@ -190,8 +191,8 @@ pd.DataFrame(
 # %% [markdown]
 # ## What to do
 #
-# A rule, applied to the intervals rather than the means: leave customers alone where the answer is
-# sure; spend money where a purchase is in the balance; elsewhere only what costs nothing.
+# A rule, applied to the intervals rather than the means: leave customers alone if it is certain enough
+# whether they buy; spend money if a purchase is uncertain; otherwise do only what costs next to nothing.
 
 
 # %%
@@ -218,26 +219,26 @@ pd.DataFrame(
 #
 # For CDNOW at the end of June 1998:
 #
-# - **The order by who buys again is certain nearly everywhere.** Of the 2,634 champions 55% will buy
-#   within 90 days (90% interval: 55% to 56%), of the 2,261 loyal 32%, of the potential loyal 27%. All
-#   pairs are decided with more than 99%, except for "cannot lose them": 13% (10% to 17%), which may
-#   stand above or below its neighbours (hibernating: 67% to 33%).
-# - **Those who are leaving are "at risk" and "cannot lose them".** Only 27% and 25% of them are
-#   still alive. The data cannot decide which of the two leaves faster (66% to 34%). The 2,901 at risk
-#   will still bring 50,000 dollars in a year (43,000 to 58,000) and would bring 137,000 more
+# - **The ranking by who buys again is certain nearly everywhere.** Of the 2,634 champions 55% will buy
+#   within 90 days (90% interval: 55% to 56%), of the 2,261 loyal 32%, of the potential loyal 27%. For all
+#   pairs the order has a probability of more than 99%, except for "cannot lose them": 13% (10% to 17%),
+#   which may rank above or below its neighbours (hibernating: 67% to 33%).
+# - **The segments that are leaving are "at risk" and "cannot lose them".** Only 27% and 25% of their customers
+#   are still alive. The data do not tell which of the two leaves faster (66% to 34%). The 2,901 at risk
+#   will still bring 50,000 dollars in a year (43,000 to 58,000), and would bring 137,000 more
 #   (105,000 to 169,000) if all of them were alive: most of what is at risk in the shop.
 # - **P(alive) of the 13,160 "lost" customers is 94%, the highest of all, and means nothing**: most of
-#   them bought once, and a BG/NBD cannot let them leave. MBG/NBD says 11% instead of 100% for one-time
-#   buyers, while their probability of buying hardly moves (2.3% for 3.0%). 3% of the lost will
-#   buy: rank by that.
+#   them bought once, and BG/NBD does not let them leave. For those who bought once, MBG/NBD gives a P(alive) of
+#   11% instead of 100%, while their probability of buying hardly changes (2.3% instead of 3.0%). 3% of the
+#   lost will buy: rank by that.
 #
 # What to do:
 #
-# - *Champions*: most come without being asked. Thank them; a discount would be given away.
+# - *Champions*: most buy without being asked. Thank them; a discount would be wasted.
 # - *Loyal, potential loyal, need attention*: the ones to win back. Two in three are alive, and one
 #   in three to one in five will buy: here a push can decide, and the interval is two points wide.
 # - *At risk, cannot lose them, about to sleep, hibernating*: only what costs next to nothing. The
-#   name "cannot lose them" promises more than is left: three in four are gone.
-# - *Lost*: do not pay per head. Left alone, one in thirty buys within 90 days.
+#   name "cannot lose them" promises too much: three in four are gone.
+# - *Lost*: do not pay per head. Without a campaign, one in thirty buys within 90 days.
 #
 # And keep a control group: the model says what will happen, not what a campaign would change.

@@ -14,9 +14,9 @@
 # %% [markdown]
 # # Why landmarks, and does pooling by segment pay?
 #
-# A segment can be fitted to the histories that defined it: "loyal" customers are then found to be loyal.
-# Or it can be fitted to what its members did after they were assigned to it. Both are fitted to the first
-# part of a log; the second part decides.
+# A segment can be fitted to the very histories that defined it: "loyal" customers are then found to be
+# loyal. Or it can be fitted to what its members did after they were assigned to it, at *landmark* dates. Both
+# are fitted here to the first part of a log, and tested on the second.
 #
 # Everything runs on your own log if you change the next cell.
 
@@ -53,8 +53,8 @@ print(f"Known on {half}; {result.n_customers:,} customers")
 # %% [markdown]
 # ## Who predicts best?
 #
-# Log score per customer over pooled, with two standard errors: how much more probable the method made
-# what was then observed. All methods forecast the same customers.
+# Difference in log score per customer from the pooled model, with two standard errors: how much more
+# probability a method gave to what was then observed. All methods forecast for the same customers.
 
 # %%
 show(plots.plot_gains(result))
@@ -82,17 +82,17 @@ result.table[columns].style.format(
 )
 
 # %% [markdown]
-# ## Are the probabilities calibrated?
+# ## Are the forecasts calibrated?
 #
-# A mark is a twentieth of the customers, by forecast probability; on the diagonal, the observed share
-# equals the forecast.
+# Each mark is a twentieth of the customers, grouped by their forecast probability of buying. On the diagonal,
+# the observed share is equal to the forecast.
 
 # %%
 show(plots.plot_reliability(result))
 
 # %% [markdown]
-# Segment by segment: purchases forecast for the long horizon, and purchases observed. The segments are
-# those on the day of the forecast, the same for all methods.
+# By segment: forecast and observed purchases for the long horizon. The segments are those on the day of the
+# forecast, the same for all methods.
 
 # %%
 long = result.segments[result.segments["horizon"] == splits[-1].horizon]
@@ -101,9 +101,10 @@ wide.insert(0, "observed", long.groupby("segment")["actual"].first())
 wide.style.format("{:,.0f}")
 
 # %% [markdown]
-# ## And the money?
+# ## What about spend?
 #
-# What customers spent in the second part, with the 90% interval of the outcome.
+# Forecast and observed spend of customers in the second part, with the 90% interval of the outcome; then
+# the means of customers in ten groups by forecast spend.
 
 # %%
 money = backtest_money(transactions, half, draws=draws)
@@ -129,10 +130,11 @@ money.deciles.pivot(index="decile", columns="method", values=["expected", "actua
 # %% [markdown]
 # ## What was found
 #
-# - **Fitted to their own past, segments are worse than none**: they are sure of what defined them, and
-#   forecast it again. Fitted to what came after, they are better than pooled, by far more than the error.
-# - **Calibration**: pooled forecasts too little, most of all for customers in the middle; segments by landmarks
-#   come closer to the diagonal, and their 90% intervals cover about nine in ten outcomes, where those of
-#   segments fitted to their own past cover three in four.
-# - **Money**: customers' own intervals cover as they should, and RFM segments rank customers better. The total came out
-#   above its interval: Christmas lies in the second part, and no method here knows a calendar.
+# - **Segments fitted to their own past are worse than none**: they forecast with confidence what defined
+#   them. Fitted to what members did afterwards, they are better than pooled, by far more than the error.
+# - **Calibration**: the pooled model's forecasts are too low, most of all for customers in the middle. Segments
+#   by landmarks are closer to the diagonal, and their 90% intervals contain about nine in ten outcomes; those of
+#   segments fitted to their own past contain three in four.
+# - **Spend**: the intervals of single customers cover as they should, and RFM segments rank customers better.
+#   Observed total spend is above its interval: the second part includes Christmas, and no method here knows
+#   a calendar.

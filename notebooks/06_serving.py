@@ -12,10 +12,10 @@
 # ---
 
 # %% [markdown]
-# # How does an application ask?
+# # How does an application get answers?
 #
-# From a log to a model file, from the file to a service, and from Python to its answers: what another
-# program would do, in the same order.
+# From a log to a model file, from the file to a service, and from the service to answers in Python: the
+# steps that another program would take, in the same order.
 
 # %%
 DATA = "cdnow"  # or a file of your own: "orders.csv", "orders.parquet", "orders.xlsx"
@@ -39,22 +39,22 @@ from bayes_clv import customers, load_posterior
 from bayes_clv.plots.style import BLUE, band, dress, in_percent, label, new_axes
 
 # %% [markdown]
-# ## Fit, and keep the model in a file
+# ## Fit, and save the model in a file
 #
-# One file holds draws, segment rule and the record of the fit; no customer, and nothing that could run.
+# One file holds the draws, the segment rule and a description of the fit. It holds no customer and no code.
 
 # %%
 transactions = read(DATA)
 folder = Path(tempfile.mkdtemp())
 path = folder / "model.clv"
 fit(transactions).save(path)
-model = load_posterior(path)  # checks all of it
+model = load_posterior(path)  # checks the whole file
 print(f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, version {model.version}")
 
 # %% [markdown]
 # ## Serve it
 #
-# As `bayes-clv serve model.clv` would in a terminal; here on a free port, in a process of its own.
+# This is what `bayes-clv serve model.clv` does in a terminal; here on a free port, in a process of its own.
 
 # %%
 with socket.socket() as free:
@@ -67,7 +67,7 @@ service = subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
 def ask(route, body=None):
-    """GET, or POST what is given as JSON; the status, and the answer."""
+    """GET a route, or POST `body` as JSON; return the status and the answer."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
         f"http://127.0.0.1:{port}{route}", data, {"Content-Type": "application/json"}
@@ -98,7 +98,7 @@ ask("/predict", {"frequency": 30, "recency": 100, "T": 215})
 # %% [markdown]
 # ## Many customers
 #
-# Up to a thousand at once, in numbers; with the terms of value, also what each is worth.
+# Up to a thousand at once, answered in numbers; if the request has `value`, also with what each is worth.
 
 # %%
 few = customers(transactions).sample(5, random_state=1)
@@ -124,7 +124,7 @@ pd.DataFrame(
 ).set_index("customer")
 
 # %% [markdown]
-# The service answers what the file does: the same customers, without it.
+# The service gives the same answers as the file. Here are the same customers without the service.
 
 # %%
 here = model.probability_alive(few)["mean"]
@@ -134,7 +134,7 @@ print(f"largest difference: {max(abs(here.to_numpy() - there)):.1e}")
 # %% [markdown]
 # ## What idle time does
 #
-# One batch asks the same customer for every day to come without a purchase.
+# One batch asks about the same customer after more and more days without a purchase.
 
 # %%
 days = list(range(0, 181, 5))
@@ -154,7 +154,7 @@ show(ax)
 # %% [markdown]
 # ## When a request is wrong
 #
-# Every field that is wrong is named, with the rule and the value.
+# The answer names every wrong field, with the rule and the value.
 
 # %%
 for wrong in (
@@ -172,7 +172,7 @@ print("left with", service.wait(timeout=30))
 # ## What was found
 #
 # - A model is one file, checked to the last bit before it answers; a service is one command.
-# - The service's answers are the file's own, to the last digits.
-# - A batch takes any number of questions about one customer as well, such as what idle time does: steps in
-#   the curve are where the customer moves to another segment.
-# - Mistakes come back in words. `GET /docs` of the running service has all routes, with commands to paste.
+# - The service's answers are the same as the file's, to the last digits.
+# - A batch may also hold many questions about one customer, such as the effect of silence. The curve has a
+#   step where the customer moves to another segment.
+# - Mistakes are answered in words. `GET /docs` of the running service has all routes, with commands to paste.

@@ -1,4 +1,4 @@
-"""What the notebooks share: where the data come from, how a model is fitted, how results show."""
+"""What the notebooks share: reading data, fitting a model, showing results."""
 
 import os
 from pathlib import Path
@@ -23,7 +23,7 @@ def read(data: str, **columns: str) -> Transactions:
 
 
 def retailer() -> Transactions | None:
-    """Read Online Retail II where its file is: named in the environment, or in this folder."""
+    """Read Online Retail II from the file named in the environment, or from this folder."""
     here = sorted(Path().glob("online_retail_II*"))
     name = os.environ.get(RETAILER) or (str(here[0]) if here else "")
     if not name:
@@ -37,20 +37,20 @@ def retailer() -> Transactions | None:
 
 
 def fit(transactions: Transactions, *, draws: int | None = None, **how: Any) -> Posterior:
-    """Fit the default model, or another, with the same seed every time."""
+    """Fit the default model, or another, always with the same seed."""
     settings = DRAWS if draws is None or FAST else DRAWS | {"draws": draws}
     return HierarchicalBetaGeo(**how).fit(transactions, seed=1, **settings)
 
 
 def show(drawn: Any) -> Any:
-    """Return the figure of axes, or of what ArviZ drew."""
+    """Return the figure of axes, or of a plot by ArviZ."""
     if hasattr(drawn, "viz"):
         return drawn.viz["figure"].item()
     return np.ravel(np.asarray(drawn, dtype=object))[0].figure
 
 
 def with_interval(table: pd.DataFrame, name: str, form: str) -> pd.Series:
-    """Write a measure with its interval."""
+    """Format a measure with its interval."""
     columns = zip(table[name], table[f"{name}_lower"], table[f"{name}_upper"], strict=True)
     words = [f"{m:{form}} ({lo:{form}} to {hi:{form}})" for m, lo, hi in columns]
     return pd.Series(words, index=table.index)

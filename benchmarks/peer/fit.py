@@ -5,9 +5,9 @@ the package's own, or a JSON object with our priors: the means and standard devi
 
     η = (ln(r/α), ln r, logit(a/(a+b)), ln(a+b)),   and the mean T that is the unit of α there.
 
-The peer can be given exactly these. Its dropout is parametrised by φ = a/(a+b) and κ = a + b
-already. It asks for α before r, so the joint normal distribution of (ln α, ln r) is taken apart
-into that of ln α and that of ln r given ln α, by a prior for r that looks at α.
+The peer can be given exactly these priors. It already parametrises dropout by φ = a/(a+b) and
+κ = a + b. It draws α before r, so the joint normal distribution of (ln α, ln r) is split into that
+of ln α and that of ln r given ln α, with a prior for r that depends on α.
 """
 
 import json

@@ -1,12 +1,12 @@
 """Parameters by a peer: ``python -m benchmarks.peer.parameters CUSTOMERS METHOD DRAWS``.
 
 CUSTOMERS is a Parquet file with customer_id, frequency, recency, T (days) and code, a segment from
-0 on. METHOD is one of ``METHODS``. What is learnt goes into DRAWS, an .npz file with r, alpha
-(days), a and b, ``(segment, draw)``; where segments share everything, there is one.
+0 on. METHOD is one of ``METHODS``. The result is written to DRAWS, an .npz file with r, alpha
+(days), a and b, ``(segment, draw)``; if the method has no segments, there is one.
 
-pymc-marketing has its default priors, with durations in weeks, the unit that those are made for;
-its segments are what it offers for them, 0-1 covariates of the purchase rate and of dropout.
-lifetimes gives one estimate, by maximum likelihood.
+pymc-marketing has its default priors, with durations in weeks, the unit that those are made for. It
+takes segments only as covariates, here 0 or 1, of the purchase rate and of dropout. lifetimes gives
+one estimate, by maximum likelihood.
 """
 
 import sys

@@ -1,10 +1,10 @@
-"""The money of customers by a peer: ``python -m benchmarks.peer.value CUSTOMERS METHOD DAYS OUT``.
+"""Forecast spend by a peer: ``python -m benchmarks.peer.value CUSTOMERS METHOD DAYS OUT``.
 
-CUSTOMERS is a Parquet file with customer_id, frequency, recency, T (days) and monetary_value. What
-a customer will spend is what the peer's own customer lifetime value is without a discount: expected
-purchases of DAYS, times the expected spend per purchase; pymc-marketing averages the draws of spend
-first, and its durations are in weeks, for which its priors are made. OUT, an .npz file, gets
-``expected (customer)`` and ``total (draw)``, the draws of what all will spend.
+CUSTOMERS is a Parquet file with customer_id, frequency, recency, T (days) and monetary_value. The
+forecast is the peer's own customer lifetime value without a discount: expected purchases in DAYS
+times the expected spend per purchase. pymc-marketing averages the draws of spend first; its
+durations are in weeks, for which its priors are made. The result is written to OUT, an .npz file:
+``expected (customer)`` and ``total (draw)``, the draws of the total spend.
 """
 
 import sys

@@ -53,14 +53,14 @@ ROWS = {
 }
 
 _HEAD = """\
-# What the service survives
+# Stress tests of the service
 
 Made by `make soak`; do not edit. Measured on {date}: {machine}, Python {python},
-gunicorn {gunicorn}, Flask {flask}; load average {load} when it ended. The load client runs on the
-same cores. The server is `bayes-clv serve` with 2 workers, logs and all; the posterior has 4,000
+gunicorn {gunicorn}, Flask {flask}; load average {load} at the end. The load client runs on the
+same cores. The server is `bayes-clv serve` with 2 workers and logging on; the posterior has 4,000
 draws and 3 segments.
 
-| what | must | measured |
+| test | requirement | measured |
 | --- | --- | --- |
 """
 

@@ -422,7 +422,7 @@ def test_the_command_writes_the_page_and_the_figures(
     assert page.count("| log-likelihood | ") == 4
     assert page.count("| tau, concentration | ") == 2
     assert "`make sbc ARGS='--replicates 2 --seed 4'`" in page
-    assert re.findall(r"Seed (\d): 2 worlds of", page) == ["4", "5", "6", "7"]
-    assert re.findall(r"Seed (\d): 2 worlds,", page) == ["4", "5"], "sampled once"
+    assert re.findall(r"Seed (\d): 2 simulated datasets of", page) == ["4", "5", "6", "7"]
+    assert re.findall(r"Seed (\d): 2 datasets,", page) == ["4", "5"], "sampled once"
     for made in ("none", "up to 0 of 400", "more"):
         assert len(re.findall(rf"^\| {made} \| ", page, re.MULTILINE)) == 2 * 4
