@@ -89,7 +89,9 @@ def only_pooled(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def cells(text: str, title: str) -> dict[str, list[str]]:
     """Rows of the table under a title by their first column; cells are two blanks apart."""
-    lines = text[text.index(title) :].splitlines()
+    found = re.search(r"\s+".join(map(re.escape, title.split())), text)  # it may be wrapped
+    assert found, title
+    lines = text[found.start() :].splitlines()
     rule = next(i for i, line in enumerate(lines) if set(line.strip()) == {"─"})
     body = lines[rule + 1 :]
     end = next(i for i, line in enumerate(body) if not line.strip())
