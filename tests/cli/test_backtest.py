@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from bayes_clv.cli.commands import app
+from bayes_clv.cli.terminal import out
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.evaluation.backtest import methods, purchases
 from bayes_clv.evaluation.backtest.methods import POOLED
@@ -41,7 +42,9 @@ def log(rows: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(log: Path | str, *options: object, width: int = 200) -> Result:
     arguments = ["backtest", str(log), "--end", "1998-06-30", *map(str, options)]
-    return CliRunner().invoke(app, arguments, env={"COLUMNS": str(width)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(out, "width", width)  # a console reads $COLUMNS when it is made, no later
+        return CliRunner().invoke(app, arguments)
 
 
 def facts(log: Path, *options: object) -> dict[str, Any]:
