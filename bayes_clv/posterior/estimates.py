@@ -1,4 +1,4 @@
-"""What is answered about one customer: means and intervals, and whose they are."""
+"""The answer about one customer: means, intervals, and the segment and model used."""
 
 from dataclasses import dataclass
 
@@ -16,22 +16,22 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is asked about one customer, and which model says so.
+    """The answer about one customer.
 
     Attributes
     ----------
     alive
-        The probability that the customer has not left.
+        Probability that the customer has not left.
     purchase
-        The probability of buying within ``horizon`` days.
+        Probability of at least one purchase within ``horizon`` days.
     level
         Mass of both intervals.
     horizon
         Days ahead.
     segment
-        Whose parameters answer.
+        The segment whose parameters were used.
     dropout
-        When customers may leave: BG/NBD or MBG/NBD.
+        The model: BG/NBD or MBG/NBD.
     """
 
     alive: Estimate
