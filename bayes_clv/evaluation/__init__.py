@@ -1,14 +1,14 @@
-"""Whether to believe a posterior: held against what came, against truth, against other priors.
+"""Checks of a posterior: against observed data, simulated truth and other priors.
 
 | module | what it is for |
 | --- | --- |
 | `backtest` | which pooling predicts best, out of sample |
-| `sbc` | simulation-based calibration: whether intervals cover what they say |
-| `simulate` | customers whose truth is known, and the logs that they leave |
-| `predictive_checks` | posterior predictive checks: a log, lived again |
-| `episodes` | what customers did between one landmark and the next |
-| `sensitivity` | whether the answers hang on the priors: what ArviZ needs to tell |
-| `unpooled` | what each segment would say by itself |
+| `sbc` | simulation-based calibration: whether intervals cover at their level |
+| `simulate` | simulated customers with known parameters, and their logs |
+| `predictive_checks` | posterior predictive checks: a log compared with replications |
+| `episodes` | purchases of each customer between successive landmarks |
+| `sensitivity` | sensitivity to the priors: log densities for ArviZ |
+| `unpooled` | each segment fitted to its own rows only |
 """
 
 import lazy_loader

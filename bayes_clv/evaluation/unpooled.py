@@ -1,7 +1,7 @@
-"""What each segment would say by itself: no pooling, beside which partial pooling shows its work.
+"""Unpooled fits: each segment fitted alone, for comparison with partial pooling.
 
-A segment's part of the landmark likelihood, with the population's prior as its own, and nothing
-borrowed from the other segments. It is fitted to be looked at (the shrinkage plot), not to predict.
+Each fit uses only the segment's own part of the landmark likelihood, with the prior of the
+population. It serves the shrinkage plot, not prediction.
 """
 
 from collections.abc import Callable
@@ -32,21 +32,21 @@ def fit_alone(
     Parameters
     ----------
     table
-        The landmark table of all segments, in days; its mean T is the priors' unit of time.
+        The landmark table of all segments, in days; its mean T is the unit of time of the priors.
     segment_names
         In the order of their codes.
     settings
-        How long to sample each.
+        Sampler settings of each fit.
     priors
-        Those of the population stand for each segment.
+        The population's priors are used for each segment.
     dropout
         When customers may leave.
     on_stage
-        Told which segment is being fitted.
+        Called with a text that names the segment being fitted.
 
     Returns
     -------
-    ``(segment, draw)`` each, α in days; not a number where nobody was followed from a segment.
+    ``(segment, draw)`` each, α in days; NaN for a segment without rows in the table.
     """
     n = settings.draws * settings.chains
     alone = np.full((4, len(segment_names), n), np.nan)
