@@ -4,25 +4,25 @@
 | --- | --- |
 | `server` | gunicorn: one checked model, one port, workers that slow clients cannot hold up |
 | `app` | `create_app`, the factory |
-| `home` | `GET /`: the dashboard for browsers, the routes and the model's facts for programs |
-| `dashboard` | the dashboard: what its page says; `api/static` draws it |
+| `home` | `GET /`: the dashboard for browsers; routes and model facts for programs |
+| `dashboard` | the dashboard's HTML page; the scripts in `api/static` draw its charts |
 | `docs` | `GET /docs`: the OpenAPI document as a page |
-| `openapi` | `GET /openapi.json`, made from the schemas |
-| `predictions` | `POST /v1/predictions`: many customers at once |
+| `openapi` | `GET /openapi.json`, generated from the schemas |
+| `predictions` | `POST /v1/predictions`: a batch of customers |
 | `segments` | `GET /v1/segments`: the churn comparison |
-| `model` | `GET /v1/model`: what answers here |
-| `predict` | `POST /predict` |
+| `model` | `GET /v1/model`: facts about the model |
+| `predict` | `POST /predict`: one customer |
 | `health` | `GET /health/live` and `GET /health/ready` |
-| `trace` | what every request gets: an id, headers, a line in the log, a count |
+| `trace` | request ids, response headers, the request log, and counts |
 | `tokens` | the bearer token, where one is required |
-| `metrics` | `GET /metrics`: the counts of all workers, in memory that they share |
-| `logs` | logs of one JSON object a line, without customers |
-| `schemas` | what requests must look like, and the line that says what is wrong with one |
-| `answers` | what the newer routes answer with |
-| `wire` | bodies: bytes, text, fields; nothing believed, nothing evaluated |
-| `loaded` | the posterior that the app answers from |
-| `envelope` | the one shape of every answer |
-| `words` | words from a request, made safe to show |
+| `metrics` | `GET /metrics`: counts over all workers, in shared memory |
+| `logs` | logs with one JSON object per line, without customer data |
+| `schemas` | schemas of requests, and the message for an invalid request |
+| `answers` | schemas of answers |
+| `wire` | reads request bodies into fields, without evaluating them |
+| `loaded` | the posterior that the app serves, and its file |
+| `envelope` | the JSON envelope of every answer |
+| `words` | makes text from a request safe to show |
 """
 
 from api.app import create_app

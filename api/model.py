@@ -1,4 +1,4 @@
-"""``GET /v1/model``: what answers here, where it comes from, and whether it can be trusted."""
+"""``GET /v1/model``: the served model, its data and settings, and its diagnostics."""
 
 from math import isfinite
 from typing import Any
@@ -14,13 +14,13 @@ blueprint = Blueprint("model", __name__)
 
 @blueprint.get("/v1/model")
 def model() -> Response:
-    """Tell the data window, the priors, the diagnostics and the version."""
+    """Return data window, priors, diagnostics and version of the model."""
     facts = loaded.current().facts()
     return success(Model(**_finite(facts)).model_dump())
 
 
 def _finite(value: Any) -> Any:
-    """The same with null in the place of numbers that JSON does not know."""
+    """Replace numbers that are not finite, which JSON does not allow, by None."""
     match value:
         case dict():
             return {name: _finite(part) for name, part in value.items()}
