@@ -55,11 +55,11 @@ class Forecasts:
 
     @property
     def happened(self) -> NDArray[np.bool_]:
-        """Whether each customer bought at least once."""
+        """Whether each customer bought within the horizon."""
         return self.outcome > 0
 
     def total_interval(self, level: float, seed: int = 0) -> tuple[float, float]:
-        """Interval of all customers' purchases; it holds the uncertainty of θ and chance."""
+        """Return the interval of all customers' total; it holds the uncertainty of θ and chance."""
         noise = np.random.default_rng(seed).standard_normal(len(self.expected_total))
         draws = self.expected_total + np.sqrt(self.variance.sum()) * noise
         lower, upper = np.quantile(draws, arguments.tails(level))
