@@ -4,25 +4,25 @@
 | --- | --- |
 | `server` | gunicorn: one checked model, one port, workers that slow clients cannot hold up |
 | `app` | `create_app`, the factory |
-| `home` | `GET /`: the dashboard for browsers, the routes and the model's facts for programs |
-| `dashboard` | the content of the dashboard; `api/static` draws its charts |
+| `home` | `GET /`: the dashboard for browsers; routes and model facts for programs |
+| `dashboard` | the dashboard's HTML page; the scripts in `api/static` draw its charts |
 | `docs` | `GET /docs`: the OpenAPI document as a page |
-| `openapi` | `GET /openapi.json`, made from the schemas |
-| `predictions` | `POST /v1/predictions`: many customers at once |
+| `openapi` | `GET /openapi.json`, generated from the schemas |
+| `predictions` | `POST /v1/predictions`: a batch of customers |
 | `segments` | `GET /v1/segments`: the churn comparison |
-| `model` | `GET /v1/model`: the model that is served, and its record |
-| `predict` | `POST /predict` |
+| `model` | `GET /v1/model`: facts about the model |
+| `predict` | `POST /predict`: one customer |
 | `health` | `GET /health/live` and `GET /health/ready` |
-| `trace` | for every request: an id, headers, a line in the log, a count |
+| `trace` | request ids, response headers, the request log, and counts |
 | `tokens` | the bearer token, where one is required |
-| `metrics` | `GET /metrics`: the counts of all workers, in memory that they share |
-| `logs` | logs with one JSON object per line, without data of customers |
-| `schemas` | the schemas of requests, and the line that says what is wrong with one |
-| `answers` | the schemas of answers |
-| `wire` | request bodies: bytes, text, fields; nothing is trusted, nothing evaluated |
-| `loaded` | the posterior that the app serves |
-| `envelope` | the one shape of every answer |
-| `words` | words from a request, made safe to show |
+| `metrics` | `GET /metrics`: counts over all workers, in shared memory |
+| `logs` | logs with one JSON object per line, without customer data |
+| `schemas` | schemas of requests, and the message for an invalid request |
+| `answers` | schemas of answers |
+| `wire` | reads request bodies into fields, without evaluating them |
+| `loaded` | the posterior that the app serves, and its file |
+| `envelope` | the JSON envelope of every answer |
+| `words` | makes text from a request safe to show |
 """
 
 from api.app import create_app

@@ -1,4 +1,4 @@
-"""The schemas of answers: they give the answers their shape, and document it."""
+"""Schemas of the answers, used to build and to document them."""
 
 from typing import Literal, Self
 
@@ -8,7 +8,7 @@ from bayes_clv.posterior.posterior import Posterior
 
 
 class Answer(BaseModel):
-    """Base of all answers: they hold documented fields only."""
+    """Base of all answers: fields that are not documented are forbidden."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -30,18 +30,19 @@ class Expectation(Answer):
 
 
 class ModelName(Answer):
-    """The model that answers."""
+    """The model that gave the answer."""
 
     version: str = Field(description="the first digits of the hash of the model's draws")
     model: str = Field(description="BG/NBD or MBG/NBD")
     dropout: Literal["after_repeat", "after_any"] = Field(
-        description="the purchases after which a customer may leave"
+        description="the purchases after which a customer may leave: repeat purchases (BG/NBD) "
+        "or any purchase (MBG/NBD)"
     )
-    data_end: str = Field(description="the day up to which the data reach, as YYYY-MM-DD")
+    data_end: str = Field(description="the last day of the data, as YYYY-MM-DD")
 
     @classmethod
     def of(cls, posterior: Posterior) -> Self:
-        """Name a posterior."""
+        """Return the name of a posterior's model."""
         return cls(
             version=posterior.version,
             model=posterior.dropout.model_name,
@@ -53,32 +54,32 @@ class ModelName(Answer):
 class Prediction(Answer):
     """The predictions for one customer."""
 
-    customer_id: str | int | None = Field(description="as sent")
-    segment: str = Field(description="the segment whose parameters answer")
+    customer_id: str | int | None = Field(description="the id that was sent")
+    segment: str = Field(description="the segment whose parameters were used")
     prob_alive: Probability = Field(
-        description="the probability that the customer has not left; with BG/NBD it is 1 for "
-        "everybody who bought once: read prob_purchase"
+        description="the probability that the customer has not left; with BG/NBD it is 1 for every "
+        "customer who bought once, for whom prob_purchase tells more"
     )
     prob_purchase: Probability = Field(
         description="the probability of at least one purchase within the horizon"
     )
     expected_purchases: Expectation = Field(
         description="the expected number of purchases within the horizon; the interval is that of "
-        "the expectation, not of the number itself"
+        "the expectation, not of the number of purchases"
     )
 
     expected_spend: Expectation | None = Field(
-        description="what a purchase is expected to cost, in the currency of the log; null where "
-        "the model has no spend"
+        description="the expected spend per purchase, in the currency of the log; null if the "
+        "model was fitted without spend"
     )
     expected_value: Expectation | None = Field(
-        description="the expected value of the purchases ahead, on the terms asked for; null where "
-        "none were, or the model has no spend"
+        description="the expected value of the purchases within the horizon of value_terms; null "
+        "if the request had no value, or the model was fitted without spend"
     )
 
 
 class ValueTerms(Answer):
-    """The terms of customer lifetime value."""
+    """The terms of customer value: horizon, discount rate and margin."""
 
     horizon_days: float
     annual_discount_rate: float
@@ -86,7 +87,7 @@ class ValueTerms(Answer):
 
 
 class Predictions(Answer):
-    """A batch, in the order in which it was sent."""
+    """The predictions for a batch of customers, in the order in which they were sent."""
 
     model: ModelName
     horizon_days: float
@@ -96,29 +97,33 @@ class Predictions(Answer):
 
 
 class SegmentRow(Answer):
-    """A segment: means over its customers, with the ends of their credible intervals."""
+    """One segment: means over its customers, with the bounds of their credible intervals."""
 
     segment: str
     customers: int
     prob_alive: float
     prob_alive_lower: float
     prob_alive_upper: float
-    buys_again: float = Field(description="the share who buy within the horizon")
+    buys_again: float = Field(
+        description="the expected share of customers who buy within the horizon"
+    )
     buys_again_lower: float
     buys_again_upper: float
-    expected_purchases: float = Field(description="purchases each within the horizon")
+    expected_purchases: float = Field(
+        description="the expected number of purchases per customer within the horizon"
+    )
     expected_purchases_lower: float
     expected_purchases_upper: float
     value: float | None = Field(
         default=None,
-        description="what all of the segment's customers are expected to be worth, on the terms; "
-        "null where the model has no spend",
+        description="the expected value of all of the segment's customers, on value_terms; null if "
+        "the model was fitted without spend",
     )
     value_lower: float | None = None
     value_upper: float | None = None
     value_at_risk: float | None = Field(
         default=None,
-        description="what they would be worth if all of them were alive, less value",
+        description="the expected value of these customers if all of them were alive, minus value",
     )
     value_at_risk_lower: float | None = None
     value_at_risk_upper: float | None = None
@@ -128,7 +133,7 @@ type Matrix = dict[str, dict[str, float]]
 
 
 class Comparison(Answer):
-    """Which segments are leaving, and how sure that is."""
+    """The comparison of churn between segments, with its uncertainty."""
 
     model: ModelName
     horizon_days: float
@@ -136,17 +141,17 @@ class Comparison(Answer):
     value_terms: ValueTerms | None = Field(description="the terms of value")
     segments: list[SegmentRow]
     churns_more: Matrix = Field(
-        description="by segment, then by another: the probability that the first has the lower "
-        "mean probability of being alive"
+        description="by segment, then by another segment: the probability that the first has the "
+        "lower mean probability of being alive"
     )
     buys_less: Matrix = Field(
-        description="by segment, then by another: the probability that a smaller share of the "
-        "first buys again"
+        description="by segment, then by another segment: the probability that the first has the "
+        "lower share of customers who buy again"
     )
 
 
 class Diagnostics(Answer):
-    """The worst diagnostics over all variables; null where one cannot be computed."""
+    """The sampler's worst figures over all variables; null if a figure cannot be computed."""
 
     r_hat: float | None
     ess_bulk: float | None
@@ -155,45 +160,45 @@ class Diagnostics(Answer):
     e_bfmi: float | None
     complaints: list[str] = Field(description="the rules that are broken, in words")
     remarks: list[str] = Field(
-        description="what is worth knowing of a posterior that can be trusted all the same"
+        description="findings that do not make the posterior unsound, in words"
     )
     sound: bool = Field(description="whether the posterior can be trusted")
 
 
 class Model(Answer):
-    """What the model is, where it comes from, and whether it can be trusted."""
+    """The model: its version, segments, diagnostics, and the data and settings of its fit."""
 
     version: str
     dropout: Literal["after_repeat", "after_any"]
     segments: list[str]
     diagnostics: Diagnostics
     record: dict[str, object] = Field(
-        description="the log, the days it covers, the rows kept and rejected by reason, landmarks, "
-        "priors, the sampler's settings and the versions of the libraries"
+        description="the log, the days it covers, rows kept and rejected by reason, landmarks, "
+        "priors, sampler settings and library versions"
     )
 
 
 class Alive(Answer):
-    """The process runs."""
+    """The process is running."""
 
     alive: Literal[True]
 
 
 class Ready(Answer):
-    """There is a model, and it answers."""
+    """A model is loaded and has just answered a test question."""
 
     version: str
     dropout: Literal["after_repeat", "after_any"]
     data_end: str
     sound: bool
     newer_file_refused: bool = Field(
-        description="whether the model's file was replaced by one that was refused; the server's "
-        "log says why, and the model before it answers"
+        description="whether the model's file was replaced by one that was refused; the previous "
+        "model then stays in use, and the server's log gives the reason"
     )
 
 
 class Interval(Answer):
-    """An interval in decimal text."""
+    """A credible interval, as decimal text."""
 
     level: str
     lower: str
@@ -201,7 +206,7 @@ class Interval(Answer):
 
 
 class Purchase(Answer):
-    """The probability of buying within a horizon, in decimal text."""
+    """The probability of buying within a horizon, as decimal text."""
 
     horizon_days: str
     mean: str
@@ -210,7 +215,7 @@ class Purchase(Answer):
 
 
 class Alone(Answer):
-    """One customer's answer, in decimal text as the first version of this service gave it."""
+    """The answer about one customer, as decimal text like in the first version of this service."""
 
     prob_alive: str
     credible_interval: Interval
@@ -220,7 +225,7 @@ class Alone(Answer):
 
 
 class Success[T](BaseModel):
-    """The envelope of an answer."""
+    """The envelope of a successful answer."""
 
     code: Literal[200]
     status: Literal["success"]
@@ -228,7 +233,7 @@ class Success[T](BaseModel):
 
 
 class Refusal(Answer):
-    """The envelope of a refusal: the HTTP status, its name, and what is wrong."""
+    """The envelope of a refusal: the HTTP status, its name, and the reason."""
 
     code: int
     message: str
@@ -236,7 +241,7 @@ class Refusal(Answer):
 
 
 class InvalidRequest(Answer):
-    """The refused body, its first thousand characters."""
+    """The first thousand characters of a refused body."""
 
     sent: str = Field(alias="INVALID REQUEST")
 

@@ -29,23 +29,23 @@ def create_app(
     Parameters
     ----------
     model
-        A model file, a posterior, or None for the file that BAYES_CLV_MODEL names; without a model
-        the app runs and reports that it is not ready.
+        A model file, a posterior, or None for the file that BAYES_CLV_MODEL names. Without a model
+        the app runs but is not ready, and its routes answer 503.
     token
-        The bearer token that requests must send; by default that of BAYES_CLV_TOKEN, if set.
+        The bearer token that requests must send; by default BAYES_CLV_TOKEN. Empty: none.
     allow_unsound
-        Whether to answer from a posterior that failed its diagnostics.
+        Whether to serve a posterior that failed its diagnostics.
 
     Raises
     ------
     ArtifactError, UnsoundPosterior
-        When the file is refused.
+        If the model file is refused.
     InputError
-        When the token is not valid.
+        If the token is invalid.
     """
     app = Flask("api")
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of Flask's default provider
-    app.url_map.merge_slashes = False  # what is not a route is a 404, never a redirect
+    app.url_map.merge_slashes = False  # an unknown path is a 404, never a redirect
     loaded.load(app, model, allow_unsound=allow_unsound)
     envelope.register(app)
     trace.register(app)

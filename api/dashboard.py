@@ -1,7 +1,7 @@
-"""The page at ``GET /``: segments that are leaving, one customer, and the model's diagnostics.
+"""The dashboard at ``GET /``: churn by segment, questions about one customer, the diagnostics.
 
-It is rendered from the objects of the JSON routes and is complete without a script; the script
-draws its tables as charts and asks about single customers.
+The HTML is rendered here, from the same objects as the answers of the JSON routes, and holds all
+tables without a script. The script draws the tables as charts and asks about single customers.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,11 +16,11 @@ from api.segments import comparison
 from bayes_clv.posterior.posterior import Posterior
 
 _LEVEL = 0.9
-_SHOWN_PAIRS = 12  # segments whose every pair still makes a table that one can read
+_SHOWN_PAIRS = 12  # segments in a table of pairs; more could not be read
 
 
 def page(posterior: Posterior | None) -> str:
-    """Render the dashboard of a posterior; without one, say how to get one."""
+    """Render the dashboard of a posterior; without one, a page that tells how to fit one."""
     if posterior is None:
         return render_template("no_model.html")
     compared = comparison(posterior, _LEVEL) if posterior.has_comparison else None
@@ -31,7 +31,7 @@ def page(posterior: Posterior | None) -> str:
         record=posterior.record,
         diagnostics=posterior.diagnostics,
         blind=bool(posterior.dropout.chances(0) == 0),
-        leaving=compared and Leaving.of(compared),
+        ranked=compared and RankedSegments.of(compared),
         horizon=HORIZON,
         level=_LEVEL,
         newer_file_refused=newer_file_refused(),
@@ -45,54 +45,56 @@ def locked() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A table of probabilities that the row is worse than the column.
+    """A table of the probabilities that the row's segment does worse than the column's.
 
     Attributes
     ----------
-    question
-        The event, in words with ``row`` and ``column`` for the segments.
+    verb
+        What the row's segment does, such as "churns more".
     names
-        Of rows and columns, those that leave first at the top.
+        Segments of rows and columns, the worst first.
     """
 
-    question: str
+    verb: str
     names: Sequence[str]
     probability: Matrix
 
 
 @dataclass(frozen=True, slots=True)
-class Leaving:
-    """The segments as the page shows them.
+class RankedSegments:
+    """The segments in the order of the page.
 
     Attributes
     ----------
     rows
-        The segments, the least alive first.
+        The segments in ascending order of mean P(alive).
     least_alive, least_active
-        The segment whose customers are the least probably alive, and the one of which the smallest
-        share buys again.
-    surely
-        The probability that the least alive one churns more than the next; None without a next.
+        The segment with the lowest mean P(alive), and the one with the lowest share of customers
+        who buy again.
+    p_churns_more
+        Probability that ``least_alive`` churns more than the next segment; None if there is none.
     pairs
-        Comparisons of pairs, for at most as many segments as a readable table holds.
+        The tables of pairs, with at most ``_SHOWN_PAIRS`` segments.
     omitted
-        Segments that the pairs leave out.
+        Number of segments that the tables of pairs leave out.
     """
 
     compared: Comparison
     rows: Sequence[SegmentRow]
     least_alive: SegmentRow
     least_active: SegmentRow
-    surely: float | None
+    p_churns_more: float | None
     pairs: Sequence[Pairs]
     omitted: int
 
     @classmethod
-    def of(cls, compared: Comparison) -> "Leaving":
-        """Put a comparison in order."""
+    def of(cls, compared: Comparison) -> "RankedSegments":
+        """Rank the segments of a comparison."""
         rows = sorted(compared.segments, key=lambda row: row.prob_alive)
         by_activity = sorted(compared.segments, key=lambda row: row.buys_again)
-        surely = compared.churns_more[rows[0].segment][rows[1].segment] if rows[1:] else None
+        p_churns_more = (
+            compared.churns_more[rows[0].segment][rows[1].segment] if len(rows) > 1 else None
+        )
         pairs = (
             Pairs("churns more", _first(rows), compared.churns_more),
             Pairs("buys less", _first(by_activity), compared.buys_less),
@@ -102,7 +104,7 @@ class Leaving:
             rows,
             rows[0],
             by_activity[0],
-            surely,
+            p_churns_more,
             pairs if len(rows) > 1 else (),
             max(0, len(rows) - _SHOWN_PAIRS),
         )
@@ -113,7 +115,7 @@ def _first(rows: Sequence[SegmentRow]) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    """Whole percents; 0 % and 100 % are shown only where exact."""
+    """Return whole percents; shares strictly between 0 and 1 never read 0% or 100%."""
     if 0 < share < 0.01:
         return "<1%"
     if 0.99 < share < 1:
@@ -122,13 +124,13 @@ def _percent(share: float) -> str:
 
 
 def _number(value: float) -> str:
-    """Three digits, and all those before the point."""
+    """Return a number with 2 decimals below 10, 1 decimal below 100, and none from there on."""
     decimals = 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:,.{decimals}f}"
 
 
 def _chance(share: float) -> str:
-    """A share of the draws as a probability: 0 and 1 are shown as bounds, not as certainty."""
+    """Return a share of the draws in percent; 0 and 1 read <1% and >99%: draws are finite."""
     return _percent(min(max(share, 1e-9), 1 - 1e-9))
 
 

@@ -1,4 +1,4 @@
-"""``GET /docs``: the OpenAPI document as a page, which needs no script and no other server."""
+"""``GET /docs``: the OpenAPI document as an HTML page, without scripts or other servers."""
 
 import json
 import shlex
@@ -18,7 +18,7 @@ blueprint = Blueprint("docs", __name__)
 
 @blueprint.get("/docs")
 def docs() -> Response:
-    """Show every route with its fields, an example to paste, and its refusals."""
+    """Show every route with its fields, an example command, and its refusals."""
     described = document(loaded.find(), secured=tokens.required(current_app))
     page = render_template(
         "docs.html",
@@ -32,7 +32,7 @@ def docs() -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A row of a table of fields."""
+    """A row of a table of fields; ``need`` is "required" or the default."""
 
     name: str
     type: str
@@ -49,8 +49,8 @@ class Section:
     summary: str
     description: str
     command: str
-    takes: list[Field]
-    gives: list[Field]
+    request_fields: list[Field]
+    answer_fields: list[Field]
     refusals: dict[str, str]
 
 
@@ -98,7 +98,7 @@ def _schema(content: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fields(schema: dict[str, Any], schemas: dict[str, Any], within: str = "") -> Iterator[Field]:
-    """Every field of an object, those of the objects in it after it."""
+    """Yield every field of an object, each followed by the fields of the objects inside it."""
     for name, given in schema.get("properties", {}).items():
         field = _resolved(given, schemas)
         path = f"{within}{name}"
@@ -107,7 +107,7 @@ def _fields(schema: dict[str, Any], schemas: dict[str, Any], within: str = "") -
         yield Field(path, _type(given, schemas), description, need)
         if field.get("type") == "array":
             yield from _fields(_resolved(field["items"], schemas), schemas, f"{path}[].")
-        for each in (field, *given.get("anyOf", ())):  # also of an object that may be null
+        for each in (field, *given.get("anyOf", ())):  # anyOf: an object that may be null
             yield from _fields(_resolved(each, schemas), schemas, f"{path}.")
 
 

@@ -1,4 +1,4 @@
-"""The one shape of every answer: ``code``, which is the HTTP status, then data or a message."""
+"""The JSON envelope of every answer: ``code``, the HTTP status, then data or the reason."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 
 from api.words import shown
 
-MAX_ECHO = 1_000  # characters of a refused body that are sent back
+MAX_ECHO = 1_000  # characters of a refused body in the answer
 
 
 def success(data: dict[str, Any]) -> Response:
@@ -16,7 +16,7 @@ def success(data: dict[str, Any]) -> Response:
 
 
 def refusal(code: int, message: object, reason: str) -> Response:
-    """Answer with an error status, its name or the body sent, and the reason."""
+    """Answer with a status of failure, its name or the body that was sent, and the reason."""
     response = jsonify(code=code, message=message, reason=reason)
     response.status_code = code
     return response
@@ -44,15 +44,15 @@ def _http_error(error: HTTPException) -> Response:
 def _reason(error: HTTPException) -> str:
     match error:
         case NotFound() if request.url_rule is None:
-            return f"there is nothing at {shown(request.path)}; GET / lists the routes"
+            return f"there is no route {shown(request.path)}; GET / lists the routes"
         case MethodNotAllowed():
             allowed = ", ".join(sorted(error.valid_methods or ()))
-            return f"{shown(request.method)} is not allowed here, only {allowed}"
+            return f"method {shown(request.method)} is not allowed, only {allowed}"
         case _:
             return error.description or error.name
 
 
 def _failure(error: Exception) -> Response:
     current_app.logger.error("%s %s failed", request.method, request.path, exc_info=error)
-    reason = "the server failed on this request; its log says why"
+    reason = "the server failed on this request; its log gives the reason"
     return refusal(500, InternalServerError().name, reason)

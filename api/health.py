@@ -1,11 +1,11 @@
-"""Probes of an orchestrator: does the process run, and can it answer?"""
+"""Health checks for an orchestrator: the process is running, and a model can answer."""
 
 from flask import Blueprint, Response, current_app
 
 from api import loaded, metrics
 from api.envelope import success
 
-_QUESTION = (1.0, 30.0, 100.0)  # frequency, recency, T
+_PROBE = (1.0, 30.0, 100.0)  # frequency, recency, T
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
 
@@ -18,9 +18,9 @@ def live() -> Response:
 
 @blueprint.get("/ready")
 def ready() -> Response:
-    """Answer 200 if a model, sound or not, answers a test question now, else 503."""
+    """Answer 200 if a model, sound or not, can answer a test question now, else 503."""
     posterior = loaded.current()
-    posterior.answer(*_QUESTION)
+    posterior.answer(*_PROBE)
     facts = loaded.facts(posterior)
     return success(
         {name: facts[name] for name in ("version", "dropout", "data_end", "sound")}

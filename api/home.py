@@ -1,4 +1,4 @@
-"""``GET /``: the dashboard for a person with a browser, the list of routes for a program."""
+"""``GET /``: the dashboard for browsers, the list of routes for programs."""
 
 from flask import Blueprint, Response, current_app, make_response
 
@@ -11,8 +11,8 @@ blueprint = Blueprint("home", __name__)
 
 @blueprint.get("/")
 def index() -> Response:
-    """Show the dashboard, or list the routes and say which model answers."""
-    if tokens.is_asked_for():
+    """Show the dashboard, or list the routes with facts about the model."""
+    if tokens.needs_token_page():
         response = make_response(dashboard.locked())
     elif wants_page():
         response = make_response(dashboard.page(loaded.find()))

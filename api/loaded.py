@@ -1,4 +1,4 @@
-"""The posterior that the app serves, and the file that it came from."""
+"""The posterior that the app serves, and its model file."""
 
 import os
 from dataclasses import dataclass
@@ -16,24 +16,24 @@ _KEY = "bayes_clv"
 
 type Model = str | PathLike[str] | Posterior | None
 
-# Inode, size and time of a file: a change of the file changes them. None where there is no file.
+# Identifies a version of a file without reading it; None if there is no file.
 type Stamp = tuple[int, ...] | None
 
 
 @dataclass
 class Served:
-    """The posterior that is served, and the file that a newer one would come from.
+    """The posterior that is served, and the file to reload it from.
 
     Attributes
     ----------
     posterior
-        The posterior; None where there is none yet.
+        The posterior; None if there is none yet.
     path
-        The file to watch, if there is one.
+        The model file to watch, if there is one.
     allow_unsound
-        Whether a posterior that failed its diagnostics may take over.
+        Whether to serve a posterior that failed its diagnostics.
     stamp
-        The state of the file when it was last tried.
+        The version of the file at the last attempt to load it.
     """
 
     posterior: Posterior | None
@@ -42,23 +42,23 @@ class Served:
     stamp: Stamp = None
 
     def is_outdated(self) -> bool:
-        """Whether the file has changed since it was last tried."""
+        """Whether the file has changed since the last attempt to load it."""
         return self.path is not None and _stamp(self.path) != self.stamp
 
     def refresh(self) -> None:
-        """Load the file as it is now; a file that fails a check changes nothing.
+        """Load the file and serve its posterior; a refused file changes nothing.
 
         Raises
         ------
         ArtifactError, UnsoundPosterior
-            When the file is refused; it is not tried again until it changes.
+            If the file is refused; ``is_outdated`` is then false until the file changes again.
         """
         if self.path is None:
             return
-        self.stamp = _stamp(self.path)  # taken before reading: a change meanwhile is read again
+        self.stamp = _stamp(self.path)  # before reading: a change during the read is then detected
         posterior = load_posterior(self.path)
         if not self.allow_unsound:
-            posterior.diagnostics.require_sound("--allow-unsound serves it all the same")
+            posterior.diagnostics.require_sound("to serve it nevertheless, give --allow-unsound")
         self.posterior = posterior
 
 
@@ -66,12 +66,12 @@ Refused = (ArtifactError, UnsoundPosterior)
 
 
 def load(app: Flask, model: Model, *, allow_unsound: bool = True) -> None:
-    """Give the app its posterior, or none where neither ``model`` nor the environment names one.
+    """Load the posterior of the app, if ``model`` or the environment variable names one.
 
     Raises
     ------
     ArtifactError, UnsoundPosterior
-        When the file is refused: a server must not start with the wrong model.
+        If the file is refused: a server must not start with the wrong model.
     """
     if model is None:
         model = os.environ.get(ENVIRONMENT_VARIABLE) or None
@@ -84,25 +84,28 @@ def load(app: Flask, model: Model, *, allow_unsound: bool = True) -> None:
 
 
 def of(app: Flask) -> Served:
-    """Return what the app serves."""
+    """Return the served posterior and its file."""
     served: Served = app.extensions[_KEY]
     return served
 
 
 def find() -> Posterior | None:
-    """Return the app's posterior, if it has one; the answer will be tagged with its version."""
+    """Return the app's posterior, if any; its version becomes a header of the answer."""
     posterior = of(current_app).posterior
     g.model_version = posterior and posterior.version
     return posterior
 
 
 def current() -> Posterior:
-    """Return the app's posterior; a route calls this once, so that one model gives the answer."""
+    """Return the app's posterior, or abort with 503.
+
+    A route calls this once, so that the whole answer comes from one model.
+    """
     return find() or abort(503, description="no model is ready")
 
 
 def facts(posterior: Posterior) -> dict[str, Any]:
-    """The model in short: version, source, window of days, segments, verdict; JSON-ready."""
+    """Return the posterior's version, model, data and soundness, as JSON-ready values."""
     record = posterior.record
     return {
         "version": posterior.version,

@@ -1,7 +1,7 @@
-"""Logs with one JSON object per line, without data of customers.
+"""Logs with one JSON object per line, without customer data.
 
-The content of requests is never logged. Of an error the class and place are logged, not the
-message, which may quote a request.
+What a client sent is never logged. Of an error only the type and the stack are logged, not the
+message, which may quote what was sent.
 """
 
 import json
@@ -14,11 +14,11 @@ from typing import Any
 
 from gunicorn.glogging import Logger as GunicornLogger
 
-NAME = "api"  # also Flask's name for the app, and so its logger's
+NAME = "api"  # also the name of the Flask app, and therefore of its logger
 
 
 class JsonLines(logging.Formatter):
-    """Writes time, level, logger and message, and what was given as ``extra={"fields": …}``."""
+    """Formats time, level, logger, process, message and the fields in ``extra={"fields": …}``."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
@@ -38,17 +38,17 @@ class JsonLines(logging.Formatter):
 
 
 class ServerLogger(GunicornLogger):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's own log in the same form."""
+    """gunicorn's own log in the same format."""
 
     def setup(self, cfg: Any) -> None:
-        """Replace the form of whatever gunicorn has set up."""
+        """Set the format of the handlers that gunicorn has set up."""
         super().setup(cfg)
         for handler in self.error_log.handlers:
             handler.setFormatter(JsonLines())
 
 
 def configure() -> None:
-    """Log to stderr from "info" upwards; a process does so once."""
+    """Log to stderr from level "info" on; called once per process."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logger = logging.getLogger(NAME)

@@ -1,9 +1,9 @@
-"""``GET /metrics``: the counts of all workers together, for Prometheus.
+"""``GET /metrics``: counts over all workers, for Prometheus.
 
-The numbers live in anonymous memory that is made before the workers are forked and that they share,
-one row a process; each writes its own row alone, so no lock crosses processes, a worker that is
-killed leaves its counts behind, and nothing touches the disk. A scrape adds the rows up. Where a
-WSGI server forks before it makes the app, each of its processes counts for itself.
+The numbers are in anonymous shared memory, which is allocated before the workers are forked, with
+one row per process. Each process writes only its own row, so no lock is shared between processes,
+the counts of a killed worker remain, and nothing is written to disk. A scrape adds up the rows. If
+a WSGI server forks before it creates the app, each of its processes has its own counts.
 """
 
 import mmap
@@ -26,7 +26,7 @@ from prometheus_client.registry import Collector
 
 from api import loaded
 
-ROWS = 128  # the parent's, then one for each worker, old ones that finish their work included
+ROWS = 128  # the parent's, then one per worker; old workers that still finish requests included
 NO_ROUTE = "none"
 _STATUSES = (200, 400, 401, 404, 405, 411, 413, 414, 415, 422, 431, 500, 501, 503)
 _OTHER = "other"
@@ -41,7 +41,7 @@ blueprint = Blueprint("metrics", __name__)
 def metrics() -> Response:
     """Answer in the Prometheus text format."""
     registry = CollectorRegistry()
-    registry.register(_OfApp(current_app))
+    registry.register(_AppCollector(current_app))
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -51,7 +51,7 @@ class Counts:
     Parameters
     ----------
     routes
-        All routes; other paths count as ``NO_ROUTE``.
+        All routes of the app; requests to other paths count as ``NO_ROUTE``.
     """
 
     def __init__(self, routes: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ class Counts:
         self._lock = threading.Lock()  # between the threads of a worker
 
     def use_row(self, row: int) -> None:
-        """Count in this row from now on: a worker does so once, after it was forked."""
+        """Count in this row from now on; each worker calls this once, after it was forked."""
         self._mine = self._rows[row]
 
     def observe(self, route: str, status: int, seconds: float) -> None:
@@ -84,15 +84,15 @@ class Counts:
             self._mine[_single(name)] += amount
 
     def set(self, name: str, value: float) -> None:
-        """Set a single figure; only the parent does, so that the sum over rows is the figure."""
+        """Set a single figure; only the parent may, so that the sum over rows is the figure."""
         self._mine[_single(name)] = value
 
     def total(self, name: str) -> float:
-        """A single figure over all processes."""
+        """Return a single figure, summed over all processes."""
         return float(self._rows[:, _single(name)].sum())
 
     def families(self) -> Iterator[Metric]:
-        """All metrics, as Prometheus families."""
+        """Yield all metrics as Prometheus metric families."""
         sums = self._rows.sum(axis=0)
         requests = CounterMetricFamily(
             "bayes_clv_requests", "Requests answered.", labels=("route", "status")
@@ -119,12 +119,12 @@ class Counts:
         )
         yield CounterMetricFamily(
             "bayes_clv_model_swaps",
-            "Times that a newer model file was taken over.",
+            "Newer model files that replaced the served model.",
             value=self.total("swaps"),
         )
         yield CounterMetricFamily(
             "bayes_clv_model_refusals",
-            "Times that a newer model file was refused.",
+            "Newer model files that were refused.",
             value=self.total("refusals"),
         )
         yield GaugeMetricFamily(
@@ -135,7 +135,7 @@ class Counts:
 
 
 def register(app: Flask) -> None:
-    """Give the app its counts, once all routes are there."""
+    """Create the counts of the app; call after all routes are registered."""
     app.extensions[_KEY] = Counts([rule.rule for rule in app.url_map.iter_rules()])
 
 
@@ -146,12 +146,12 @@ def of(app: Flask) -> Counts:
 
 
 def free_row(taken: Collection[int]) -> int:
-    """Return a row for a new worker; the last one is shared where there are too many."""
+    """Return a free row for a new worker; the last row is shared if there are too many workers."""
     return next((row for row in range(1, ROWS - 1) if row not in taken), ROWS - 1)
 
 
-class _OfApp(Collector):
-    """The counts of an app, and which model it answers from."""
+class _AppCollector(Collector):
+    """Collects the counts of an app and facts about its model."""
 
     def __init__(self, app: Any) -> None:
         self._counts = of(app)
@@ -160,12 +160,12 @@ class _OfApp(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._counts.families()
         yield GaugeMetricFamily(
-            "bayes_clv_ready", "1 where there is a model.", value=float(self._posterior is not None)
+            "bayes_clv_ready", "1 if a model is loaded.", value=float(self._posterior is not None)
         )
         if self._posterior is not None:
             model = GaugeMetricFamily(
                 "bayes_clv_model",
-                "Which model answers; 1 where its diagnostics are sound.",
+                "The served model; 1 if its diagnostics are sound.",
                 labels=("version", "data_end"),
             )
             labels = (self._posterior.version, self._posterior.record.end.isoformat())

@@ -1,4 +1,4 @@
-"""``GET /v1/model``: the model, where it comes from, and whether it can be trusted."""
+"""``GET /v1/model``: the served model, its data and settings, and its diagnostics."""
 
 from math import isfinite
 from typing import Any
@@ -14,13 +14,13 @@ blueprint = Blueprint("model", __name__)
 
 @blueprint.get("/v1/model")
 def model() -> Response:
-    """Answer with the data window, the priors, the diagnostics and the version."""
+    """Return data window, priors, diagnostics and version of the model."""
     facts = loaded.current().facts()
     return success(Model(**_finite(facts)).model_dump())
 
 
 def _finite(value: Any) -> Any:
-    """Replace NaN and infinity, which JSON does not have, by null."""
+    """Replace numbers that are not finite, which JSON does not allow, by None."""
     match value:
         case dict():
             return {name: _finite(part) for name, part in value.items()}

@@ -1,4 +1,4 @@
-"""``GET /openapi.json``: an OpenAPI 3.1 document, made from the schemas that requests must fit."""
+"""``GET /openapi.json``: an OpenAPI 3.1 document, generated from the schemas of the requests."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,52 +15,52 @@ from bayes_clv.posterior.posterior import Posterior
 _REFERENCE = "#/components/schemas/{model}"
 _JSON, _TEXT = "application/json", "text/plain"
 _WHY = {
-    400: "the body is not JSON, nests too deep, names a field twice, or holds NaN or Infinity",
+    400: "the body is not JSON, is nested too deep, gives a field twice, or holds NaN or Infinity",
     401: "the bearer token is missing or wrong",
-    404: "there is no such thing",
-    411: "the body came without a Content-Length",
-    413: "the body or the batch is over its limit",
+    404: "the model holds no comparison of its segments",
+    411: "the request has no Content-Length",
+    413: "the body or the batch is larger than its limit",
     415: "the body is not of type application/json, or is compressed",
-    422: "a field is wrong; the reason names it, the rule and the value",
+    422: "a field is invalid; the reason names the field, the rule and the value",
     500: "the server failed",
     503: "no model is ready",
 }
 _ABOUT = """\
-Which customers are still yours? Send what a customer has done so far (frequency, recency, T) \
-and get the probability that they are still alive, the probability that they buy again within a \
-horizon, and the number of purchases to expect, each with a credible interval. All durations are \
-in days.
+Which customers have left? Send a customer's purchase history (frequency, recency, T) and get the \
+probability that they are still alive, the probability that they buy again within a horizon, and \
+the expected number of purchases, each with a credible interval. All durations are in days.
 
-Every answer is a JSON object with "code", which is the HTTP status. An answer holds "status" and \
-"data"; a refusal holds "message" and "reason", one line that says what to change. The header \
-X-Model-Version names the model that gave the answer. X-Request-ID is the request's own, where it \
-came with one of up to 128 letters, digits and any of . _ : - and else a new one."""
+Every answer is a JSON object with "code", the HTTP status. A success also holds "status" and \
+"data". A refusal also holds "message" and "reason", one line that tells what to change. The \
+header X-Model-Version names the model that gave the answer. The header X-Request-ID repeats the \
+id of the request, if that consists of 1 to 128 letters, digits and characters . _ : - and is a \
+new id otherwise."""
 
 blueprint = Blueprint("openapi", __name__)
 
 
 @blueprint.get("/openapi.json")
 def openapi() -> Response:
-    """Answer with the document."""
+    """Return the OpenAPI document."""
     return jsonify(document(loaded.find(), secured=tokens.required(current_app)))
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A route as its document has it.
+    """The documentation of a route.
 
     Attributes
     ----------
     summary, description
-        What it is for.
+        The purpose of the route.
     answer
-        The shape of ``data``, or the media type of what is no JSON.
+        The schema of ``data``, or the media type of an answer that is not JSON.
     body, query
-        The schemas of the body and of the query.
+        The schemas of the request's body and query.
     refusals
-        The statuses that it may answer with, besides 200 and those of every route.
+        Statuses of failure, besides those that every route may answer with.
     unscored
-        Whether its 503 also stands for a body that cannot be scored.
+        Whether a 503 may also mean that the customer cannot be scored.
     """
 
     method: str
@@ -82,8 +82,8 @@ OPERATIONS = (
         "predictions.predictions",
         "Score a batch of customers",
         "For up to 1,000 customers: the probability of being alive, the probability of buying "
-        "within the horizon, and the expected purchases within it. The answers come in the order "
-        "of the customers.",
+        "within the horizon, and the expected purchases within it. The predictions are in the "
+        "order of the customers.",
         answers.Predictions,
         body=Batch,
         refusals=(400, 411, 413, 415, 422, 503),
@@ -93,7 +93,7 @@ OPERATIONS = (
         "/v1/segments",
         "segments.segments",
         "Compare churn between segments",
-        "The customers that the model was fitted to, by segment, at the end of the data.",
+        "The segments of the customers that the model was fitted to, at the end of the data.",
         answers.Comparison,
         query=ComparisonQuery,
         refusals=(404, 422, 503),
@@ -102,8 +102,8 @@ OPERATIONS = (
         "get",
         "/v1/model",
         "model.model",
-        "Tell which model answers",
-        "The data window, the rows kept and rejected, priors, diagnostics and version.",
+        "Describe the model",
+        "The data window, rows kept and rejected, priors, diagnostics and version.",
         answers.Model,
         refusals=(503,),
     ),
@@ -112,9 +112,9 @@ OPERATIONS = (
         "/predict",
         "predict.predict",
         "Score one customer, as the first version of this service did",
-        "Probabilities are decimal text. The body may also be the older form, a JSON string (or "
-        "raw text) that holds the object in Python's single quotes. Whatever keeps a customer from "
-        "being scored is answered with 503, what was sent, and the reason.",
+        "Probabilities are decimal text. The body may also have the older form: a JSON string (or "
+        "raw text) that holds the object in Python's single quotes. If a customer cannot be "
+        "scored, the answer is a 503 with the body that was sent and the reason.",
         answers.Alone,
         body=Customer,
         refusals=(411, 413),
@@ -124,17 +124,17 @@ OPERATIONS = (
         "get",
         "/health/live",
         "health.live",
-        "Does the process run?",
-        "For a supervisor. Needs no token.",
+        "Is the process running?",
+        "For a process supervisor. No token is needed.",
         answers.Alive,
     ),
     Operation(
         "get",
         "/health/ready",
         "health.ready",
-        "Can it answer?",
-        "For a load balancer: there is a model, and it has just answered a question. Needs no "
-        "token.",
+        "Can the service answer?",
+        "For a load balancer: a model is loaded and has just answered a test question. No token "
+        "is needed.",
         answers.Ready,
         refusals=(503,),
     ),
@@ -142,21 +142,21 @@ OPERATIONS = (
         "get",
         "/metrics",
         "metrics.metrics",
-        "Count for Prometheus",
-        "Requests by route and status, their durations, customers scored, and model files taken "
-        "over or refused, over all workers.",
+        "Metrics for Prometheus",
+        "Requests by route and status, their durations, customers scored, and newer model files "
+        "loaded or refused, summed over all workers.",
         _TEXT,
     ),
 )
 
 
 def document(posterior: Posterior | None, *, secured: bool) -> dict[str, Any]:
-    """Return the document; the names of segments are those of the model, if there is one.
+    """Return the OpenAPI document.
 
     Parameters
     ----------
     posterior
-        The model that answers.
+        The served model, whose segment names are listed; None if there is none.
     secured
         Whether requests must send a token.
     """

@@ -1,4 +1,4 @@
-"""``POST /predict``: is this customer still alive, and will they buy again?"""
+"""``POST /predict``: P(alive) and P(purchase) of one customer."""
 
 import numpy as np
 from flask import Blueprint, Response
@@ -17,7 +17,7 @@ blueprint = Blueprint("predict", __name__)
 
 @blueprint.post("/predict")
 def predict() -> Response:
-    """Score one customer, or say what keeps it from being scored."""
+    """Score one customer, or answer 503 with the reason why they cannot be scored."""
     posterior = loaded.current()
     text = unwrap(read_body(MAX_BYTES))
     try:
@@ -26,10 +26,10 @@ def predict() -> Response:
         answer = posterior.answer(**customer.model_dump())
     except InputError as error:
         return invalid_request(text, str(error))
-    return success(_in_words(answer))
+    return success(_as_text(answer))
 
 
-def _in_words(answer: Answer) -> dict[str, object]:
+def _as_text(answer: Answer) -> dict[str, object]:
     alive, purchase = _decimals(answer.alive), _decimals(answer.purchase)
     return {
         "prob_alive": alive.pop("mean"),
@@ -49,6 +49,6 @@ def _decimals(estimate: Estimate) -> dict[str, str]:
 
 
 def _decimal(value: float) -> str:
-    """Return the shortest decimal that reads back as the same number, without an exponent."""
+    """Return the shortest decimal text, without an exponent, that parses to the same number."""
     text = repr(value)
     return np.format_float_positional(value, trim="0") if "e" in text else text

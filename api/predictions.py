@@ -1,4 +1,4 @@
-"""``POST /v1/predictions``: many customers at once, with every answer about each."""
+"""``POST /v1/predictions``: all predictions for a batch of customers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,10 +8,10 @@ from flask import Blueprint, Response, abort, current_app, g
 
 from api import loaded
 from api.answers import ModelName, Prediction, Predictions
-from api.answers import ValueTerms as ShownTerms
+from api.answers import ValueTerms as AnswerTerms
 from api.envelope import success
 from api.schemas import HORIZON, MAX_CUSTOMERS, Batch, BatchCustomer
-from api.schemas import ValueTerms as AskedTerms
+from api.schemas import ValueTerms as RequestTerms
 from api.wire import read_body, read_json, require_json
 from bayes_clv.errors import InputError
 from bayes_clv.posterior.discounting import ValueTerms
@@ -19,7 +19,7 @@ from bayes_clv.posterior.every_answer import expectations
 from bayes_clv.posterior.posterior import Posterior
 
 MAX_BYTES = 512 * 1024
-IN_BACKGROUND = "bayes_clv_in_background"  # the extension that runs work beside other requests
+IN_BACKGROUND = "bayes_clv_in_background"  # the app extension that scores in a background thread
 
 blueprint = Blueprint("predictions", __name__)
 
@@ -38,7 +38,7 @@ def predictions() -> Response:
             model=ModelName.of(posterior),
             horizon_days=batch.horizon_days,
             level=batch.level,
-            value_terms=None if terms is None else ShownTerms(**terms.to_dict()),
+            value_terms=None if terms is None else AnswerTerms(**terms.to_dict()),
             predictions=answers,
         ).model_dump()
     )
@@ -51,7 +51,7 @@ def score(
     level: float,
     terms: ValueTerms | None = None,
 ) -> list[Prediction]:
-    """Return every answer about each customer, in their order."""
+    """Return the predictions for each customer, in the order of the customers."""
     frame = pd.DataFrame([customer.model_dump(exclude={"customer_id"}) for customer in customers])
     answers = expectations(posterior, frame, horizon, terms, level=level)
     rows = {name: _rows(answer) for name, answer in answers.items()}
@@ -69,7 +69,7 @@ def score(
 
 
 def warm_up(posterior: Posterior) -> None:
-    """Score a made-up customer, to load the compiled code before the first request."""
+    """Score a test customer, so that the compiled code is loaded before the first request."""
     customer = BatchCustomer(frequency=2, recency=30, T=60)
     score(posterior, [customer], HORIZON, 0.9, ValueTerms() if posterior.has_spend else None)
 
@@ -93,10 +93,10 @@ def _read(posterior: Posterior) -> Batch:
         abort(422, description=str(error))
 
 
-def _terms(asked: AskedTerms | None) -> ValueTerms | None:
-    if asked is None:
+def _terms(requested: RequestTerms | None) -> ValueTerms | None:
+    if requested is None:
         return None
-    return ValueTerms(asked.horizon_days, asked.annual_discount_rate, asked.margin)
+    return ValueTerms(requested.horizon_days, requested.annual_discount_rate, requested.margin)
 
 
 def _rows(answer: pd.DataFrame) -> list[dict[str, float]]:

@@ -1,7 +1,7 @@
-"""The schemas of requests, and the line that says everything that is wrong with one.
+"""Schemas of the requests, and the one-line message that lists all faults of a request.
 
-A field's description is the rule that a refusal quotes, that the OpenAPI document states, and that
-the documentation page shows.
+A field's description states its rule. Refusals quote it, and the OpenAPI document and the
+documentation page show it.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,11 +26,11 @@ from bayes_clv.errors import InputError
 from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON
 
-LIMIT = 1e9  # purchases, or days: beyond any customer, and far from overflow
+LIMIT = 1e9  # purchases or days; more than any customer has, and far from overflow
 MONEY_LIMIT = 1e15
 MAX_CUSTOMERS = 1_000  # in one batch
 MAX_ID = 100  # characters
-HORIZON = COMPARISON_HORIZON  # days, where a request names no other
+HORIZON = COMPARISON_HORIZON  # days; the default of requests
 _MAX_RATE = 100.0
 _MAX_FAULTS = 12
 _MAX_NAMES = 20
@@ -65,7 +65,7 @@ _SEVERAL: JsonDict = {
 
 
 def _identifier(value: object) -> object:
-    """Text or a whole number, as sent; programs that hold ids as floats write 12504.0."""
+    """Return a text or whole number as sent; a float such as 12504.0 becomes an integer."""
     if type(value) is float and value.is_integer():
         value = int(value)
     if type(value) is str:
@@ -79,25 +79,25 @@ def _identifier(value: object) -> object:
 
 
 class Request(BaseModel):
-    """Base of all requests: nothing is converted, and unknown fields are refused."""
+    """Base of all requests: values are not converted, and unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     @classmethod
     def read(cls, fields: object, segments: Collection[str] = ()) -> Self:
-        """Check what was sent.
+        """Check the fields of a request.
 
         Parameters
         ----------
         fields
-            What was sent.
+            The decoded body or query.
         segments
-            The names that the model knows.
+            Names that a customer's segment may have.
 
         Raises
         ------
         InputError
-            Naming every field that is wrong, the rule and the value, in one line.
+            If a field is invalid; one line names every invalid field, its rule and its value.
         """
         try:
             return cls.model_validate(fields, context=segments)
@@ -149,7 +149,7 @@ class State(Request):
 
 
 class Customer(State):
-    """What ``POST /predict`` takes: a customer, and the mass of the interval."""
+    """The body of ``POST /predict``: a customer, and the mass of the intervals."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_ONE]})
 
@@ -168,7 +168,7 @@ class BatchCustomer(State):
 
 
 class ValueTerms(Request):
-    """The terms of customer lifetime value."""
+    """The terms of customer value: horizon, discount rate and margin."""
 
     horizon_days: float = Field(
         default=VALUE_HORIZON,
@@ -180,18 +180,18 @@ class ValueTerms(Request):
         default=ANNUAL_DISCOUNT_RATE,
         ge=0,
         le=_MAX_RATE,
-        description=f"a number from 0 to {_MAX_RATE:g}: what a year's delay costs",
+        description=f"a number from 0 to {_MAX_RATE:g}, the discount rate per year",
     )
     margin: float = Field(
         default=MARGIN,
         gt=0,
         le=_MAX_RATE,
-        description=f"a number above 0, at most {_MAX_RATE:g}: what remains of a unit of spend",
+        description=f"a number above 0, at most {_MAX_RATE:g}, the profit per unit of spend",
     )
 
 
 class Batch(Request):
-    """What ``POST /v1/predictions`` takes."""
+    """The body of ``POST /v1/predictions``."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_SEVERAL]})
 
@@ -209,13 +209,13 @@ class Batch(Request):
     level: Level = 0.9
     value: ValueTerms | None = Field(
         default=None,
-        description="an object: the terms of expected_value, which is left out without it and "
-        "takes some four times as long as all else",
+        description="an object with the terms of expected_value; without it, expected_value is "
+        "null. To compute it takes about four times as long as everything else",
     )
 
 
 class ComparisonQuery(Request):
-    """What ``GET /v1/segments`` takes, from the query."""
+    """The query of ``GET /v1/segments``."""
 
     model_config = ConfigDict(strict=False)
 
@@ -250,7 +250,7 @@ def _path(place: tuple[int | str, ...]) -> str:
 
 
 def _rule(place: tuple[int | str, ...]) -> str:
-    """The description of the field at a place; an object's where it is no field."""
+    """Return the description of the field at a place, or "an object" for a list item or body."""
     last = place[-1] if place else None
     return _RULES[last] if isinstance(last, str) else "an object"
 

@@ -1,4 +1,4 @@
-"""``GET /v1/segments``: which segments are leaving, and how sure is that?"""
+"""``GET /v1/segments``: the comparison of churn between segments."""
 
 from flask import Blueprint, Response, abort, request
 
@@ -14,7 +14,7 @@ blueprint = Blueprint("segments", __name__)
 
 @blueprint.get("/v1/segments")
 def segments() -> Response:
-    """Compare churn between the segments, as of the end of the data."""
+    """Compare churn between the segments at the end of the data."""
     posterior = loaded.current()
     fields = {
         name: values[0] if len(values) == 1 else values for name, values in request.args.lists()
@@ -29,6 +29,6 @@ def segments() -> Response:
 
 
 def comparison(posterior: Posterior, level: float) -> Comparison:
-    """Return the comparison that the posterior holds, with intervals of mass ``level``."""
+    """Return the comparison stored in the posterior, with intervals of mass ``level``."""
     compared = posterior.compare_segments(level=level).to_dict()
     return Comparison(model=ModelName.of(posterior), **compared)

@@ -1,10 +1,10 @@
-"""The production server: gunicorn, with workers that wait for many clients at once.
+"""The production server: gunicorn, with workers that serve many clients concurrently.
 
-The model is loaded and checked once, before the port is opened and the workers are forked, so a
-refused file or a taken port stops the command in one line, and the workers share the draws. A
-newer file is taken over in the same way: the parent checks it, forks workers that answer from it,
-and lets the old ones finish what they have begun. So a worker answers from one model as long as it
-lives, and a file that is refused changes nothing.
+The model is loaded and checked once, before the port is opened and the workers are forked. A
+refused file or an occupied port therefore stops the command with one line, and the workers share
+the memory of the draws. A newer file is loaded in the same way: the parent checks it, forks workers
+that serve it, and lets the old workers finish their requests. A worker thus serves one model
+throughout, and a refused file changes nothing.
 """
 
 import gc
@@ -35,18 +35,18 @@ from api.app import create_app
 from bayes_clv.errors import InputError
 
 MAX_WORKERS = 32
-_REQUEST_SECONDS = 15  # for a body to arrive and its answer to leave
+_REQUEST_SECONDS = 15  # to receive the body and send the answer
 _LINGER_SECONDS = 1.0
 _SHARED_MEMORY = "/dev/shm"
 _SETTINGS = {
     "preload_app": True,
-    "timeout": 30,  # a worker without a sign of life for so long is replaced
+    "timeout": 30,  # seconds without a heartbeat after which a worker is replaced
     "graceful_timeout": 3,
-    "keepalive": 2,  # also the time in which all headers have to arrive
-    "threads": 4,  # of a worker behind a proxy
+    "keepalive": 2,  # seconds; also the time limit for all headers to arrive
+    "threads": 4,  # per worker behind a proxy
     "logger_class": logs.ServerLogger,
-    "control_socket_disable": True,  # it would write into the home directory
-    # Workers show signs of life by touching a file, which a busy disk must not hold up.
+    "control_socket_disable": True,  # it would write to the home directory
+    # Workers send heartbeats by touching a file, which a busy disk must not delay.
     "worker_tmp_dir": _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None,
 }
 
@@ -63,34 +63,35 @@ def serve(
     allow_public: bool = False,
     allow_unsound: bool = False,
 ) -> NoReturn:
-    """Answer until SIGTERM or SIGINT, then leave with SystemExit.
+    """Serve until SIGTERM or SIGINT, then raise SystemExit.
 
     Parameters
     ----------
     behind_proxy
-        Whether a proxy in front reads requests and answers whole before it passes them on: workers
-        then wait in a few threads, which is faster, but slow clients could hold those up.
+        Whether a buffering proxy, which receives complete requests and answers before it passes
+        them on, is in front. Workers then use a few threads, which is faster, but would be blocked
+        by slow clients.
     allow_public
         Whether other machines may send requests without a token.
     allow_unsound
-        Whether a posterior that failed its diagnostics is served.
+        Whether to serve a posterior that failed its diagnostics.
 
     Raises
     ------
     ArtifactError, UnsoundPosterior
-        When the model is refused.
+        If the model is refused.
     InputError
-        When ``host`` and ``port`` cannot be listened on, other machines could send requests without
-        a token, or the number of workers is out of range.
+        If the server cannot listen on ``host`` and ``port``, other machines could send requests
+        without a token, or ``workers`` is out of range.
     """
-    signal.signal(signal.SIGTERM, _leave)  # as process 1 of a container it would be ignored
+    signal.signal(signal.SIGTERM, _leave)  # process 1 of a container would otherwise ignore it
     if not 1 <= workers <= MAX_WORKERS:
         raise InputError(f"workers must be from 1 to {MAX_WORKERS}: {workers}")
     app = create_app(model, allow_unsound=allow_unsound)
     if not (allow_public or tokens.required(app) or _is_this_machine(host)):
         raise InputError(
-            f"{host} can be reached from elsewhere: set {tokens.ENVIRONMENT_VARIABLE} to a token "
-            "that requests must bear, or say --allow-public"
+            f"{host} can be reached from other machines: set {tokens.ENVIRONMENT_VARIABLE} to a "
+            "token that requests must send, or give --allow-public"
         )
     _warm_up(app)
     _share_memory()
@@ -105,13 +106,13 @@ def serve(
 
 
 class _Refusing:
-    """Answers what is no HTTP, or no HTTP that gunicorn takes, in the service's envelope."""
+    """Answers requests that gunicorn cannot read or refuses, in the service's envelope."""
 
     wsgi: Flask
 
     def handle_error(self, request: object, client: Any, address: object, error: Any) -> None:
-        """Answer a request that did not reach the app."""
-        if not isinstance(error, Exception):  # the worker is leaving
+        """Refuse a request that did not reach the app."""
+        if not isinstance(error, Exception):  # the worker is shutting down
             return
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
         identifier = trace.new_id()
@@ -124,7 +125,7 @@ class _Refusing:
         metrics.of(self.wsgi).observe(metrics.NO_ROUTE, status, 0.0)
         posterior = loaded.of(self.wsgi).posterior
         phrase = HTTPStatus(status).phrase
-        reason = f"this is no request that can be read ({type(error).__name__})"
+        reason = f"the request cannot be read ({type(error).__name__})"
         body = json.dumps({"code": status, "message": phrase, "reason": reason})
         headers = (
             f"HTTP/1.1 {status} {phrase}",
@@ -136,30 +137,30 @@ class _Refusing:
         )
         try:
             util.write_nonblock(client, "\r\n".join([*headers, "", body]).encode())
-            _read_on(client)
+            _drain(client)
         except OSError:
-            log.debug("the client has gone")
+            log.debug("the client closed the connection")
 
 
 class Worker(_Refusing, GeventWorker):  # type: ignore[misc]  # gunicorn ships no types
-    """gunicorn's gevent worker, without patches of the standard library, and with time limits.
+    """gunicorn's gevent worker, without patching, and with a time limit per request.
 
-    Patching has to come before the patched modules are imported, and the parent has imported them.
-    The service needs no patches: a request waits only for its own client's socket, and for a thread
-    that scores a batch.
+    The standard library would have to be patched before its modules are imported, but the parent
+    has already imported them. The service does not need patching: a request waits only for its own
+    client's socket and for a thread that scores a batch.
     """
 
     sockets: list[Any]
 
     def patch(self) -> None:
-        """Give gevent the listening sockets, and nothing else."""
+        """Turn the listening sockets into gevent sockets; patch nothing else."""
         self.sockets = [
             gevent.socket.socket(s.FAMILY, socket.SOCK_STREAM, fileno=s.sock.detach())
             for s in self.sockets
         ]
 
     def load_wsgi(self) -> None:
-        """Score batches in a thread, one piece at a time, so that other requests do not wait."""
+        """Score batches one at a time in a thread, so that other requests do not wait for them."""
         super().load_wsgi()
         pool = ThreadPool(1)
         self.wsgi.extensions[predictions.IN_BACKGROUND] = lambda work, *arguments: pool.apply(
@@ -167,19 +168,19 @@ class Worker(_Refusing, GeventWorker):  # type: ignore[misc]  # gunicorn ships n
         )
 
     def handle_request(self, *request: Any) -> None:
-        """Answer one request in time or close its connection; then let the others have a turn."""
+        """Answer one request in time or close its connection; then let other requests run."""
         in_time = False
         with gevent.Timeout(_REQUEST_SECONDS, False):
             super().handle_request(*request)
             in_time = True
         if not in_time:
-            raise StopIteration  # gunicorn's word for "close this connection"
-        # A client that has its next request there already would be answered again and again.
+            raise StopIteration  # tells gunicorn to close the connection
+        # Without this, a client that pipelines requests would be served before all others.
         gevent.sleep(0)
 
 
 class ProxiedWorker(_Refusing, ThreadWorker):  # type: ignore[misc]
-    """gunicorn's threaded worker, for a port that only a buffering proxy reaches."""
+    """gunicorn's threaded worker, for a port that only a buffering proxy can reach."""
 
 
 class _Server(BaseApplication):  # type: ignore[misc]
@@ -200,19 +201,19 @@ class _Server(BaseApplication):  # type: ignore[misc]
 
 
 class _Parent(Arbiter):  # type: ignore[misc]
-    """gunicorn's parent process, which takes over a newer model file."""
+    """gunicorn's parent process, which also loads newer model files."""
 
     app: _Server
 
     def wait_for_signals(self, timeout: float = 1.0) -> list[int]:
-        """Treat a changed file as a hang-up, and several hang-ups as one."""
+        """Return the signals; a changed model file counts as SIGHUP, several SIGHUPs as one."""
         signals: list[int] = super().wait_for_signals(timeout)
         others = [number for number in signals if number != signal.SIGHUP]
-        hang_up = len(others) < len(signals) or loaded.of(self.app.app).is_outdated()
-        return others + [signal.SIGHUP] * hang_up
+        reload = len(others) < len(signals) or loaded.of(self.app.app).is_outdated()
+        return others + [signal.SIGHUP] * reload
 
     def handle_hup(self) -> None:
-        """Check the file as it is now, and replace the workers unless it is refused."""
+        """Load and check the current file, and replace the workers unless it is refused."""
         served, counts = loaded.of(self.app.app), metrics.of(self.app.app)
         before = served.posterior
         try:
@@ -220,7 +221,7 @@ class _Parent(Arbiter):  # type: ignore[misc]
         except loaded.Refused as error:
             counts.add("refusals")
             counts.set("newer_file_refused", 1)
-            log.error("the newer model is refused, the one before it answers: %s", error)
+            log.error("the newer model is refused, the previous one stays in use: %s", error)
             return
         counts.set("newer_file_refused", 0)
         _share_memory()
@@ -232,7 +233,7 @@ class _Parent(Arbiter):  # type: ignore[misc]
 
 
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (errors.InvalidResponseHeader, 500),  # the app's fault, as is the next
+    (errors.InvalidResponseHeader, 500),  # this and the next are faults of the app
     (errors.InvalidResponseHeaderName, 500),
     (errors.LimitRequestLine, 414),
     (errors.LimitRequestHeaders, 431),
@@ -243,8 +244,8 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
-def _read_on(client: socket.socket) -> None:
-    """Read the rest for a moment: closing with unread bytes would discard the answer."""
+def _drain(client: socket.socket) -> None:
+    """Read what still arrives for a moment: closing with unread bytes could destroy the answer."""
     client.shutdown(socket.SHUT_WR)
     client.settimeout(_LINGER_SECONDS)
     until = time.monotonic() + _LINGER_SECONDS
@@ -253,16 +254,15 @@ def _read_on(client: socket.socket) -> None:
 
 
 def _give_row(parent: _Parent, worker: Any) -> None:
-    """Choose where a new worker will count."""
+    """Choose the row of the metrics in which a new worker counts."""
     worker.row = metrics.free_row({other.row for other in parent.WORKERS.values()})
 
 
 def _begin_work(parent: _Parent, worker: Any) -> None:
-    # Until it has handlers of its own, a new worker would leave SIGTERM to a copy of the parent's.
+    # Until a new worker installs its own handlers, SIGTERM would call the parent's handler in it.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     metrics.of(parent.app.app).use_row(worker.row)
-    # A worker that is replaced may finish what it has begun; one that is stopped has less time,
-    # which the parent sees to.
+    # A replaced worker may finish its requests; when the server stops, the parent allows less time.
     worker.cfg.set("graceful_timeout", _REQUEST_SECONDS)
 
 
@@ -272,17 +272,17 @@ def _warm_up(app: Flask) -> None:
         return
     try:
         predictions.warm_up(posterior)
-    except (RuntimeError, OSError) as error:  # Numba finds no folder for what it compiles
+    except (RuntimeError, OSError) as error:  # Numba finds no folder for compiled code
         raise InputError(
             f"cannot compile ({error}); set NUMBA_CACHE_DIR to a folder that can be written"
         ) from None
 
 
 def _share_memory() -> None:
-    """Exclude existing objects from the garbage collector of new workers.
+    """Exclude all present objects from garbage collection in new workers.
 
-    The collector writes to each object that it visits, and a page that is written to is no longer
-    shared.
+    The collector writes to the objects that it visits, and a memory page that is written to is no
+    longer shared between processes.
     """
     gc.unfreeze()
     gc.collect()
@@ -297,7 +297,7 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _listen(host: str, port: int) -> int:
-    """Return the descriptor of a listening socket; gunicorn itself would try for five seconds."""
+    """Return the descriptor of a listening socket; gunicorn itself would retry for 5 seconds."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=2048).detach()
@@ -310,4 +310,4 @@ def _listen(host: str, port: int) -> int:
 
 
 def _leave(*_: object) -> NoReturn:
-    os._exit(0)  # an exception could end up in whatever library is busy, and nothing is open yet
+    os._exit(0)  # an exception might be caught by a library; nothing needs to be closed yet

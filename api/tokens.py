@@ -1,4 +1,4 @@
-"""The bearer token, where one is required (RFC 6750)."""
+"""The optional bearer token (RFC 6750)."""
 
 import hmac
 import os
@@ -12,18 +12,18 @@ from bayes_clv.errors import InputError
 ENVIRONMENT_VARIABLE = "BAYES_CLV_TOKEN"
 MIN_LENGTH = 16
 _KEY = "bayes_clv_token"
-# These routes hold no data: probes, documentation, and files of the page.
+# Endpoints that need no token, since their answers hold no data.
 OPEN = frozenset({"health.live", "health.ready", "openapi.openapi", "docs.docs", "static"})
-_ASKS = "home.index"
+_TOKEN_PAGE = "home.index"
 
 
 def register(app: Flask, token: str | None) -> None:
-    """Require the token; by default the environment's, if it has one.
+    """Require the token; by default that of the environment variable, if it is set.
 
     Raises
     ------
     InputError
-        When the token is too short, or cannot be sent.
+        If the token is too short, or has characters that a header cannot hold.
     """
     token = os.environ.get(ENVIRONMENT_VARIABLE) if token is None else token
     if not token:
@@ -36,11 +36,11 @@ def register(app: Flask, token: str | None) -> None:
     expected = token.encode()
 
     def check() -> Response | None:
-        if request.endpoint in OPEN or is_asked_for():
+        if request.endpoint in OPEN or needs_token_page():
             return None
         scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode(errors="replace"), expected)
-        if same and scheme.lower() == "bearer":
+        matches = hmac.compare_digest(given.strip().encode(errors="replace"), expected)
+        if matches and scheme.lower() == "bearer":
             return None
         response = refusal(401, "Unauthorized", "send the header Authorization: Bearer <token>")
         response.headers["WWW-Authenticate"] = 'Bearer realm="bayes_clv"'
@@ -50,10 +50,10 @@ def register(app: Flask, token: str | None) -> None:
     app.extensions[_KEY] = True
 
 
-def is_asked_for() -> bool:
-    """Whether the dashboard is opened without the token; the page then asks for it."""
+def needs_token_page() -> bool:
+    """Whether a browser requests the dashboard without a token: the answer is a form for it."""
     bare = "Authorization" not in request.headers
-    return required(current_app) and bare and request.endpoint == _ASKS and wants_page()
+    return required(current_app) and bare and request.endpoint == _TOKEN_PAGE and wants_page()
 
 
 def required(app: Flask) -> bool:

@@ -1,4 +1,4 @@
-"""For every request: an id, security headers for browsers, a line in the log, and a count."""
+"""For every request: an id, security headers, a line in the log, and a count."""
 
 import logging
 import re
@@ -12,34 +12,37 @@ from api import loaded, metrics
 REQUEST_ID = "X-Request-ID"
 MODEL_VERSION = "X-Model-Version"
 _METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"})
-_SANE = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-# Nothing but this service's own style sheets and pictures, and no script that is not a file here.
+_VALID_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# A page may load only this service's own style sheets, images and script files.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_OF_DATA = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_OF_PAGES = _OF_DATA | {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
-_OF_FILES = _OF_PAGES | {"Cache-Control": "no-cache"}  # cached, and revalidated by ETag each time
+_DATA_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_PAGE_HEADERS = _DATA_HEADERS | {
+    "Content-Security-Policy": _POLICY,
+    "Referrer-Policy": "no-referrer",
+}
+_FILE_HEADERS = _PAGE_HEADERS | {"Cache-Control": "no-cache"}  # cached; revalidated by ETag
 
 log = logging.getLogger("api.requests")
 
 
 def register(app: Flask) -> None:
-    """Begin and end every request of the app."""
+    """Add the handlers that run before and after every request of the app."""
     app.before_request(_begin)
     app.after_request(_end)
 
 
 def new_id() -> str:
-    """Return an id that no other request has."""
+    """Return a new random request id."""
     return secrets.token_hex(12)
 
 
 def _begin() -> None:
     g.began = time.perf_counter()
     given = request.headers.get(REQUEST_ID, "")
-    g.request_id = given if _SANE.fullmatch(given) else new_id()
+    g.request_id = given if _VALID_ID.fullmatch(given) else new_id()
 
 
 def _end(response: Response) -> Response:
@@ -74,5 +77,5 @@ def _end(response: Response) -> Response:
 
 def _headers(response: Response) -> dict[str, str]:
     if request.endpoint == "static" and response.status_code in (200, 304):
-        return _OF_FILES
-    return _OF_DATA if response.mimetype == "application/json" else _OF_PAGES
+        return _FILE_HEADERS
+    return _DATA_HEADERS if response.mimetype == "application/json" else _PAGE_HEADERS

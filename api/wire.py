@@ -1,7 +1,7 @@
-"""Reading request bodies: bytes, text, fields. Nothing is trusted, and nothing evaluated.
+"""Reads request bodies: from bytes to text to fields. Nothing in a body is evaluated.
 
-The newer routes take JSON only (``read_json``). ``POST /predict`` also takes an object as a dict in
-Python's notation, which is what the first version of this service took, and either of them wrapped
+Routes under ``/v1`` accept JSON only (``read_json``). ``POST /predict`` also accepts a dict in
+Python's notation, which the first version of this service accepted, and either of the two wrapped
 in a JSON string (``unwrap``, ``read_object``).
 """
 
@@ -23,52 +23,52 @@ MAX_DEPTH = 16
 
 
 def wants_page() -> bool:
-    """Whether the client prefers HTML to JSON, as browsers do."""
+    """Whether the Accept header prefers HTML to JSON, as browsers' headers do."""
     wanted = request.accept_mimetypes.best_match(("application/json", "text/html"))
     return wanted == "text/html"
 
 
 def read_body(limit: int) -> bytes:
-    """Return the body of the request, whatever type it claims to have.
+    """Return the body of the request, whatever its media type.
 
     Raises
     ------
     HTTPException
-        411 without a length (gunicorn would hand over a chunked body cut at the limit, as if it
-        were whole), 413 beyond ``limit`` bytes, 400 where fewer come than were announced.
+        411 without a Content-Length (gunicorn would pass a chunked body cut at the limit as if it
+        were complete), 413 beyond ``limit`` bytes, 400 if fewer bytes arrive than announced.
     """
     length = request.content_length
     if length is None:
-        abort(411, description="give a Content-Length; a body in chunks is not read")
+        abort(411, description="send a Content-Length; a chunked body is not accepted")
     if length > limit:
         abort(413, description=f"a body may hold at most {limit:,} bytes, not {length:,}")
     body: bytes = request.environ["wsgi.input"].read(length)
     if len(body) < length:
-        abort(400, description="the connection was lost before the whole body had come")
+        abort(400, description="the connection was lost before the whole body arrived")
     return body
 
 
 def require_json() -> None:
-    """Refuse a body that does not say it is JSON.
+    """Refuse a request whose headers do not declare an uncompressed JSON body.
 
     Raises
     ------
     HTTPException
-        415 when the type is another, or the body is compressed.
+        415 if the media type is not JSON, or the body is compressed.
     """
     if not request.is_json:
         abort(415, description="send JSON, with the header Content-Type: application/json")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        abort(415, description="send the body as it is, without a Content-Encoding")
+        abort(415, description="send the body uncompressed, without a Content-Encoding")
 
 
 def read_json(body: bytes) -> object:
-    """Return the value of a JSON document (RFC 8259); what is in it is not checked.
+    """Return the value of a JSON document (RFC 8259); its fields are not checked.
 
     Raises
     ------
     InputError
-        When the bytes are not UTF-8 or not JSON, nest deeper than ``MAX_DEPTH``, name a field
+        If the bytes are not UTF-8 or not JSON, are nested deeper than ``MAX_DEPTH``, give a field
         twice, or hold NaN or Infinity.
     """
     try:
@@ -89,7 +89,7 @@ def read_json(body: bytes) -> object:
 
 
 def unwrap(body: bytes) -> str:
-    """Return the body's text or, where that is a JSON string, the text inside it.
+    """Return the body's text or, if that is a JSON string, the text inside the string.
 
     Bytes that are not UTF-8 become lone surrogates, which ``read_object`` refuses.
     """
@@ -108,7 +108,7 @@ def read_object(text: str) -> Fields:
     Raises
     ------
     InputError
-        When the text is neither, names a field twice, or holds NaN or Infinity.
+        If the text is neither, gives a field twice, or holds NaN or Infinity.
     """
     if not text.strip():
         raise InputError("the body is empty")
@@ -128,9 +128,9 @@ def read_object(text: str) -> Fields:
 
 
 def _read_dict(text: str, json_error: Exception) -> Fields:
-    """Read a flat dict of constants from its syntax tree, which no one evaluates."""
+    """Read a flat dict of constants from its syntax tree, without evaluating it."""
     try:
-        with warnings.catch_warnings(action="ignore"):  # Python's, about the style of the source
+        with warnings.catch_warnings(action="ignore"):  # Python's warnings about the parsed text
             tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         tree = None
@@ -159,7 +159,7 @@ def _constant(name: str, node: ast.expr) -> object:
 def _unique(pairs: Iterable[tuple[str, object]]) -> Fields:
     fields: Fields = {}
     for name, value in pairs:
-        name = name.encode(errors="backslashreplace").decode()  # Pydantic stops at a lone surrogate
+        name = name.encode(errors="backslashreplace").decode()  # Pydantic fails on a lone surrogate
         if name in fields:
             raise InputError(f"{named(name)} is given twice")
         fields[name] = value
@@ -171,12 +171,15 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _integer(digits: str) -> float:
-    """Python refuses more than 4,300 digits, JSON does not; infinity stands for such numbers."""
+    """Return an integer, or infinity for more than 400 digits.
+
+    JSON has no limit on digits, but Python raises an error beyond 4,300.
+    """
     return int(digits) if len(digits) <= _MOST_DIGITS else float(digits)
 
 
 def _depth(text: str) -> int:
-    """How deep brackets nest outside of quoted text, whether or not they match."""
+    """Return how deep brackets are nested outside quoted text, whether or not they match."""
     depth = deepest = 0
     for bracket in _BRACKET.findall(_QUOTED.sub("", text)):
         depth += 1 if bracket in "[{" else -1

@@ -1,4 +1,4 @@
-"""Words from a request, made safe to show: short, printable, on one line."""
+"""Makes text from a request safe to show: short, printable, on one line."""
 
 import reprlib
 
@@ -7,7 +7,7 @@ _repr = reprlib.Repr(maxlevel=2, maxstring=40, maxlong=40, maxother=40)
 
 
 def shown(value: object) -> str:
-    """Return a value as one would write it in Python, shortened."""
+    """Return the Python notation of a value, shortened."""
     try:
         text = _repr.repr(value)
     except ValueError:
@@ -16,5 +16,5 @@ def shown(value: object) -> str:
 
 
 def named(name: str) -> str:
-    """Return the name of a field; in quotes, unless it looks like one."""
+    """Return the name of a field, quoted unless it is a valid identifier."""
     return name if name.isidentifier() and len(name) <= _LENGTH else shown(name)

@@ -1,6 +1,6 @@
-// Charts of what the page's tables hold, by Chart.js. Colours are those of the style sheet.
+// Draws the page's tables as charts, with Chart.js, in the colours of the style sheet.
 
-const drawn = new Map(); // canvas → a function that draws it, in the colours of the hour
+const drawn = new Map(); // canvas → a function that draws it in the current colours
 
 export const percent = (share) => {
   if (share > 0 && share < 0.01) return "<1%";
@@ -9,12 +9,12 @@ export const percent = (share) => {
 };
 const short = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 
-/** Draw every chart again, as after a change of colours. */
+/** Draw every chart again, for example after a change of colours. */
 export function redraw() {
   for (const draw of drawn.values()) draw();
 }
 
-/** Draw each measure of the table of segments: a point for the mean, a bar for its interval. */
+/** Draw each measure in the table of segments: a point for the mean, a bar for the interval. */
 export function drawSegments() {
   const charts = document.getElementById("segment-charts");
   if (!charts || !window.Chart) return;
@@ -32,7 +32,7 @@ export function drawSegments() {
   }
 }
 
-/** Draw how P(alive) and P(purchase) of a customer decline while nothing is bought. */
+/** Draw how a customer's P(alive) and P(purchase) decline without further purchases. */
 export function drawSilence(canvas, days, curves, sentence) {
   describe(canvas, sentence);
   show(canvas, () => ({
@@ -45,7 +45,7 @@ export function drawSilence(canvas, days, curves, sentence) {
       ...common(),
       interaction: { mode: "index", intersect: false },
       scales: {
-        x: { ...axis(), type: "linear", max: days.at(-1), title: title("days of silence from today") },
+        x: { ...axis(), type: "linear", max: days.at(-1), title: title("further days without a purchase") },
         y: { ...axis({ callback: percent }), min: 0, max: 1 },
       },
       plugins: {
@@ -53,7 +53,7 @@ export function drawSilence(canvas, days, curves, sentence) {
         tooltip: {
           filter: (item) => item.dataset.label,
           callbacks: {
-            title: ([item]) => `after ${item.label} days of silence`,
+            title: ([item]) => `after ${item.label} more days without a purchase`,
             label: ({ dataset, dataIndex }) => `${dataset.label}: ${words(dataset.of[dataIndex])}`,
           },
         },
@@ -110,7 +110,7 @@ function forest(names, intervals, tint, share) {
   };
 }
 
-/** The least and the greatest of the shares, to the next tenth: an interval needs no zero. */
+/** Range of the axis: the bounds of the intervals, rounded outwards to tenths; it may omit 0. */
 function tenths(intervals) {
   const min = Math.floor(10 * Math.min(...intervals.map(({ lower }) => lower))) / 10;
   const max = Math.ceil(10 * Math.max(...intervals.map(({ upper }) => upper))) / 10;
@@ -182,5 +182,5 @@ function colour(name) {
 }
 
 function faint(tint) {
-  return `${tint}40`; // a quarter opaque: the style sheet writes colours with six digits
+  return `${tint}40`; // 25% opacity, since the style sheet's colours have six hexadecimal digits
 }

@@ -1,4 +1,4 @@
-// Questions about one customer: today's answer, and what silence will make of it.
+// Questions about one customer: the answer today, and its decline without further purchases.
 
 import { percent, words } from "./charts.js";
 import { headers } from "./token.js";
@@ -7,7 +7,7 @@ const POINTS = 60;
 const decimals = new Intl.NumberFormat("en", { maximumFractionDigits: 2 });
 const hundredths = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 
-/** Ask about the customer of a form, and show the answer, or beside each field what is wrong. */
+/** Ask about the form's customer; show the answer, or an error at each invalid field. */
 export async function ask(form, drawSilence) {
   const button = form.querySelector("button");
   button.setAttribute("aria-busy", "true");
@@ -16,7 +16,7 @@ export async function ask(form, drawSilence) {
     const { horizon_days, ...customer } = read(form);
     const today = await post({ customers: [customer], horizon_days, value: {} });
     const days = ahead(today.horizon_days);
-    // What the silence tells is weighed by the parameters of the segment that the customer is in now.
+    // The curves use today's segment: a change of segment would make them jump.
     const { segment } = today.predictions[0];
     const later = days.map((day) => ({ ...customer, segment, T: customer.T + day }));
     const silent = await post({ customers: later, horizon_days });
@@ -31,7 +31,7 @@ export async function ask(form, drawSilence) {
 
 class Refused extends Error {}
 
-/** What was typed: numbers where they are, and else the text, of which the server says what is wrong. */
+/** Return the fields' values; text that is no number is sent as text, for the server to check. */
 function read(form) {
   const fields = {};
   for (const { name, value } of form.elements) {
@@ -75,7 +75,7 @@ function show(form, today, days, silent, drawSilence) {
     [`Buys within ${decimals.format(horizon)} days`, now.prob_purchase, percent],
     [`Purchases in ${decimals.format(horizon)} days`, now.expected_purchases, hundredths.format],
     ["Spend per purchase", now.expected_spend, hundredths.format],
-    ["Worth in a year", now.expected_value, hundredths.format],
+    ["Expected value, one year", now.expected_value, hundredths.format],
   ].filter(([, value]) => value);
 
   const answer = document.getElementById("answer");
@@ -84,14 +84,15 @@ function show(form, today, days, silent, drawSilence) {
     const interval = element("span", { textContent: `${write(lower)}–${write(upper)}` });
     list.append(element("div", {}, element("dt", { textContent: label }), element("dd", {}, write(mean), interval)));
   }
-  const about = `Segment: ${now.segment}. Below each figure its ${percent(level)} credible interval.`;
+  const about = `Segment: ${now.segment}. Below each figure is its ${percent(level)} credible interval.`;
   answer.replaceChildren(list, element("p", { className: "hint", textContent: about }));
   if (form.dataset.blind === "true" && Number(form.frequency.value) === 0) {
-    const text = "BG/NBD takes a customer who bought once for alive: read the probability of a purchase.";
+    const text =
+      "With BG/NBD every customer who bought once is alive: read the probability of a purchase.";
     answer.append(element("p", { className: "notice", textContent: text }));
   }
   if (model.version !== document.getElementById("version").textContent) {
-    const text = "A newer model answers than the one that this page shows: load the page again.";
+    const text = "This answer is from a newer model than the rest of this page: reload the page.";
     answer.append(element("p", { className: "notice", textContent: text }));
   }
 
@@ -102,7 +103,7 @@ function show(form, today, days, silent, drawSilence) {
   const curves = [
     { label: "still alive", of: silent.map((each) => each.prob_alive), style: "--alive" },
     {
-      label: `buys within ${decimals.format(horizon)} days from then`,
+      label: `buys within ${decimals.format(horizon)} days after that`,
       of: silent.map((each) => each.prob_purchase),
       style: "--buys",
     },
@@ -122,12 +123,12 @@ function decline(days, silent) {
   const first = silent[0].prob_alive.mean;
   const last = silent.at(-1).prob_alive.mean;
   const half = silent.findIndex(({ prob_alive }) => prob_alive.mean < 0.5);
-  const until = `P(alive) is ${percent(first)} today and ${percent(last)} after ${days.at(-1)} more days of silence`;
+  const until = `P(alive) is ${percent(first)} today and ${percent(last)} after ${days.at(-1)} more days without a purchase`;
   if (half <= 0) return `${until}.`;
-  return `${until}; it falls below 50% after ${days[half]}.`;
+  return `${until}; it falls below 50% after ${days[half]} days.`;
 }
 
-/** Put every part of a refusal beside the field that it names; the rest below the form. */
+/** Show each part of a refusal at the field that it names, and other parts below the form. */
 function complain(form, reason) {
   const rest = [];
   let first = null;

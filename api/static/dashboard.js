@@ -1,5 +1,5 @@
-// The dashboard: its tables drawn as charts, questions about one customer, and the token where the
-// server requires one. The page is whole without this file, but for the questions.
+// The dashboard: draws its tables as charts, asks about one customer, and sends the token if the
+// server requires one. Without this file the page lacks only the charts and the questions.
 
 import { drawSegments, drawSilence, redraw } from "./charts.js";
 import { ask } from "./customer.js";
@@ -14,7 +14,7 @@ function enhance() {
   });
 }
 
-/** Replace the page that asks for the token by the dashboard; return whether the token was taken. */
+/** Replace the token form by the dashboard; return whether the server accepted the token. */
 async function open() {
   const answer = await fetch("/", { headers: { ...headers(), Accept: "text/html" } });
   if (!answer.ok) return false;
@@ -34,7 +34,7 @@ async function unlock(form) {
     if (await open()) return;
     error.textContent = "The server does not accept this token.";
   } catch {
-    error.textContent = "The server cannot be reached, or this is not a token.";
+    error.textContent = "The server cannot be reached, or the token is not valid text for a header.";
   }
   form.token.setAttribute("aria-invalid", "true");
   form.token.focus();

@@ -1,4 +1,4 @@
-// The bearer token: kept in this tab alone, and sent with every request of the page.
+// The bearer token: stored in this tab only, and sent with every request of the page.
 
 const KEY = "bayes_clv_token";
 

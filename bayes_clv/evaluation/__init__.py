@@ -1,14 +1,14 @@
-"""Whether to believe a posterior: compared with later data, with a known truth, with other priors.
+"""Checks of a posterior: against observed data, simulated truth and other priors.
 
 | module | what it is for |
 | --- | --- |
 | `backtest` | which pooling predicts best, out of sample |
-| `sbc` | simulation-based calibration: whether intervals have their nominal coverage |
+| `sbc` | simulation-based calibration: whether intervals cover at their level |
 | `simulate` | simulated customers with known parameters, and their logs |
-| `predictive_checks` | posterior predictive checks: the episodes of a log, simulated again |
-| `episodes` | what customers did between one landmark and the next |
-| `sensitivity` | whether the answers depend on the priors: what ArviZ's power-scaling needs |
-| `unpooled` | each segment fitted by itself |
+| `predictive_checks` | posterior predictive checks: a log compared with replications |
+| `episodes` | purchases of each customer between successive landmarks |
+| `sensitivity` | sensitivity to the priors: log densities for ArviZ |
+| `unpooled` | each segment fitted to its own rows only |
 """
 
 import lazy_loader

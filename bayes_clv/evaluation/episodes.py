@@ -1,10 +1,12 @@
-"""What customers did between one landmark and the next: the factors of the likelihood, a row each.
+"""Episodes: what a customer did between successive landmarks, one factor of the likelihood each.
 
-The model describes a customer's history episode by episode: the time up to the first landmark, by
-the population's parameters; the time from each landmark to the next, given the state at the first
-of them and by the parameters of its segment; and the time after the log. So the episode is the unit
-in which the model is compared with data, those of the fit and later ones. Without segments there is
-one episode up to the observation end, and the check is the usual one of the literature.
+The model does not describe a customer's whole past at once, but one episode after another. The
+first episode ends at the first landmark after the first purchase; its purchases depend on the
+population's parameters. Each further episode runs from a landmark to the next; its purchases depend
+on the state at its beginning and on the parameters of the segment that the state belongs to. A last
+episode may follow the observation end. The episode is therefore the unit in which forecasts and
+observations are compared, both in the data of the fit and in a holdout. Without segments there is
+one episode up to the observation end, and the check is that of the literature.
 """
 
 import datetime as dt
@@ -27,23 +29,23 @@ type Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Episodes:
-    """Episodes of customers' histories, each ``(episode,)``.
+    """Episodes of customers, each array ``(episode,)``.
 
     Attributes
     ----------
     begin
-        Day of the log on which it begins, 0 its first; in a customer's first episode that of the
-        first purchase.
+        Day on which the episode begins; the log's first day is 0. A customer's first episode begins
+        on the day of the first purchase.
     code
-        The segment whose parameters describe it, or ``POPULATION``.
+        The segment whose parameters apply to the episode, or ``POPULATION``.
     frequency, recency, T
-        The state in which it begins; all 0 in a customer's first episode. Days.
+        The state at the beginning, in days; all 0 in a customer's first episode.
     days
-        How long it is.
+        Length of the episode.
     purchases
-        Purchase days in it, without the day on which it begins.
+        Number of purchase days in the episode, without the day on which it begins.
     held_out
-        Whether it comes after the observation end of the fit.
+        Whether the episode is after the observation end of the fit.
     """
 
     begin: Floats
@@ -64,45 +66,48 @@ class Episodes:
 
     @property
     def fitted(self) -> "Episodes":
-        """The episodes of the fit's data."""
+        """The episodes that the posterior was fitted to."""
         return self[~self.held_out]
 
     @property
     def after(self) -> "Episodes":
-        """The episodes after the fit's data."""
+        """The episodes after the observation end of the fit."""
         return self[self.held_out]
 
     @property
     def idle_time(self) -> Floats:
-        """Days since the last purchase, at the beginning."""
+        """Days since the last purchase, at the beginning of the episode."""
         return self.T - self.recency
 
 
 def episodes(
     posterior: Posterior, transactions: Transactions, until: dt.date | None = None
 ) -> Episodes:
-    """Cut a log at the landmarks of a fit, and once more where it ends.
+    """Divide a log into episodes, at the landmarks of a fit and at the end of the holdout.
+
+    Customers who first bought after the fit's observation end are left out.
 
     Parameters
     ----------
     posterior
-        Fitted to this log, or to an earlier part of it.
+        Fitted to this log, or to the log until an earlier day.
     transactions
-        The log, up to the end of the held-out time.
+        The log, including the holdout.
     until
-        End of the held-out time; by default that of the log. Customers who first bought after the
-        fit's observation end are left out.
+        Last day of the holdout; by default the log's last day.
 
     Raises
     ------
     InputError
-        The log is another, or ends before the fit does.
+        If the log does not begin on the first day of the fit's log, or ends before the fit's
+        observation end.
     """
     record, until = posterior.record, until or transactions.end
     if transactions.start != record.start or not record.end <= until <= transactions.end:
         raise InputError(
-            f"the log must begin on {record.start} and reach from {record.end}, as far as the fit "
-            f"does, or beyond: it covers {transactions.start} … {transactions.end}"
+            f"the log must begin on {record.start}, the first day of the fit, and the holdout must "
+            f"end between {record.end}, the observation end, and the log's last day: the log "
+            f"covers {transactions.start} … {transactions.end}, and until is {until}"
         )
     dates = sorted({*record.landmarks, until})
     table = durations(summarise(transactions, dates))
@@ -112,13 +117,13 @@ def episodes(
 
 
 def _cut(states: pd.DataFrame, codes: Codes, end: dt.date, start: dt.date) -> Episodes:
-    """Turn states, ordered by customer and landmark, into the episodes that end in them."""
+    """Turn states, ordered by customer and landmark, into the episodes that end with them."""
     customer = states["customer_id"].to_numpy()
     held_out = (states["landmark"] > pd.Timestamp(end)).to_numpy()
     first, T = days_since(start, states["first"]), states["T"].to_numpy(dtype=float)
     follows = np.append(False, customer[1:] == customer[:-1])
     before = np.maximum(np.arange(len(states)) - 1, 0)
-    # A landmark on the day of the first purchase ends no episode: T is 0 there.
+    # At a landmark on the day of the first purchase T is 0: the first episode continues.
     opens = follows & ((T[before] > 0) | held_out)
 
     def at_opening(name: str) -> Floats:

@@ -1,12 +1,12 @@
-"""Posterior predictive checks: the episodes of a log, simulated again, beside the observed ones.
+"""Posterior predictive checks: observed episodes of a log compared with replicated ones.
 
-For each of some posterior draws θ every episode of :mod:`bayes_clv.evaluation.episodes` is
-simulated again from the state in which it began,
+For each of a number of posterior draws θ, every episode of :mod:`bayes_clv.evaluation.episodes` is
+simulated again from the state at its beginning,
 
     alive ~ Bernoulli(P(alive));  λ ~ Gamma(r+x, α+T);  p ~ Beta(a, b+n);  purchases until it ends
 
-with the θ of its segment. So a band covers both the uncertainty of θ and chance; where the
-observations leave it more often than its level allows, the model is wrong.
+with the θ of its segment. A band of replications therefore holds both the uncertainty of θ and
+chance. If observations leave it more often than its level allows, the model is wrong there.
 """
 
 import datetime as dt
@@ -36,15 +36,15 @@ DRAWS = 200
 
 @dataclass(frozen=True)
 class Tracking:
-    """Repeat purchases period by period.
+    """Observed and replicated repeat purchases by period.
 
     Attributes
     ----------
     table
-        One row per period, by its last day: ``actual`` purchases of the customers known at the
-        observation end; ``mean``, ``lower`` and ``upper`` of the simulated ones; the same with the
-        prefix ``cumulative_``; ``held_out``. Held-out cumulative figures start from the purchases
-        observed by the observation end.
+        One row per period, indexed by its last day: ``actual``, the observed purchases of the
+        customers known at the observation end; ``mean``, ``lower`` and ``upper`` of the
+        replications; the same four with the prefix ``cumulative_``; ``held_out``. In the holdout,
+        cumulative figures start from the observed sum at the observation end.
     end
         Observation end of the fit.
     period
@@ -68,23 +68,23 @@ def track(
     level: float = 0.9,
     seed: int = 0,
 ) -> Tracking:
-    """Track repeat purchases by period, through the fit's data and the held-out time.
+    """Compare observed and replicated repeat purchases over time, in the fit and in the holdout.
 
     Parameters
     ----------
     posterior
-        Fitted to the log up to ``posterior.record.end``.
+        Fitted to the log until ``posterior.record.end``.
     transactions
-        The log, beyond that.
+        The log, including the holdout.
     period
-        Days; periods are counted from the observation end, and one that the log cuts short is left
-        out.
+        Length in days. Periods are counted from the observation end; a last period that the log
+        does not cover fully is left out.
     draws
-        Number of simulations.
+        Number of replications.
     level
         Mass of the bands.
     seed
-        Of the simulations.
+        Random seed of the replications.
     """
     if period < 1:
         raise InputError(f"period must be at least 1 day: {period}")
@@ -110,30 +110,32 @@ def track(
         for k in range(n_before + n_after)
     ]
     held_out = np.arange(n_before + n_after) >= n_before
-    missed = actual[:n_before].sum() - replicas[:, :n_before].sum(axis=1, keepdims=True)
+    gap = actual[:n_before].sum() - replicas[:, :n_before].sum(axis=1, keepdims=True)
     table = pd.DataFrame({"end": ends, "held_out": held_out, "actual": actual})
     table = table.join(_summary(replicas, level))
     table["cumulative_actual"] = actual.cumsum()
-    of_sums = _summary(replicas.cumsum(axis=1) + missed * held_out, level)
-    table = table.join(of_sums.add_prefix("cumulative_")).set_index("end")
+    cumulative = _summary(replicas.cumsum(axis=1) + gap * held_out, level)
+    table = table.join(cumulative.add_prefix("cumulative_")).set_index("end")
     return Tracking(table, record.end, period, level)
 
 
 def live_again(
     parts: Episodes, parameters: Parameters, dropout: Dropout, draws: int, seed: int
 ) -> Iterator[Purchases]:
-    """Yield simulated purchases of every episode, for some draws of the parameters.
+    """Yield replicated purchases of all episodes, one replication per draw used.
 
     Parameters
     ----------
     parts
-        The episodes; ``Purchases.customer`` is the index into them, ``time`` counts from their
-        beginnings.
+        The episodes. In the result, ``Purchases.customer`` is the index of the episode, and
+        ``time`` counts in days from its beginning.
     parameters
-        ``(segment + 1, draw)``, the population's last.
+        ``(segment + 1, draw)``; the population is last.
+    draws
+        Number of draws to use, spread evenly.
     """
     rng = np.random.default_rng(seed)
-    for draw in _some(parameters, draws):
+    for draw in _spread_draws(parameters, draws):
         theta = parameters[parts.code, draw]
         latents = draw_latents(rng, theta, parts.frequency, parts.recency, parts.T, dropout)
         purchases, _ = live_on(rng, *latents, parts.days)
@@ -147,9 +149,9 @@ def count_again(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield simulated numbers of purchases of every episode; faster than ``live_again``."""
+    """Yield replicated numbers of purchases ``(episode,)``: like ``live_again``, but faster."""
     rng = np.random.default_rng(seed)
-    for draw in _some(parameters, draws):
+    for draw in _spread_draws(parameters, draws):
         theta = parameters[parts.code, draw]
         yield sample_purchases(
             rng, theta, parts.frequency, parts.recency, parts.T, parts.days, dropout
@@ -163,7 +165,7 @@ def purchase_counts(
     most: int = 7,
     level: float = 0.9,
 ) -> pd.DataFrame:
-    """Count the episodes with 0, 1, 2, … purchases, observed and simulated.
+    """Compare the observed and replicated numbers of episodes with 0, 1, 2, … purchases.
 
     Parameters
     ----------
@@ -172,13 +174,14 @@ def purchase_counts(
     replicas
         From ``count_again``, with draws of the posterior or of the prior.
     most
-        Numbers of purchases from this one on are counted together.
+        Episodes with this number of purchases or more share the last row.
     level
         Mass of the intervals.
 
     Returns
     -------
-    One row per number of purchases (``"0"``, ``"1"``, …, ``"7+"``): actual, mean, lower, upper.
+    One row per number of purchases (``"0"``, ``"1"``, …, ``"7+"``), with numbers of episodes:
+    actual (observed), mean, lower, upper.
     """
 
     def histogram(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -198,7 +201,7 @@ def purchases_by_state(
     edges: Sequence[float] | None = None,
     level: float = 0.9,
 ) -> pd.DataFrame:
-    """Compare mean purchases, observed and simulated, by the state at the beginning of episodes.
+    """Compare mean purchases by the state of customers at the beginning of the episode.
 
     Parameters
     ----------
@@ -207,7 +210,7 @@ def purchases_by_state(
     replicas
         From ``count_again``.
     by
-        The part of the state that groups customers.
+        The part of the state that episodes are grouped by.
     edges
         Lower edges of the groups; by default 0, 1, …, 7 for frequency, and deciles otherwise.
     level
@@ -215,31 +218,33 @@ def purchases_by_state(
 
     Returns
     -------
-    One row per group that has customers, by its lower edge: customers, and per customer actual,
-    mean, lower, upper.
+    One row per group with episodes, indexed by its lower edge: customers, the number of episodes;
+    and per episode actual (observed purchases), mean, lower, upper.
     """
     values = getattr(parts, by)
     if edges is None:
-        tenths = np.quantile(values, np.linspace(0, 0.9, 10))
-        edges = list(range(8)) if by == "frequency" else np.unique(tenths).tolist()
+        deciles = np.quantile(values, np.linspace(0, 0.9, 10))
+        edges = list(range(8)) if by == "frequency" else np.unique(deciles).tolist()
     group = np.searchsorted(np.asarray(edges), values, side="right") - 1
     if len(parts) and group.min() < 0:
-        raise InputError(f"edges must begin at or below the least {by}, {values.min():g}: {edges}")
+        raise InputError(
+            f"edges must begin at or below the smallest {by}, {values.min():g}: {edges}"
+        )
     customers = np.bincount(group, minlength=len(edges))
-    there = np.flatnonzero(customers)
+    occupied = np.flatnonzero(customers)
 
     def mean(counts: NDArray[np.int64]) -> Floats:
-        return np.bincount(group, counts, minlength=len(edges))[there] / customers[there]
+        return np.bincount(group, counts, minlength=len(edges))[occupied] / customers[occupied]
 
     table = _summary(np.stack([mean(counts) for counts in replicas]), level)
-    table.insert(0, "customers", customers[there])
+    table.insert(0, "customers", customers[occupied])
     table.insert(1, "actual", mean(parts.purchases))
-    table.index = pd.Index(np.asarray(edges)[there], name=by)
+    table.index = pd.Index(np.asarray(edges)[occupied], name=by)
     return table
 
 
-def _some(parameters: Parameters, draws: int) -> NDArray[np.int64]:
-    """Return that many draws, spread evenly."""
+def _spread_draws(parameters: Parameters, draws: int) -> NDArray[np.int64]:
+    """Return the indices of that many draws, spread evenly."""
     n = parameters.r.shape[1]
     return np.linspace(0, n - 1, min(draws, n)).round().astype(np.int64)
 
@@ -250,8 +255,8 @@ def _summary(replicas: Floats | NDArray[np.int64], level: float) -> pd.DataFrame
 
 
 def _repeat_days(transactions: Transactions, end: dt.date) -> Floats:
-    """Days of the log on which customers known at ``end`` bought again."""
+    """Days of repeat purchases, counted from the log's first day, of customers known at ``end``."""
     days = purchase_days(transactions)
-    again = days.filter((days.date > days["first"]) & (days["first"] <= end))
-    dates = again.select("date").to_pandas()["date"]
+    repeats = days.filter((days.date > days["first"]) & (days["first"] <= end))
+    dates = repeats.select("date").to_pandas()["date"]
     return days_since(transactions.start, dates)

@@ -1,9 +1,10 @@
-"""Do the answers depend on the priors? The log-densities that ArviZ's power-scaling needs.
+"""Sensitivity to the priors: the log densities that ArviZ needs for power-scaling.
 
-The posterior is proportional to p(θ) p(data | θ). Raising one of the two factors to a power near 1
-moves an answer by as much as it depends on that factor. ArviZ does this by importance sampling,
-without another fit, from the logarithms of both factors at every draw, which are computed here. The
-prior is that of μ and τ, which users choose; z is standard normal by construction.
+The posterior is proportional to p(θ) p(data | θ). Power-scaling raises one of the two factors to a
+power near 1; how far an answer moves shows how much it depends on that factor. ArviZ does this by
+importance sampling, without another fit, from the logarithms of both factors at every draw. This
+module computes these logarithms. The prior is that of μ and τ, which users choose; z is standard
+normal by construction.
 
 Source: Kallioinen, Paananen, Bürkner & Vehtari (2024), Statistics and Computing 34, 57.
 """
@@ -30,7 +31,7 @@ DRAWS = 1000
 def with_log_densities(
     posterior: Posterior, table: LandmarkTable, draws: int = DRAWS
 ) -> xr.DataTree:
-    """Add the logarithms of prior and likelihood to some draws, for ``arviz.psense_summary``.
+    """Return draws with their log prior and log likelihood, for ``arviz.psense_summary``.
 
     Parameters
     ----------
@@ -39,41 +40,42 @@ def with_log_densities(
     table
         From ``HierarchicalBetaGeo.prepare``, of the same log.
     draws
-        How many, over all chains, at most; they are spread evenly.
+        Maximum number of draws over all chains; they are spread evenly.
 
     Returns
     -------
-    ``posterior`` with ``mu (eta)``, ``tau (eta)`` and, where the comparison of the
-    segments is stored, its measures ``(answered)``; ``log_prior`` and ``log_likelihood``.
+    Groups ``posterior``, ``log_prior`` and ``log_likelihood``. ``posterior`` holds ``mu (eta)``,
+    ``tau (eta)`` and, where the comparison of the segments is stored, its measures
+    ``(answered)``, one per segment.
     """
     stored = posterior.tree["posterior"].to_dataset()
     step = -(-stored.sizes["chain"] * stored.sizes["draw"] // draws)
-    kept = stored.isel(draw=slice(None, None, step))
+    thinned = stored.isel(draw=slice(None, None, step))
     layout = LikelihoodLayout.of(
         table, len(posterior.segment_names), table.mean_T, posterior.dropout
     )
-    # ArviZ's summary uses the name "component" itself.
-    asked = kept[[name for name in ("mu", "tau") if name in kept]].rename(component="eta")
+    # ArviZ's summary reserves the name "component".
+    answers = thinned[[name for name in ("mu", "tau") if name in thinned]].rename(component="eta")
     if posterior.has_comparison:
-        asked = asked.merge(_answers(posterior, stored).isel(draw=slice(None, None, step)))
+        answers = answers.merge(_answers(posterior, stored).isel(draw=slice(None, None, step)))
     likelihood = xr.apply_ufunc(
         lambda eta: value_and_gradient_by_eta(eta, layout)[0],
-        _eta(kept),
+        _eta(thinned),
         input_core_dims=[["group", "component"]],
         vectorize=True,
     )
     return xr.DataTree.from_dict(
         {
-            "posterior": asked,
-            "log_prior": _log_prior(posterior, kept),
+            "posterior": answers,
+            "log_prior": _log_prior(posterior, thinned),
             "log_likelihood": likelihood.to_dataset(name="landmarks"),
         }
     )
 
 
 def _eta(draws: xr.Dataset) -> xr.DataArray:
-    """η ``(group, component)`` of every draw, the population last."""
-    population = draws["mu"].expand_dims(group=[POPULATION])
+    """Return η ``(group, component)`` of every draw; the population is first, as in the kernel."""
+    population = draws["mu"].expand_dims(group=[0])
     if "tau" not in draws:
         return population
     segments = draws["mu"] + draws["tau"] * draws["z"]
@@ -96,7 +98,7 @@ def _log_prior(posterior: Posterior, draws: xr.Dataset) -> xr.Dataset:
 
 
 def _answers(posterior: Posterior, draws: xr.Dataset) -> xr.Dataset:
-    """The comparison's measures by chain and draw; they are stored as one sequence."""
+    """Return the comparison's measures by chain and draw; they are stored by sample."""
     compared = posterior.tree["segments"].to_dataset()
     shape = (-1, draws.sizes["chain"], draws.sizes["draw"])
     return xr.Dataset(

@@ -1,7 +1,7 @@
-"""Each segment fitted by itself, without pooling, to show what partial pooling does.
+"""Unpooled fits: each segment fitted alone, for comparison with partial pooling.
 
-The model of a segment is its part of the landmark likelihood, with the population's prior, and
-nothing from the other segments. It serves the shrinkage plot, not predictions.
+Each fit uses only the segment's own part of the landmark likelihood, with the prior of the
+population. It serves the shrinkage plot, not prediction.
 """
 
 from collections.abc import Callable
@@ -32,17 +32,17 @@ def fit_alone(
     Parameters
     ----------
     table
-        The landmark table of all segments, in days; its mean T is the priors' unit of time.
+        The landmark table of all segments, in days; its mean T is the unit of time of the priors.
     segment_names
         In the order of their codes.
     settings
-        Of the sampler, for each segment.
+        Sampler settings of each fit.
     priors
-        The prior of the population is used for each segment.
+        The population's priors are used for each segment.
     dropout
         When customers may leave.
     on_stage
-        Called with the segment that is being fitted.
+        Called with a text that names the segment being fitted.
 
     Returns
     -------

@@ -1,23 +1,22 @@
-"""Draws, the segment rule and the record of a fit: every answer, and the model file.
+"""The posterior of a fit: answers about customers and segments, and the model file.
 
 | module | what it is for |
 | --- | --- |
 | `posterior` | `Posterior`: answers about customers and segments, with intervals |
-| `answers` | these answers as functions of draws, for many customers or one |
-| `comparison` | segments side by side, with intervals |
-| `measures` | P(alive), P(purchase), expected purchases: blocks of states × all draws |
-| `count_distribution` | P(0), P(1), P(2), … purchases of a customer, without sampling |
-| `value` | customer lifetime value: discounted purchases times spend, and simulated outcomes |
+| `answers` | the same answers as functions of posterior draws, for many customers or one |
+| `comparison` | segments compared, with credible intervals |
+| `measures` | P(alive), P(purchase), expected and sampled purchases, for blocks of states |
+| `value` | customer value: discounted purchases times spend, expected and sampled |
 | `discounting` | horizon, discount rate and margin, and the discounting of purchases |
-| `estimates` | the answer about one customer: means and intervals |
-| `state_groups` | distinct states in groups and blocks, the units of work of every answer |
-| `log_states` | the customers of a log by segment and state, counted in the log's engine |
-| `every_answer` | all answers about a table of customers |
-| `scores` | all answers about all customers of a log, computed and stored in its engine |
-| `draws` | where the parameters stand in a tree of draws |
-| `diagnostics` | the verdict on the draws: figures, rules, words |
-| `fit_record` | where a posterior comes from |
-| `artifact` | one file that holds a posterior: writes it, and refuses a damaged one |
+| `estimates` | the answer about one customer |
+| `state_groups` | distinct states in groups and blocks, which answers are computed for |
+| `log_states` | customers of a log counted by segment and state, in the log's engine |
+| `every_answer` | all answers about each customer of a table |
+| `scores` | all answers about each customer of a log, in the log's engine |
+| `draws` | reads parameters from a tree of posterior draws |
+| `diagnostics` | the sampler's diagnostics, their limits, and the verdict |
+| `fit_record` | the data and settings of a fit |
+| `artifact` | the model file: writes it, reads it, and refuses a damaged one |
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
-"""Answers about customers from draws of the parameters: all draws, each distinct state once.
+"""Answers about customers, computed from all posterior draws of the parameters.
 
-A customer's answer depends on the state alone, so each distinct state is evaluated once, a block of
-states at a time: memory does not grow with the number of customers. Value also depends on what a
-customer spent, which costs one multiplication per draw.
+An answer depends on a customer's state alone, so each distinct state is evaluated once, in blocks
+of states: memory is bounded whatever the number of customers. Answers about money also depend on
+the customer's own mean spend, which costs one more multiplication per draw.
 """
 
 from collections import deque
@@ -39,18 +39,18 @@ def answer_customers(
     measure: Measure,
     tails: tuple[float, float],
 ) -> Floats:
-    """Return mean and interval of a measure for each customer.
+    """Return the posterior mean and interval of a measure for each customer.
 
     Parameters
     ----------
     parameters
-        ``(segment + 1, draw)``, the population's last.
+        ``(segment + 1, draw)``; the population is last.
     codes, states
         ``(customer,)``
     measure
         From :mod:`bayes_clv.posterior.measures`.
     tails
-        Probabilities below the interval's ends.
+        Probabilities below the two ends of the interval.
 
     Returns
     -------
@@ -76,26 +76,26 @@ def value_customers(
     measure: ValueMeasure,
     tails: tuple[float, float],
 ) -> Floats:
-    """Return mean and interval of a measure of money for each customer.
+    """Return the posterior mean and interval of a measure of money for each customer.
 
-    As :func:`answer_customers`, with draws of spend ``(segment + 1, draw)``. Customers of one state
-    who spent the same are evaluated once.
+    Works like :func:`answer_customers`, with draws of spend ``(segment + 1, draw)`` as well.
+    Customers with equal state and equal mean spend are evaluated once.
     """
     index, distinct = distinct_states(codes, states)
-    own, state, mean = distinct_pairs(index, states.repeat_spend)
+    pair, state, mean = distinct_pairs(index, states.repeat_spend)
     summary = np.empty((len(state), 3))
 
     def summarise(group: StateGroup) -> None:
         of_block = measure(parameters[group.code], spend[group.code], group)
         for block in group.blocks():
             of_customers = of_block(block)
-            for here in cut(customers_in(block, state)):
-                alike = np.zeros(here.stop - here.start)
-                values = of_customers(state[here] - block.rows.start, mean[here], alike)
-                summary[here] = mean_and_quantiles(values, tails)
+            for rows in cut(customers_in(block, state)):
+                no_identity = np.zeros(rows.stop - rows.start)
+                values = of_customers(state[rows] - block.rows.start, mean[rows], no_identity)
+                summary[rows] = mean_and_quantiles(values, tails)
 
     deque(each_group(summarise, distinct), maxlen=0)
-    return summary[own]
+    return summary[pair]
 
 
 def answer_one(
@@ -105,12 +105,12 @@ def answer_one(
     dropout: Dropout,
     tails: tuple[float, float],
 ) -> Floats:
-    """Return mean and interval of P(alive) and of P(purchase) of one customer, ``(2, 3)``.
+    """Return mean and interval of P(alive) and of P(purchase) for one customer, ``(2, 3)``.
 
     Parameters
     ----------
     parameters
-        ``(draw,)``, of the customer's segment.
+        ``(draw,)``, those of the customer's segment.
     state
         Frequency, recency and T.
     """
@@ -121,21 +121,21 @@ def answer_one(
 def as_frame(
     customers: pd.DataFrame, names: tuple[str, ...], codes: Codes, summary: Floats
 ) -> pd.DataFrame:
-    """Lay out mean and interval of each customer, in the caller's order.
+    """Return a table of each customer's segment, mean and interval, in the caller's order.
 
     Parameters
     ----------
     customers
-        Their index is kept, and the column customer_id if there is one.
+        The table keeps their index and, if present, customer_id.
     names
-        By code, the population's last.
+        Names of the segments in the order of their codes; the population is last.
     codes, summary
         ``(customer,)`` and ``(customer, 3)``.
     """
-    who = {"customer_id": customers["customer_id"]} if "customer_id" in customers else {}
+    ids = {"customer_id": customers["customer_id"]} if "customer_id" in customers else {}
     estimates = dict(zip(("mean", "lower", "upper"), summary.T, strict=True))
     segment = np.array(names, dtype=object)[codes]
-    return pd.DataFrame(who | {"segment": segment} | estimates, index=customers.index)
+    return pd.DataFrame(ids | {"segment": segment} | estimates, index=customers.index)
 
 
 def draws_by_segment(
@@ -154,11 +154,12 @@ def draws_by_segment(
     Parameters
     ----------
     parameters, spend
-        ``(segment + 1, draw)``, the population's last; spend where there are terms.
+        ``(segment + 1, draw)``; the population is last. Spend is needed with ``terms``.
     names
-        Of the segments, by code.
+        Names of the segments, in the order of their codes.
     codes, states, shared
-        ``(state,)`` segments of distinct states (or customers), the states, and their customers.
+        ``(state,)`` segments, distinct states (or customers), and the totals over the customers
+        in each state.
     horizon
         Days ahead.
     terms
@@ -167,22 +168,22 @@ def draws_by_segment(
     Returns
     -------
     ``customers (segment)``; means over the segment's customers of each of ``comparison.MEASURES``,
-    ``(segment, sample)``; and, with terms, sums over them of each of ``comparison.SUMS``. Segments
-    without customers are left out.
+    ``(segment, sample)``; with ``terms``, sums over the segment's customers of each of
+    ``comparison.SUMS``. Segments without customers are left out.
     """
     index, distinct = distinct_states(codes, states)
     shared = shared.gathered(index, len(distinct.code))
     segments = np.array(with_population(names), dtype=object)
-    place = distinct.code % len(segments)  # −1 is the last
+    place = distinct.code % len(segments)  # −1, the population, is last
     customers = np.bincount(place, shared.customers, minlength=len(segments))
     measured = MEASURES + (SUMS if terms else ())
     totals = np.zeros((len(measured), len(segments), parameters.r.shape[1]))
 
     def add(group: StateGroup) -> tuple[int, Floats]:
-        own, here = parameters[group.code], shared[group.rows]
-        sums = measures.totals(own, group, here.customers, horizon, dropout)
+        of_segment, tally = parameters[group.code], shared[group.rows]
+        sums = measures.totals(of_segment, group, tally.customers, horizon, dropout)
         if terms and spend:
-            money = value.totals(own, spend[group.code], group, here, terms, dropout)
+            money = value.totals(of_segment, spend[group.code], group, tally, terms, dropout)
             sums = np.concatenate([sums, money])
         return group.code, sums
 

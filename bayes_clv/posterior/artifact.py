@@ -1,10 +1,11 @@
-"""The model file: one zip of ``manifest.json`` and ``posterior.nc``, written whole or not at all.
+"""The model file: one zip of ``manifest.json`` and ``posterior.nc``, written atomically.
 
-It holds draws, the segment rule and the record of the fit; no pickle, no customer. A file is
-accepted only when it is byte for byte what this module would write for its content: any flipped bit
-changes the zip's frame, the manifest's checksum or the hash of the draws. Hashes are checked before
-HDF5 parses a byte. Then links out of the file and declarations larger than the file are refused,
-since a hash detects damage but not malice. Last, a few stored predictions are computed again.
+The file holds draws, the segment rule and the record of the fit; it holds no pickle and no customer
+data. ``read`` accepts a file only if it is byte for byte what this module would write for the same
+content: any flipped bit changes the zip's structure, the manifest's checksum or the hash of the
+draws. The hashes are checked before HDF5 parses a byte. A hash detects damage but not malice, so
+links to other files and arrays declared larger than the file are refused next. Last, a few stored
+predictions are computed again and compared.
 """
 
 import hashlib
@@ -37,19 +38,19 @@ from bayes_clv.segments.rules import (
 )
 
 FORMAT = "bayes_clv posterior"
-SCHEMA = 2  # 1 had no spend
+SCHEMA = 2  # schema 1 had no model of spend
 _MANIFEST, _DRAWS = "manifest.json", "posterior.nc"
 _MAX_MANIFEST = 1 << 20
 _MAX_DRAWS = 1 << 30
 _PROBES = ((0.0, 0.0, 100.0), (1.0, 30.0, 100.0), (30.0, 100.0, 215.0))  # frequency, recency, T
-_SPEND_PROBES = ((0.0, 0.0), (1.0, 1.0), (30.0, 2.0))  # frequency, mean spend in units of the fit
+_SPEND_PROBES = ((0.0, 0.0), (1.0, 1.0), (30.0, 2.0))  # frequency, mean spend / SpendRecord.unit
 _TAILS = (0.05, 0.95)
-_RELATIVE_TOLERANCE = 1e-9  # libraries may round differently
+_RELATIVE_TOLERANCE = 1e-9  # other library versions may round differently
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What a model file holds; see :class:`bayes_clv.posterior.posterior.Posterior`."""
+    """Content of a model file; see :class:`bayes_clv.posterior.posterior.Posterior`."""
 
     tree: xr.DataTree
     rule: SegmentRule
@@ -67,13 +68,13 @@ def write(
     record: FitRecord,
     diagnostics: Diagnostics,
 ) -> None:
-    """Write a model file; an existing file is replaced only once all is on disk.
+    """Write a model file; it replaces an existing file only once it is completely on disk.
 
     Raises
     ------
     ArtifactError
-        When the draws cannot be those of a posterior, the folder cannot be written or the disk is
-        full; the previous file stays as it was.
+        If the draws are not valid parameters, the folder cannot be written or the disk is full; the
+        previous file is then unchanged.
     """
     _check_parameters(tree, rule, record)
     content = bytes(tree.to_netcdf(engine="h5netcdf"))
@@ -92,19 +93,19 @@ def write(
 
 
 def read(path: str | os.PathLike[str]) -> Stored:
-    """Read a model file and check it, as the module's docstring says.
+    """Read a model file and check it as described in the module's docstring.
 
     Raises
     ------
     ArtifactError
-        With one line that says what is wrong with the file.
+        If the file is refused; the message is one line that gives the reason.
     """
     path = Path(path)
     try:
         return _parsed(_read(path))
     except ArtifactError as error:
         raise ArtifactError(f"{_quoted(path)} is refused: {error}") from None
-    except Exception as error:  # whatever a damaged or hostile file makes a parser raise
+    except Exception as error:  # a damaged or hostile file can make a parser raise anything
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ArtifactError(
             f"{_quoted(path)} is refused: its content cannot be read ({reason})"
@@ -117,7 +118,7 @@ def _parsed(content: bytes) -> Stored:
     _check_manifest(manifest)
     digest = hashlib.sha256(netcdf).hexdigest()
     if digest != manifest["members"][_DRAWS]["sha256"]:
-        raise ArtifactError(f"{_DRAWS} does not match its hash; it was altered or damaged")
+        raise ArtifactError(f"{_DRAWS} does not match its hash: it was altered or damaged")
     stored = Stored(
         tree=_from_netcdf(netcdf),
         rule=rule_from_dict(manifest["rule"]),
@@ -141,7 +142,7 @@ def _read(path: Path) -> bytes:
 
 
 def _zip(manifest: bytes, netcdf: bytes) -> bytes:
-    """Frame the members; the same members give the same bytes."""
+    """Pack the members into a zip; equal members give equal bytes."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for name, content in ((_MANIFEST, manifest), (_DRAWS, netcdf)):
@@ -174,7 +175,7 @@ def _check_manifest(manifest: Any) -> None:
         raise ArtifactError(f"schema {manifest['schema']!r} does not exist")
     if manifest["schema"] > SCHEMA:
         raise ArtifactError(
-            f"it has schema {manifest['schema']}, newer than {SCHEMA}, the last one that this "
+            f"it has schema {manifest['schema']}, newer than {SCHEMA}, the newest that this "
             "version reads; upgrade bayes_clv"
         )
 
@@ -184,14 +185,14 @@ def _check_parameters(tree: xr.DataTree, rule: SegmentRule, record: FitRecord) -
     parameters = draws.by_code(tree)
     values = {name: getattr(parameters, name) for name in PARAMETERS}
     if draws.has_spend(tree) != (record.spend is not None):
-        raise ArtifactError("its draws and its record do not agree on whether spend was fitted")
+        raise ArtifactError("its draws and its fit record do not agree on whether spend was fitted")
     if draws.has_spend(tree):
         of_spend = draws.spend_by_code(tree)
         spend = {name: getattr(of_spend, name) for name in SPEND_PARAMETERS}
         if spend["p"].shape != values["r"].shape:
-            raise ArtifactError("spend does not have as many draws as purchases")
+            raise ArtifactError("spend and purchases must have the same number of draws")
         if not (spend["q"] > 1).all():
-            raise ArtifactError("q has draws that are not above 1: there would be no mean spend")
+            raise ArtifactError("q has draws that are not above 1: mean spend would be infinite")
         values |= spend
     for name, of_name in values.items():
         if len(of_name) != expected or not of_name.size:
@@ -203,7 +204,10 @@ def _check_parameters(tree: xr.DataTree, rule: SegmentRule, record: FitRecord) -
 def _predictions(
     tree: xr.DataTree, rule: SegmentRule, dropout: Dropout, record: FitRecord
 ) -> list[dict[str, Any]]:
-    """Expected spend and P(alive) by the plain formulas, without compiled code."""
+    """Expected spend and P(alive) for the probe states, by the NumPy formulas.
+
+    Compiled code is not used, so that a file can be read without loading it.
+    """
     rows = []
     names = tuple(enumerate(with_population(rule.names)))
     if record.spend:
@@ -249,26 +253,26 @@ def _from_netcdf(content: bytes) -> xr.DataTree:
 
 
 def _check_declarations(file: h5py.File, size: int) -> None:
-    """Refuse links out of the file, and data that would expand to more than the file holds."""
+    """Refuse links to other files, and arrays declared larger than the file."""
     budget, seen, groups = size, set(), [file["/"]]
     while groups:
         group = groups.pop()
         for name in group:
             shown = repr(name[:50])
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise ArtifactError(f"{_DRAWS} holds a link that is not its own content: {shown}")
+                raise ArtifactError(f"{_DRAWS} holds a soft or external link: {shown}")
             member = group[name]
             address = h5py.h5o.get_info(member.id).addr
             if address in seen:
-                raise ArtifactError(f"{_DRAWS} holds one thing under two names: {shown}")
+                raise ArtifactError(f"{_DRAWS} holds one object under two names: {shown}")
             seen.add(address)
             if isinstance(member, h5py.Group):
                 groups.append(member)
                 continue
             if not isinstance(member, h5py.Dataset):
-                raise ArtifactError(f"{_DRAWS} holds something that is no array: {shown}")
+                raise ArtifactError(f"{_DRAWS} holds an object that is not an array: {shown}")
             if member.external or member.is_virtual:
-                raise ArtifactError(f"{_DRAWS} takes an array from another file: {shown}")
+                raise ArtifactError(f"{_DRAWS} reads an array from another file: {shown}")
             if _is_only_a_length(member):
                 continue
             declared = member.size * member.dtype.itemsize
@@ -278,20 +282,20 @@ def _check_declarations(file: h5py.File, size: int) -> None:
             if budget < 0:
                 raise ArtifactError(
                     f"{_DRAWS} declares {declared:,} bytes for {shown}, more than are left of "
-                    f"the {size:,} that it has"
+                    f"its {size:,} bytes"
                 )
 
 
 def _is_only_a_length(member: h5py.Dataset) -> bool:
-    """Whether this is netCDF's note of how long a dimension is: it takes no room, and is not read.
+    """Whether this netCDF data set only stores a dimension's length.
 
-    By the reader's own test.
+    It takes no space in the file and is not read. The test is the one that h5netcdf uses.
     """
     return h5py.h5ds.is_scale(member.id) and NOT_A_VARIABLE in h5py.h5ds.get_scale_name(member.id)
 
 
 def _text_bytes(texts: h5py.Dataset, budget: int) -> int:
-    """Bytes of the texts, counted one by one, so that shared ones cannot fill the memory."""
+    """Total bytes of the texts, read one by one: shared texts then cannot fill the memory."""
     total = 0
     for index in np.ndindex(texts.shape):
         total += len(texts[index])
@@ -310,5 +314,5 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _quoted(path: Path) -> str:
-    """The path on one line."""
+    """Return the path on one line."""
     return " ".join(str(path).split())

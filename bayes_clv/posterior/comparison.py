@@ -1,4 +1,4 @@
-"""Which segments are leaving, and how sure are we?"""
+"""Comparison of segments: which are churning, with credible intervals."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,15 +19,16 @@ SUMS = ("value", "value_if_alive")
 
 @dataclass(frozen=True)
 class SegmentComparison:
-    """Segments side by side, with intervals.
+    """Segments compared, with credible intervals.
 
     Attributes
     ----------
     draws
         ``customers (segment)`` and each of ``MEASURES`` ``(segment, sample)``: means over the
-        segment's customers, draw by draw; where spend was fitted, each of ``SUMS``, sums over them.
+        segment's customers, draw by draw. Where spend was fitted, also each of ``SUMS``: sums over
+        the segment's customers.
     level
-        Mass of the equal-tailed intervals, which hold the uncertainty of these means.
+        Mass of the equal-tailed intervals, which express the uncertainty of these means.
     """
 
     draws: xr.Dataset
@@ -37,12 +38,12 @@ class SegmentComparison:
     def stored(
         cls, draws: xr.Dataset, horizon: float, terms: ValueTerms | None, level: float
     ) -> Self:
-        """Use stored draws, if they were made on the terms that are asked for.
+        """Return a comparison from stored draws that have the horizon and terms asked for.
 
         Raises
         ------
         InputError
-            When they were made on other terms.
+            If the stored draws have another horizon or other terms.
         """
         asked = attributes(horizon, terms if "value" in draws else None)
         for name, value in asked.items():
@@ -63,10 +64,10 @@ class SegmentComparison:
         """One row per segment: customers, and each measure with its ``_lower`` and ``_upper``.
 
         ``prob_alive`` is the mean P(alive), ``buys_again`` the expected share of customers who buy
-        within the horizon, ``expected_purchases`` the mean expected number of purchases in it.
-        Where spend was fitted, ``value`` is the expected value of all the segment's customers
-        within ``value_horizon``, and ``value_at_risk`` their value if all of them were alive, minus
-        that.
+        within the horizon, ``expected_purchases`` the mean expected number of purchases within it.
+        Where spend was fitted, ``value`` is the expected value of all of the segment's customers
+        within ``value_horizon``, and ``value_at_risk`` is their expected value if all of them were
+        alive, minus ``value``.
         """
         tails = arguments.tails(self.level)
         columns = {"customers": self.draws["customers"].to_numpy()}
@@ -86,7 +87,7 @@ class SegmentComparison:
 
     @property
     def value_terms(self) -> ValueTerms | None:
-        """The terms of ``value``, where there is one."""
+        """The terms of ``value``; None where spend was not fitted."""
         names = ("value_horizon", "annual_discount_rate", "margin")
         return (
             ValueTerms(*(float(self.draws.attrs[name]) for name in names))
@@ -101,7 +102,7 @@ class SegmentComparison:
 
     @property
     def buys_less(self) -> pd.DataFrame:
-        """Posterior probability that a smaller share of the row buys again than of the column."""
+        """Posterior probability that the row's share of repeat buyers is below the column's."""
         return self._below("buys_again")
 
     def to_dict(self) -> dict[str, Any]:
@@ -137,12 +138,12 @@ class SegmentComparison:
 
 
 def attributes(horizon: float, terms: ValueTerms | None) -> dict[str, float]:
-    """The terms of a comparison, as attributes of its draws."""
-    made = {"horizon": float(horizon)}
+    """Return the horizon and the terms of value, as stored in the attributes of the draws."""
+    stored = {"horizon": float(horizon)}
     if terms:
-        made |= {
+        stored |= {
             "value_horizon": float(terms.horizon),
             "annual_discount_rate": float(terms.annual_discount_rate),
             "margin": float(terms.margin),
         }
-    return made
+    return stored

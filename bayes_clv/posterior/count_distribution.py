@@ -1,9 +1,9 @@
-"""The distribution of a customer's future purchases: P(0), P(1), P(2), …, without sampling.
+"""The distribution of a customer's purchases: P(0), P(1), P(2), … without sampling.
 
-For a customer who is alive, the purchases within t if they never left, N, are negative binomial,
-and the number of the purchase after which they leave, G, is beta-geometric. The outcome is the
-smaller of the two. With ρ = t/(α+T),
-k = r+x and n as in :mod:`bayes_clv.models.bgnbd`
+For a customer who is alive, let N be the number of purchases within t if they never left, which is
+negative binomial, and G the number of the purchase after which they leave, which is beta-geometric.
+The number of purchases is the smaller of N and G. With ρ = t/(α+T), k = r+x and n as in
+:mod:`bayes_clv.models.bgnbd`
 
     P(0) = 1 − P(alive) P(N > 0)
     P(m) = P(alive) [ P(N = m) P(G ≥ m) + P(N > m) P(G = m) ],   m ≥ 1
@@ -11,8 +11,8 @@ k = r+x and n as in :mod:`bayes_clv.models.bgnbd`
     P(N = m) = P(N = m−1) (k+m−1)/m ρ/(1+ρ),        P(N = 0) = (1+ρ)^−k
     P(G = m) = P(G ≥ m) a/(a+b+n+m−1),              P(G ≥ 1) = 1
 
-averaged over the posterior's draws. This is the distribution of ``sample_purchases`` without Monte
-Carlo error, so that the backtest can score forecasts exactly.
+averaged over the posterior draws. ``sample_purchases`` samples from this distribution. The
+backtest scores forecasts with it, so its scores have no Monte Carlo error from sampled outcomes.
 
 Source: Fader, Hardie & Lee (2005), Marketing Science 24(2), equation 8, is the case x = T = 0.
 """
@@ -25,15 +25,15 @@ from bayes_clv.numerics.special import exp_non_positive, log1p, log_positive
 from bayes_clv.posterior.measures import Floats, probability_alive, purchase_if_alive
 from bayes_clv.posterior.state_groups import StateGroup
 
-NEGLIGIBLE = 1e-8  # probability beyond the last outcome that is listed
+NEGLIGIBLE = 1e-8  # probability of outcomes beyond the last one listed
 _FIRST_ROOM, _MOST_ROOM = 32, 2**14
-_LEAST_LOG = -600.0  # of P(N = 0): below it the recursion runs in logarithms
+_LEAST_LOG = -600.0  # ln P(N = 0); below this, the recursion runs in logarithms
 
 
 def outcome_probabilities(
     parameters: Parameters, block: StateGroup, horizon: float, dropout: Dropout, least: int = 0
 ) -> Floats:
-    """Probabilities of 0, 1, 2, … purchases within the horizon, averaged over draws.
+    """Return the probabilities of 0, 1, 2, … purchases in the horizon, averaged over draws.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def outcome_probabilities(
     dropout
         When customers may leave.
     least
-        The list goes at least up to this outcome, and on until the remaining outcomes have a
-        probability below ``NEGLIGIBLE`` in every state (or 2^14 outcomes are listed).
+        The list of outcomes reaches at least this one. It continues until the outcomes beyond have
+        a probability below ``NEGLIGIBLE`` in every state, or 2^14 outcomes are listed.
 
     Returns
     -------
-    ``(state, outcome)``; a row sums to 1 minus the probability of more purchases than are listed.
+    ``(state, outcome)``; each row sums to 1 minus the probability of outcomes beyond the last.
     """
     alive = probability_alive(dropout)(parameters, block)(block)
     buys = purchase_if_alive(horizon)(parameters, block)(block.T)
@@ -82,7 +82,7 @@ def _fill(
     least: int,
     probabilities: Floats,
 ) -> int:
-    """Fill in the probabilities; return how many outcomes are needed, or one more than fit."""
+    """Fill in the probabilities; return the number of outcomes needed, or room + 1 if too many."""
     draws, room, used = len(shape), probabilities.shape[1], 0
     step, log_step = np.empty(draws), np.empty(draws)  # ρ/(1+ρ)
     exactly, log_exactly = np.empty(draws), np.empty(draws)  # P(N = m)
@@ -125,13 +125,13 @@ def _fill(
 def _one_more(
     exactly: Floats, more: Floats, stays: Floats, alive: Floats, a: Floats, b: Floats, m: int
 ) -> tuple[float, float]:
-    """Take P(N > m − 1) and P(G > m − 1) on to m; return sums of P(m) and of P(more than m)."""
+    """Update P(N > m − 1), P(G > m − 1) to m; return sums over draws of P(m) and P(more than m)."""
     exactly_m, beyond_m = 0.0, 0.0
     for d in range(len(exactly)):
         more[d] = max(more[d] - exactly[d], 0.0)
         leaves = a[d] / (a[d] + b[d] + (m - 1.0))
-        there = alive[d] * stays[d]
-        exactly_m += there * (exactly[d] + more[d] * leaves)
+        still_alive = alive[d] * stays[d]
+        exactly_m += still_alive * (exactly[d] + more[d] * leaves)
         stays[d] *= 1.0 - leaves
-        beyond_m += there * (1.0 - leaves) * more[d]
+        beyond_m += still_alive * (1.0 - leaves) * more[d]
     return exactly_m, beyond_m

@@ -1,9 +1,9 @@
-"""The verdict on a posterior's draws: the worst diagnostics, and the rules that they break.
+"""The sampler's diagnostics: the worst figures, the rules that they break, and the verdict.
 
 The thresholds are those of Vehtari et al. (2021), Bayesian Analysis 16(2), for R-hat and ESS, and
-of Betancourt (2016), arXiv:1604.00695, for E-BFMI. Up to one divergent draw in a thousand is a
-remark; the coverage of intervals in that case is in "Divergences" in docs/calibration.md, which
-``make sbc`` writes.
+of Betancourt (2016), arXiv:1604.00695, for E-BFMI. Up to one divergent draw in a thousand may be
+accepted; "Divergences" in docs/calibration.md, which ``make sbc`` writes, gives the coverage of
+intervals in such fits.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from bayes_clv.errors import UnsoundPosterior
 MAX_R_HAT = 1.01
 MIN_ESS = 400
 MIN_E_BFMI = 0.3
-MAX_DIVERGENT = 1 / 1000  # of the draws; and only on the last rung of the ladder
-_NEARLY_MIXED = 1.05  # R-hat, above which more draws do not help
+MAX_DIVERGENT = 1 / 1000  # of the draws; allowed only at the most careful sampler settings
+_NEARLY_MIXED = 1.05  # from this R-hat on, more draws do not help
 
 
 class _Rule(NamedTuple):
@@ -29,7 +29,7 @@ class _Rule(NamedTuple):
     limit: float
 
     def holds(self, value: float) -> bool:
-        """Whether the rule is kept; NaN breaks every rule."""
+        """Whether the value satisfies the rule; NaN breaks every rule."""
         return value < self.limit if self.sign == "<" else value > self.limit
 
 
@@ -44,18 +44,18 @@ _RULES = (
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """The worst diagnostics over all variables, and the verdict on them.
+    """The sampler's worst figures over all variables, and the verdict on them.
 
     Attributes
     ----------
     r_hat, ess_bulk, ess_tail, e_bfmi
-        Worst over variables (over chains for E-BFMI); not a number where it cannot be computed.
+        Worst over variables (over chains for E-BFMI); NaN where it cannot be computed.
     divergences
         Divergent transitions after tuning.
     complaints
         The rules that are broken, in words; empty for a sound posterior.
     remarks
-        Notes about a posterior that is sound nevertheless.
+        Findings that do not make the posterior unsound, in words.
     """
 
     r_hat: float
@@ -78,15 +78,15 @@ class Diagnostics:
         n_draws: int,
         most_careful: bool,
     ) -> Self:
-        """Apply the rules to the figures.
+        """Compare the figures with the rules.
 
         Parameters
         ----------
         n_draws
-            Number of draws, over all chains.
+            Number of draws, ``divergences`` of which diverged.
         most_careful
-            Whether the draws are of the ladder's last rung: then a few divergences are a remark,
-            since smaller steps would not end them.
+            Whether the sampler used its most careful settings. A few divergences are then a remark
+            and not a complaint, since smaller steps would not remove them.
         """
         figures = cls(r_hat, ess_bulk, ess_tail, divergences, e_bfmi, ())
         few = most_careful and 0 < divergences <= MAX_DIVERGENT * n_draws
@@ -116,23 +116,23 @@ class Diagnostics:
 
     @property
     def nearly_mixed(self) -> bool:
-        """Whether more draws of the same kind may suffice: R-hat is close to its limit."""
+        """Whether more draws at the same settings might make the posterior sound."""
         return self.r_hat < _NEARLY_MIXED and self.divergences == 0 and self.e_bfmi > MIN_E_BFMI
 
     @property
     def only_short(self) -> bool:
-        """Whether only the effective sample size is too small, so that more draws suffice."""
+        """Whether the ESS is too small and more draws at the same settings should suffice."""
         return min(self.ess_bulk, self.ess_tail) <= MIN_ESS and self.nearly_mixed
 
     @property
     def verdict(self) -> str:
-        """The grade, and what it rests on, in words."""
+        """Whether the posterior is sound, with the complaints or remarks, in words."""
         if not self.sound:
             return f"NOT SOUND, do not use: {'; '.join(self.complaints)}"
         return f"sound, with a remark: {'; '.join(self.remarks)}" if self.remarks else "sound"
 
     def lines(self) -> tuple[tuple[str, str, str], ...]:
-        """Each figure for a reader: its name, its value, and what it must be."""
+        """Each figure as text: name, value, and the rule for it."""
         return tuple(
             (
                 rule.name,
@@ -143,7 +143,7 @@ class Diagnostics:
         )
 
     def joined(self, other: "Diagnostics", label: str) -> "Diagnostics":
-        """The worse of two verdicts in each figure; the words of the other are labelled."""
+        """Combine two verdicts: the worse of each figure; the other's words get the label."""
         return Diagnostics(
             float(np.maximum(self.r_hat, other.r_hat)),  # NaN stays NaN
             float(np.minimum(self.ess_bulk, other.ess_bulk)),
@@ -155,7 +155,7 @@ class Diagnostics:
         )
 
     def require_sound(self, advice: str) -> None:
-        """Raise UnsoundPosterior, with the complaints and ``advice``, where there are any."""
+        """Raise UnsoundPosterior, with the complaints and ``advice``, if there are complaints."""
         if not self.sound:
             complaints = "; ".join(self.complaints)
             raise UnsoundPosterior(f"the posterior cannot be trusted ({complaints}); {advice}")
@@ -167,6 +167,6 @@ class Diagnostics:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild from ``to_dict``; those from before there were remarks have none."""
+        """Rebuild from ``to_dict``; dictionaries of older versions have no remarks."""
         words = {name: tuple(stored.get(name, ())) for name in ("complaints", "remarks")}
         return cls(**{name: it for name, it in stored.items() if name != "sound"} | words)

@@ -1,4 +1,4 @@
-"""The terms of customer lifetime value, and the discounting of future purchases."""
+"""The terms of customer value: horizon, discount rate, margin, and the discounting itself."""
 
 import math
 from collections.abc import Callable
@@ -12,8 +12,9 @@ from bayes_clv.errors import InputError
 
 type Floats = NDArray[np.float64]
 
-# From a horizon and the smallest α + T to times u_k and weights w_k ≥ 0 such that Σ w_k M(u_k) is
-# the discounted number of purchases; M(u) is the expected number of purchases until u.
+# Takes a horizon and the smallest α + T. Returns times u_k and weights w_k ≥ 0 such that
+# Σ w_k M(u_k) is the expected discounted number of purchases, M(u) being the expected number of
+# purchases until u.
 type Discounting = Callable[[float, float], tuple[Floats, Floats]]
 
 DAYS_A_YEAR = 365.25
@@ -23,22 +24,22 @@ MARGIN = 1.0
 
 
 def undiscounted(horizon: float, scale: float) -> tuple[Floats, Floats]:
-    """Without discounting: one time, the horizon, of weight 1."""
+    """Weigh all purchases equally."""
     return np.array([horizon]), np.ones(1)
 
 
 @dataclass(frozen=True, slots=True)
 class ValueTerms:
-    """The terms of customer lifetime value.
+    """The terms of customer value.
 
     Attributes
     ----------
     horizon
         Days ahead.
     annual_discount_rate
-        Per year: at 0.1, 1.10 in a year is worth 1 today.
+        Discount rate per year: with 0.1, an amount of 1.10 in a year is worth 1 today.
     margin
-        Share of spend that counts as value.
+        Profit per unit of spend.
     """
 
     horizon: float = VALUE_HORIZON
@@ -61,20 +62,23 @@ class ValueTerms:
 
     @property
     def force(self) -> float:
-        """δ, per day: a purchase after u days counts e^−δu."""
+        """δ per day, the force of interest: a purchase after u days has the weight e^−δu."""
         return math.log1p(self.annual_discount_rate) / DAYS_A_YEAR
 
     def discounting(self) -> Discounting:
-        """Turn the integral over time into a sum; see :mod:`bayes_clv.posterior.measures`."""
+        """Return the discounting function, which turns the integral over time into a sum.
+
+        :func:`bayes_clv.posterior.measures.expected_purchases` takes it as an argument.
+        """
         return _discounted(self.force) if self.force > 0 else undiscounted
 
 
 def _discounted(force: float) -> Discounting:
     def times_and_weights(horizon: float, scale: float) -> tuple[Floats, Floats]:
-        """Gauss–Legendre in ln(1 + u/scale), in which M is analytic up to the distance π.
+        """Gauss–Legendre quadrature in ln(1 + u/scale), where M is analytic up to distance π.
 
-        So the error falls like ρ^−2n for n points, where ρ is the sum of the half-axes of an
-        ellipse of that height (Trefethen 2008, SIAM Review 50(1), theorem 4.5).
+        The error therefore falls like ρ^−2n for n points, where ρ is the sum of the half-axes of
+        an ellipse of that height (Trefethen 2008, SIAM Review 50(1), theorem 4.5).
         """
         width = math.log1p(horizon / scale)
         rate = math.asinh(2 * math.pi / width)  # ln ρ

@@ -1,4 +1,4 @@
-"""The parameters in a tree of draws, by segment code."""
+"""Reads parameters from an ArviZ tree of posterior draws."""
 
 import numpy as np
 import xarray as xr
@@ -14,25 +14,25 @@ SPEND_PARAMETERS = ("p", "q", "v")
 
 
 def has_spend(tree: xr.DataTree) -> bool:
-    """Whether the tree holds draws of spend, too."""
+    """Whether the tree also holds draws of spend."""
     return "spend" in tree.children
 
 
 def with_group(tree: xr.DataTree, name: str, group: xr.DataTree | xr.Dataset) -> xr.DataTree:
-    """Return a copy of the tree with one more group; the given tree is not changed."""
+    """Return a copy of the tree with one more group."""
     more = tree.copy()
     more[name] = group.copy() if isinstance(group, xr.DataTree) else xr.DataTree(group)
     return more
 
 
 def by_code(tree: xr.DataTree) -> Parameters:
-    """Return the draws of purchases as ``(segment + 1, draw)``, the population's last."""
+    """Return the parameters of purchases, ``(segment + 1, draw)``; the population is last."""
     draws = tree["posterior"].to_dataset()
     return Parameters(*(_by_code(draws, name) for name in PARAMETERS))
 
 
 def spend_by_code(tree: xr.DataTree) -> SpendParameters:
-    """Return the draws of spend as ``(segment + 1, draw)``, the population's last."""
+    """Return the parameters of spend, ``(segment + 1, draw)``; the population is last."""
     draws = tree["spend/posterior"].to_dataset()
     return SpendParameters(*(_by_code(draws, name) for name in SPEND_PARAMETERS))
 

@@ -1,4 +1,4 @@
-"""The answer about one customer: posterior means with intervals."""
+"""The answer about one customer: means, intervals, and the segment and model used."""
 
 from dataclasses import dataclass
 
@@ -16,14 +16,14 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer about one customer, with the segment and model that it comes from.
+    """The answer about one customer.
 
     Attributes
     ----------
     alive
-        The probability that the customer has not left.
+        Probability that the customer has not left.
     purchase
-        The probability of buying within ``horizon`` days.
+        Probability of at least one purchase within ``horizon`` days.
     level
         Mass of both intervals.
     horizon
@@ -31,7 +31,7 @@ class Answer:
     segment
         The segment whose parameters were used.
     dropout
-        When customers may leave: BG/NBD or MBG/NBD.
+        The model: BG/NBD or MBG/NBD.
     """
 
     alive: Estimate

@@ -1,4 +1,4 @@
-"""All answers about a table of customers, for scores and for the service's batches."""
+"""All answers about each customer of a table, for scores and for the service's batches."""
 
 from dataclasses import asdict
 
@@ -17,23 +17,24 @@ def expectations(
     money: bool = True,
     level: float = 0.9,
 ) -> dict[str, pd.DataFrame]:
-    """Return all expectations for each customer, by name, with intervals of the expectation.
+    """Return every expected quantity for each customer, by name, with credible intervals.
 
     Parameters
     ----------
     posterior, customers, level
-        As for the methods of the posterior.
+        As for the methods of ``Posterior``.
     horizon
-        Days ahead, of purchases.
+        Days ahead for purchases.
     terms
-        The terms of value; None leaves value out.
+        The terms of value; None leaves expected_value out.
     money
         Whether to include spend and value, where spend was fitted.
 
     Returns
     -------
     prob_alive, prob_purchase, expected_purchases; where spend was fitted, expected_spend (per
-    purchase) and, on terms, expected_value; each as ``Posterior.probability_alive`` returns it.
+    purchase) and, with ``terms``, expected_value. Each is a table like that of
+    ``Posterior.probability_alive``; the intervals are those of the expectation.
     """
     answers = {
         "prob_alive": posterior.probability_alive(customers, level=level),
@@ -64,11 +65,11 @@ def score_customers(
     Parameters
     ----------
     posterior, customers, level, seed
-        As for the methods of the posterior.
+        As for the methods of ``Posterior``.
     horizon
-        Days ahead, of purchases.
+        Days ahead for purchases.
     terms
-        The terms of value; by default a year ahead.
+        The terms of value; by default a horizon of one year.
     value
         Whether to include spend and value, where spend was fitted.
 
@@ -79,11 +80,11 @@ def score_customers(
     expectation), then purchases_lower and purchases_upper (interval of the outcome itself); where
     spend was fitted, expected_spend (per purchase) and expected_value with ``_lower`` and
     ``_upper``, value_lower and value_upper (of the outcome) and, where total_spend is given,
-    past_value and total_value (past and expected); then dropout, which names the model: BG/NBD
-    or MBG/NBD.
+    past_value and total_value (past and expected); then dropout, which tells the model: BG/NBD or
+    MBG/NBD.
     """
-    on = (terms or ValueTerms()) if value and posterior.has_spend else None
-    expected = expectations(posterior, customers, horizon, on, money=value, level=level)
+    terms = (terms or ValueTerms()) if value and posterior.has_spend else None
+    expected = expectations(posterior, customers, horizon, terms, money=value, level=level)
     scores = customers.drop(columns="segment", errors="ignore")
     scores["segment"] = expected["prob_alive"]["segment"]
 
@@ -96,14 +97,14 @@ def score_customers(
             add_interval(name, expected[name])
 
     add("prob_alive", "prob_purchase", "expected_purchases")
-    drawn = posterior.sample_purchases(customers, horizon, level=level, seed=seed)
-    add_interval("purchases", drawn)
-    if on:
+    sampled = posterior.sample_purchases(customers, horizon, level=level, seed=seed)
+    add_interval("purchases", sampled)
+    if terms:
         add("expected_spend", "expected_value")
-        drawn = posterior.sample_value(customers, **asdict(on), level=level, seed=seed)
-        add_interval("value", drawn)
-        worth = expected["expected_value"]
-        if "past" in worth:
-            scores["past_value"], scores["total_value"] = worth["past"], worth["total"]
+        sampled = posterior.sample_value(customers, **asdict(terms), level=level, seed=seed)
+        add_interval("value", sampled)
+        valued = expected["expected_value"]
+        if "past" in valued:
+            scores["past_value"], scores["total_value"] = valued["past"], valued["total"]
     scores["dropout"] = posterior.dropout.value
     return scores

@@ -1,4 +1,4 @@
-"""The record of a fit: the data, settings and versions behind its draws."""
+"""The fit record: the data and settings of a fit, stored beside its draws."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -11,22 +11,22 @@ from bayes_clv.models.priors import Priors, SpendPriors
 
 @dataclass(frozen=True, slots=True)
 class SpendRecord:
-    """The data and settings behind the draws of spend.
+    """The data and settings of the spend model's fit.
 
     Attributes
     ----------
     unit
         Mean spend per repeat purchase day, in the currency of the log.
     stretches, without_spend
-        Number of episodes between landmarks in which customers spent something, and of episodes in
-        which all purchases cost nothing; the latter are left out.
+        Episodes between landmarks with purchases: the number in which the customer spent something,
+        and the number in which all purchases cost nothing; the latter are left out of the fit.
     pearson, spearman
-        Correlation of frequency and mean spend over repeat buyers, of the numbers and of their
-        ranks; the model assumes independence. None where undefined.
+        Correlation of frequency and mean spend over repeat customers, which the model assumes to be
+        0: Pearson's, and Spearman's of the ranks. None where it is not defined.
     priors
-        Of the model of spend.
+        Priors of the spend model.
     tune
-        Tuning steps per chain; draws, chains and seed are those of the purchases.
+        Tuning steps per chain; draws, chains and seed are those of the purchase model.
     """
 
     unit: float
@@ -51,7 +51,7 @@ class SpendRecord:
 
 @dataclass(frozen=True, slots=True)
 class FitRecord:
-    """Where a posterior comes from.
+    """The data and settings of a fit.
 
     Attributes
     ----------
@@ -60,9 +60,9 @@ class FitRecord:
     start, end
         First purchase and observation end.
     landmarks
-        The dates at which customers were put in segments; the last one is ``end``.
+        The dates at which customers were assigned to segments; the last one is ``end``.
     ledger
-        Rows in, kept and rejected.
+        Rows read, kept and rejected.
     n_customers, n_rows
         Customers at the observation end, and rows of the landmark table.
     priors, draws, tune, chains, seed
@@ -70,11 +70,11 @@ class FitRecord:
     seconds
         Wall time from the landmark table to the posterior, compilation included.
     versions
-        Libraries by name.
+        Versions of the libraries, by name.
     warnings
-        Where the data cannot support an answer, a line each; see :mod:`bayes_clv.data.adequacy`.
+        What the data are not sufficient for, one line each; see :mod:`bayes_clv.data.adequacy`.
     spend
-        The record of spend; None where spend was not fitted.
+        The record of the spend model; None where spend was not fitted.
     """
 
     source: str
@@ -117,7 +117,7 @@ class FitRecord:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild from ``to_dict``; those from before there were warnings, or spend, have none."""
+        """Rebuild from ``to_dict``; records of older versions have no warnings and no spend."""
         read = dict(stored)
         read["start"] = dt.date.fromisoformat(stored["start"])
         read["end"] = dt.date.fromisoformat(stored["end"])

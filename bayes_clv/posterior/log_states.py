@@ -1,7 +1,7 @@
-"""The customers of a log by segment and state, counted in the engine that holds them.
+"""The customers of a log, counted by segment and state in the engine that holds the log.
 
-How many share a state, and what they spent, is all that a comparison of segments needs to know; so
-what comes here grows with the distinct states and not with the customers.
+A comparison of segments only needs the number of customers in each state and the sum of their mean
+spends. The data that the engine returns grow with the distinct states, not with the customers.
 """
 
 import ibis
@@ -29,19 +29,19 @@ def coded_customers(posterior: Posterior, transactions: Transactions) -> ir.Tabl
     Parameters
     ----------
     posterior
-        Whose rule says which segment that is, unless the log does.
+        Its rule assigns the segments, unless the log has a column of segments.
     transactions
-        From ``read_transactions``; its column of segments, where it was read, names those of the
+        From ``read_transactions``. If its column of segments was read, it must name segments of the
         posterior.
 
     Returns
     -------
-    As ``rfm.durations(rfm.summarise(…))``, with code (int64).
+    The columns of ``rfm.durations(rfm.summarise(…))``, and code (int64).
 
     Raises
     ------
     InputError
-        The log's segments are not the posterior's.
+        If the log names a segment that the posterior does not have.
     """
     states = durations(summarise(transactions))
     return cached(states.mutate(code=_code(posterior, states)))
@@ -62,9 +62,10 @@ def compare_log(
     posterior, horizon, level
         As for ``Posterior.compare_segments``.
     transactions
-        From ``read_transactions``, with the amounts where spend is to be known.
+        From ``read_transactions``, with the amounts if value is to be compared.
     terms
-        Those of value; by default a year ahead. A posterior without spend has none.
+        The terms of value; by default a horizon of one year. A posterior without spend ignores
+        them.
     """
     customers = coded_customers(posterior, transactions)
     terms = (terms or ValueTerms()) if posterior.has_spend else None
@@ -74,12 +75,12 @@ def compare_log(
 def segment_draws(
     posterior: Posterior, customers: ir.Table, horizon: float, terms: ValueTerms | None
 ) -> xr.Dataset:
-    """Each measure for each segment, draw by draw: ``Posterior.segment_draws`` of a table.
+    """Return each measure for each segment, draw by draw: ``Posterior.segment_draws`` of a table.
 
     Parameters
     ----------
     customers
-        frequency, recency, T (days), monetary_value and code, as `coded_customers` returns them.
+        frequency, recency, T (days), monetary_value and code, as in `coded_customers`.
     """
     spend = customers.monetary_value.cast("float64")
     known = (customers.frequency > 0) & (spend > 0)
@@ -91,7 +92,7 @@ def segment_draws(
     frame = to_arrow(shared.order_by(KEYS)).to_pandas()
     columns = {name: frame[name].to_numpy(dtype=float) for name in KEYS[1:]}
     tally = (frame[name].to_numpy(dtype=float) for name in ("customers", "spenders", "spend"))
-    unknown = np.full(len(frame), np.nan)  # the codes are known, and the tally holds the spend
+    unknown = np.full(len(frame), np.nan)  # not needed: codes and tally are given
     return posterior.segment_draws(
         States(**columns, monetary_value=unknown),
         SpendTotals(*tally),

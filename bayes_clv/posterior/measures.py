@@ -1,20 +1,21 @@
-"""The measures of :mod:`bayes_clv.models.bgnbd` for many states and all draws at once, compiled.
+"""The measures of :mod:`bayes_clv.models.bgnbd`, vectorised over many states and all draws.
 
-Every measure is P(alive) times its value if the customer is alive, which does not depend on
-recency. So a measure first computes what a group's states share (the quadrature over p, and all
-that depends on T alone), and then evaluates the group block by block.
+Every measure is P(alive) times a quantity that is conditional on being alive and does not depend on
+recency. A measure first computes, for a whole group of states, what these share: the quadrature
+over p, and all that depends on T alone. It then evaluates the group block by block.
 
-An outcome is drawn by inverting its distribution: the purchases of a customer who never leaves, N,
-are negative binomial; the purchase after which they leave, G, is beta-geometric; and with
-ρ = t/(α+T), k = r+x
+An outcome is sampled by inverting its distribution. Let N be the number of purchases if the
+customer never left, which is negative binomial, and G the number of the purchase after which the
+customer leaves, which is beta-geometric. With ρ = t/(α+T) and k = r+x
 
     P(outcome > m) = P(alive) P(N > m) P(G > m)
     P(N = 0) = (1+ρ)^−k,   P(N = m) = P(N = m−1) (k+m−1)/m ρ/(1+ρ)
     P(G > 0) = 1,          P(G > m) = P(G > m−1) (b+n+m−1)/(a+b+n+m−1)
 
-so one uniform number decides, and neither a rate nor a chance of leaving has to be drawn
-(Johnson, Kemp & Kotz 2005, Univariate Discrete Distributions, chapters 5 and 6). The numbers are
-keyed by seed and state: a state's outcomes do not depend on the other customers.
+so one uniform number gives the outcome, most often in the first step, and neither λ nor p need be
+sampled (Johnson, Kemp & Kotz 2005, Univariate Discrete Distributions, chapters 5 and 6). Random
+numbers are keyed by seed and state: the outcomes for a state do not depend on the other customers
+in the table.
 """
 
 from collections.abc import Callable
@@ -35,16 +36,16 @@ type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 type OfBlock = Callable[[StateGroup], Floats]  # to (state, draw)
 
-# From the draws of its segment and a group to a function of blocks; of customers alive, or of all.
+# Both take the draws of the group's segment. IfAlive gives a quantity conditional on being alive.
 type IfAlive = Callable[[Parameters, StateGroup], OfTime]
 type Measure = Callable[[Parameters, StateGroup], OfBlock]
 
-_FEW = 100.0  # expected purchases up to which inversion is the fastest way to draw them
-_MOST = 700.0  # ln odds of having left, beyond which P(alive) is set to 0
+_FEW = 100.0  # expected purchases; up to this many, inversion is the fastest way to sample
+_MOST = 700.0  # ln odds of having left; beyond this, P(alive) is set to 0
 
 
 def probability_alive(dropout: Dropout) -> Measure:
-    """As the function of this name in :mod:`bayes_clv.models.bgnbd`."""
+    """Like the function of this name in :mod:`bayes_clv.models.bgnbd`."""
 
     def measure(parameters: Parameters, group: StateGroup) -> OfBlock:
         r, alpha, a, b = parameters.r, parameters.alpha, parameters.a, parameters.b
@@ -81,18 +82,18 @@ def purchase_if_alive(horizon: float) -> IfAlive:
 def expected_purchases_if_alive(
     horizon: float, dropout: Dropout, discounting: Discounting = undiscounted
 ) -> IfAlive:
-    """As the function of this name in :mod:`bayes_clv.models.bgnbd`, if need be discounted."""
+    """Like the function of this name in :mod:`bayes_clv.models.bgnbd`; optionally discounted."""
 
     def if_alive(parameters: Parameters, group: StateGroup) -> OfTime:
         shape = parameters.r + group.frequency
         a, b = parameters.a, parameters.b + dropout.chances(group.frequency)
         p, weight = np.empty((2, bgnbd.NODES, len(a)))
         _leaving_quadrature(a, b, *bgnbd.quadrature_range(a, b), p, weight)
-        times, worth = discounting(horizon, float(parameters.alpha.min() + group.T.min()))
+        times, weights = discounting(horizon, float(parameters.alpha.min() + group.T.min()))
 
         def of_time(T: Floats) -> Floats:
             values = np.zeros((len(T), len(shape)))
-            for until, share in zip(times.tolist(), worth.tolist(), strict=True):
+            for until, share in zip(times.tolist(), weights.tolist(), strict=True):
                 _add_expected(shape, parameters.alpha, p, weight, T, until, share, values)
             return values
 
@@ -104,20 +105,20 @@ def expected_purchases_if_alive(
 
 
 def probability_of_purchase(horizon: float, dropout: Dropout) -> Measure:
-    """As the function of this name in :mod:`bayes_clv.models.bgnbd`."""
+    """Like the function of this name in :mod:`bayes_clv.models.bgnbd`."""
     return _times(probability_alive(dropout), purchase_if_alive(horizon))
 
 
 def expected_purchases(
     horizon: float, dropout: Dropout, discounting: Discounting = undiscounted
 ) -> Measure:
-    """As the function of this name in :mod:`bayes_clv.models.bgnbd`, to a relative 1e-12."""
+    """Like the function of this name in :mod:`bayes_clv.models.bgnbd`; relative error 1e-12."""
     if_alive = expected_purchases_if_alive(horizon, dropout, discounting)
     return _times(probability_alive(dropout), if_alive)
 
 
 def sample_purchases(horizon: float, dropout: Dropout, seed: int) -> Measure:
-    """Outcomes, distributed as those of ``bgnbd.sample_purchases``, one for each draw."""
+    """Sampled numbers of purchases, one per draw, distributed as in ``bgnbd.sample_purchases``."""
     alive, purchase = probability_alive(dropout), purchase_if_alive(horizon)
 
     def measure(parameters: Parameters, group: StateGroup) -> OfBlock:
@@ -181,7 +182,7 @@ def totals(
     Parameters
     ----------
     count
-        ``(state,)`` how many customers share each state.
+        ``(state,)`` number of customers in each state.
 
     Returns
     -------
@@ -200,7 +201,7 @@ def totals(
 
 
 def _times(alive: Measure, if_alive: IfAlive) -> Measure:
-    """P(alive) times the measure of a customer who is alive."""
+    """P(alive) times a quantity conditional on being alive."""
 
     def measure(parameters: Parameters, group: StateGroup) -> OfBlock:
         alive_of, of_time = alive(parameters, group), if_alive(parameters, group)
@@ -217,13 +218,13 @@ def _times(alive: Measure, if_alive: IfAlive) -> Measure:
 
 
 def distinct_times(T: Floats) -> tuple[Floats, Ints]:
-    """Distinct values of sorted times, and where each time is among them."""
+    """Return the distinct values of sorted times, and each time's index into them."""
     new = np.diff(T, prepend=-1.0) != 0
     return T[new], np.cumsum(new) - 1
 
 
 def keys_of(seed: int, block: StateGroup) -> Keys:
-    """One key for each state."""
+    """Return one random key per state."""
     keys = np.full(len(block.T), first_key(seed))
     return keyed(keys, *np.broadcast_arrays(block.frequency, block.recency, block.T))
 
@@ -376,7 +377,7 @@ def _draw(
     purchase: Floats,
     values: Floats,
 ) -> None:
-    """Turn P(alive) in ``values`` into outcomes, of the states with ``few``."""
+    """Replace P(alive) in ``values`` by sampled outcomes, for the states with ``few``."""
     for s in range(len(index)):
         if not few[s]:
             continue

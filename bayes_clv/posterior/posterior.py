@@ -1,7 +1,7 @@
-"""The posterior, and what it answers about customers and segments.
+"""The posterior of a fit, and its answers about customers and segments.
 
-The compiled code is loaded when the first answer needs it, so that a posterior can be inspected
-without it.
+The compiled code that computes the answers is imported on first use, so that inspecting a posterior
+does not need it.
 """
 
 from dataclasses import dataclass
@@ -35,21 +35,21 @@ COMPARISON_HORIZON = 90.0
 
 @dataclass(frozen=True)
 class Posterior:
-    """Draws of the hyperparameters, the segment rule, and the record of the fit.
+    """Posterior draws of the parameters, the segment rule, and the record of the fit.
 
     Attributes
     ----------
     tree
         An ArviZ DataTree: ``posterior`` holds ``r, alpha, a, b`` (chain, draw, segment) and
-        ``r_population, …`` (chain, draw), α in days; ``sample_stats`` the sampler's statistics;
-        ``spend`` the same two groups of ``p, q, v``, v in the currency of the log, where that has
-        amounts.
+        ``r_population, …`` (chain, draw), α in days; ``sample_stats`` holds the sampler's
+        statistics; ``spend``, if the log has amounts, holds the same two groups for ``p, q, v``,
+        v in the currency of the log.
     rule
-        Which segment a state belongs to.
+        Assigns a state to a segment.
     dropout
         When customers may leave: BG/NBD or MBG/NBD.
     record, diagnostics
-        Where the draws come from, and whether they can be trusted.
+        The data and settings of the fit, and whether its draws can be trusted.
     version
         First 12 hexadecimal digits of the hash of the draws; "unsaved" before they are saved.
     """
@@ -63,17 +63,17 @@ class Posterior:
 
     @property
     def segment_names(self) -> tuple[str, ...]:
-        """The segments, in the order of their codes."""
+        """Names of the segments, in the order of their codes."""
         return self.rule.names
 
     @property
     def answerable(self) -> tuple[str, ...]:
-        """Names by code for which parameters exist: the segments, and the population last."""
+        """Names that a customer's segment may have: the segments, and last the population."""
         return with_population(self.rule.names)
 
     @cached_property
     def parameters(self) -> Parameters:
-        """``(segment + 1, draw)``: the population comes last, where code −1 points."""
+        """``(segment + 1, draw)``; the population is last, so that its code −1 selects it."""
         return draws.by_code(self.tree)
 
     @property
@@ -83,20 +83,22 @@ class Posterior:
 
     @cached_property
     def spend_parameters(self) -> SpendParameters:
-        """``(segment + 1, draw)``; paired with the draws of ``parameters``.
+        """``(segment + 1, draw)``; draw d goes with draw d of ``parameters``.
 
         Raises
         ------
         InputError
-            When spend was not fitted.
+            If spend was not fitted.
         """
         if not self.has_spend:
-            raise InputError("this model has no spend: fit a log with amounts, without --no-spend")
+            raise InputError(
+                "spend was not fitted in this model: fit a log with amounts, without --no-spend"
+            )
         return draws.spend_by_code(self.tree)
 
     @property
     def has_comparison(self) -> bool:
-        """Whether the comparison of the fit's customers is stored."""
+        """Whether the posterior stores a comparison of the customers that it was fitted to."""
         return "segments" in self.tree.children
 
     def probability_alive(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
@@ -116,7 +118,7 @@ class Posterior:
         Raises
         ------
         InputError
-            On an impossible row or level, or an unknown segment.
+            If a customer's row, a segment name or the level is invalid.
         """
         from bayes_clv.posterior.measures import probability_alive
 
@@ -125,7 +127,7 @@ class Posterior:
     def probability_of_purchase(
         self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9
     ) -> pd.DataFrame:
-        """Return the probability of buying within ``horizon`` days; as ``probability_alive``."""
+        """Return P(at least one purchase within ``horizon`` days); see ``probability_alive``."""
         from bayes_clv.posterior.measures import probability_of_purchase
 
         measure = probability_of_purchase(arguments.days("horizon", horizon), self.dropout)
@@ -136,7 +138,7 @@ class Posterior:
     ) -> pd.DataFrame:
         """Return the expected number of purchases within ``horizon`` days.
 
-        The interval is that of the *expectation*; ``sample_purchases`` gives the outcome's.
+        The interval is that of the *expectation*; ``sample_purchases`` gives that of the outcome.
         """
         from bayes_clv.posterior.measures import expected_purchases
 
@@ -146,10 +148,10 @@ class Posterior:
     def sample_purchases(
         self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9, seed: int = 0
     ) -> pd.DataFrame:
-        """Simulate the purchases of customers within ``horizon`` days, one outcome per draw.
+        """Sample the number of purchases within ``horizon`` days, one outcome per posterior draw.
 
         ``lower`` and ``upper`` bound the number of purchases itself, not its expectation. They
-        depend on the seed and on the customer's own state, not on the other customers.
+        depend on the seed and on the customer's own state, not on the other customers in the table.
         """
         from bayes_clv.posterior.measures import sample_purchases
 
@@ -159,10 +161,10 @@ class Posterior:
         return self._answers(customers, measure, level)
 
     def expected_spend(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
-        """Return the expected spend per purchase; as ``probability_alive``.
+        """Return the expected spend per purchase; see ``probability_alive``.
 
-        Customers whose monetary_value is unknown, and one-time buyers, have the expectation of
-        their segment.
+        Customers whose monetary_value is unknown, or who have no repeat purchase, get the expected
+        spend of their segment.
         """
         from bayes_clv.posterior import value
 
@@ -179,26 +181,27 @@ class Posterior:
     ) -> pd.DataFrame:
         """Return the expected value of the purchases within ``horizon`` days.
 
-        The interval is that of the *expectation*; ``sample_value`` gives the outcome's. Purchases
-        and spend are multiplied draw by draw: no average is taken before the product.
+        The interval is that of the *expectation*; ``sample_value`` gives that of the outcome.
+        Purchases and spend are multiplied draw by draw: no average is taken before the product.
 
         Parameters
         ----------
         customers
-            As for ``probability_alive``; total_spend, where known, is all that was paid so far.
+            As for ``probability_alive``; total_spend, where known, is all spend so far.
         horizon
             Days ahead.
         annual_discount_rate
-            Per year: at 0.1, 1.10 in a year is worth 1 today.
+            Discount rate per year: with 0.1, an amount of 1.10 in a year is worth 1 today.
         margin
-            Share of spend that counts as value, also in the past.
+            Profit per unit of spend; it also applies to past spend.
         level
             Mass of the equal-tailed interval.
 
         Returns
         -------
         One row per customer in the caller's order: segment, mean, lower, upper, in the currency of
-        the log; with total_spend also past (total_spend × margin) and total (past + mean).
+        the log. With total_spend also past, which is margin × total_spend, and total, which is
+        past + mean.
         """
         from bayes_clv.posterior import value
 
@@ -219,10 +222,10 @@ class Posterior:
         level: float = 0.9,
         seed: int = 0,
     ) -> pd.DataFrame:
-        """Simulate the value of customers' purchases, one outcome per draw.
+        """Sample the value of the purchases within ``horizon`` days, one outcome per draw.
 
         ``lower`` and ``upper`` bound the value itself, not its expectation. They depend on the seed
-        and on the customer's own state and spend, not on the other customers.
+        and on the customer's own state and spend, not on the other customers in the table.
         """
         from bayes_clv.posterior import value
 
@@ -245,21 +248,21 @@ class Posterior:
         Parameters
         ----------
         customers
-            The customers to compare; by default those of the fit, at its observation end, from
-            stored draws.
+            By default the customers of the fit at its observation end; their comparison is stored
+            in the posterior.
         horizon
             Days ahead for "buys again" and expected purchases.
         value_horizon, annual_discount_rate, margin
-            The terms of value, as for ``customer_lifetime_value``; a posterior without spend has
-            none.
+            The terms of value, as for ``customer_lifetime_value``; a posterior without spend
+            ignores them.
         level
             Mass of the intervals.
 
         Raises
         ------
         InputError
-            On an impossible argument, or when the stored comparison was made on other terms than
-            those asked for.
+            If an argument is invalid, or the stored comparison has another horizon or other terms
+            of value.
         """
         arguments.tails(level)
         horizon = arguments.days("horizon", horizon)
@@ -268,8 +271,8 @@ class Posterior:
             from bayes_clv.posterior.value import SpendTotals
 
             states = States.from_frame(customers)
-            each = SpendTotals.of_customers(states.repeat_spend)
-            return SegmentComparison(self.segment_draws(states, each, horizon, terms), level)
+            totals = SpendTotals.of_customers(states.repeat_spend)
+            return SegmentComparison(self.segment_draws(states, totals, horizon, terms), level)
         if not self.has_comparison:
             raise InputError("this posterior holds no comparison: give the customers to compare")
         return SegmentComparison.stored(self.tree["segments"].to_dataset(), horizon, terms, level)
@@ -282,9 +285,10 @@ class Posterior:
         terms: ValueTerms | None = None,
         codes: Codes | None = None,
     ) -> xr.Dataset:
-        """Return each measure for each segment, draw by draw; by default, the rule says which.
+        """Return each measure for each segment, draw by draw.
 
-        Parameters and answer are those of :func:`bayes_clv.posterior.answers.draws_by_segment`.
+        Parameters and result are those of :func:`bayes_clv.posterior.answers.draws_by_segment`;
+        without ``codes``, the rule assigns the states to segments.
         """
         from bayes_clv.posterior.answers import draws_by_segment
 
@@ -316,8 +320,8 @@ class Posterior:
         Raises
         ------
         InputError
-            On an impossible level or horizon, or an unknown segment. The caller checks the state:
-            see :class:`bayes_clv.data.states.States`.
+            If the level, the horizon or the segment's name is invalid. The caller must check the
+            state: see :class:`bayes_clv.data.states.States`.
         """
         from bayes_clv.posterior.answers import answer_one
 
@@ -329,11 +333,11 @@ class Posterior:
             code = self.rule.assign_one(frequency, recency, T, spend)
         state = float(frequency), float(recency), float(T)
         summary = answer_one(self.parameters[code], state, horizon, self.dropout, tails).tolist()
-        alive, purchase = (Estimate(*it) for it in summary)
+        alive, purchase = (Estimate(*row) for row in summary)
         return Answer(alive, purchase, level, horizon, self.answerable[code], self.dropout)
 
     def facts(self) -> dict[str, Any]:
-        """Version, segments, diagnostics and record of the fit, JSON-ready."""
+        """Return version, model, segments, diagnostics and fit record, as JSON-ready values."""
         return {
             "version": self.version,
             "dropout": self.dropout.value,
@@ -343,13 +347,13 @@ class Posterior:
         }
 
     def save(self, path: str | PathLike[str]) -> None:
-        """Write the model file; an existing file is replaced only once all is on disk.
+        """Write the model file; it replaces an existing file only once it is completely on disk.
 
         Raises
         ------
         ArtifactError
-            When the draws cannot be those of a posterior, the folder cannot be written or the disk
-            is full; the previous file stays as it was.
+            If the draws are not valid parameters, the folder cannot be written or the disk is full;
+            the previous file is then unchanged.
         """
         artifact.write(path, self.tree, self.rule, self.dropout, self.record, self.diagnostics)
 
@@ -374,11 +378,11 @@ class Posterior:
 
     @property
     def n_draws(self) -> int:
-        """Draws of each parameter."""
+        """Number of draws of each parameter."""
         return int(self.parameters.r.shape[1])
 
     def codes(self, states: States) -> Codes:
-        """Segment codes, −1 for the population: by the column segment if given, or by the rule."""
+        """Segment codes: those of given segment names, else the rule's; −1 is the population."""
         return assign_named(self.rule, states)
 
 
@@ -388,7 +392,7 @@ def load_posterior(path: str | PathLike[str]) -> Posterior:
     Raises
     ------
     ArtifactError
-        With one line that says what is wrong with the file.
+        If the file is refused; the message is one line that gives the reason.
     """
     stored = artifact.read(path)
     return Posterior(

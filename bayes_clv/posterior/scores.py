@@ -1,9 +1,10 @@
-"""All answers about all customers of a log in one table, written to a file or an engine.
+"""Scores: all answers about every customer of a log in one table, and writing that table.
 
 Answers depend on a customer's state alone, so :func:`score_log` computes them once per distinct
-state. The engine that holds the customers assigns their segments and groups them by state; the
-states come here in batches, the answers go back as a table, and the engine joins it to its
-customers. No customer passes through this process, so its memory does not grow with customers.
+state. The engine that holds the log assigns customers to segments and finds the distinct states;
+this process receives the states in batches and sends the answers back as a table; the engine joins
+that table to its customers. No customer passes through this process, so its memory does not grow
+with the number of customers.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +24,7 @@ from bayes_clv.posterior.every_answer import score_customers
 from bayes_clv.posterior.log_states import KEYS, coded_customers
 from bayes_clv.posterior.posterior import Posterior
 
-BATCH = 200_000  # states: some 50 MB of answers
+BATCH = 200_000  # states; about 50 MB of answers
 _SPARK = "pyspark"
 
 
@@ -45,23 +46,23 @@ def score_log(
     posterior, horizon, terms, level, seed
         As for `score_customers`.
     transactions
-        From ``read_transactions``. If its column of segments was read, that names each customer's
-        segment of the model.
+        From ``read_transactions``. If its column of segments was read, it gives each customer's
+        segment; it must name segments of the model.
     value
-        Whether to include spend and value, if the posterior and the log have spend. Customers who
-        spent differently are then different states, so there are many more.
+        Whether to include spend and value, where spend was fitted and the log has amounts. Mean
+        spend is then part of the state, so there are many more distinct states.
     on_states
-        Called with the number of states done, and of all states.
+        Called with the number of states done and the number of all states.
 
     Returns
     -------
     customer_id, frequency, recency, T (days), monetary_value and total_spend, then the columns of
-    `score_customers`. The answers are computed; the engine only has to join them.
+    `score_customers`. The answers are already computed; the engine only has to join them.
 
     Raises
     ------
     InputError
-        The log's segments are not those of the model.
+        If the log names a segment that the model does not have.
     """
     states = coded_customers(posterior, transactions)
     keys = list(KEYS)
@@ -88,7 +89,7 @@ def score_log(
 
 
 def _joined(states: ir.Table, scores: ir.Table, keys: list[str], terms: ValueTerms) -> ir.Table:
-    """Every customer with the answers about their state."""
+    """Join to every customer the answers about their state."""
     customers = states.drop("landmark", "first", "last", *({"segment"} & {*states.columns}))
     joined = customers.left_join(scores, keys, rname="{name}_of_scores")
     joined = joined.drop("code", *(f"{key}_of_scores" for key in keys))
@@ -104,19 +105,19 @@ _FIRST = ("customer_id", "frequency", "recency", "T", "monetary_value", "total_s
 
 
 def check_target(target: str, transactions: Transactions | None = None) -> None:
-    """Check, before any work is done, that a file can be written.
+    """Refuse a target that cannot be written, before any work is done.
 
     Raises
     ------
     InputError
-        When the ending is neither .parquet nor .csv, or the folder does not exist; or when the log
-        is in Spark, which writes a folder, and the name is taken.
+        If the ending is neither .parquet nor .csv, or the folder does not exist. Spark writes a
+        folder: if the log is in Spark, also if a file or folder of this name exists.
     """
     path = Path(target)
     if path.suffix not in (".parquet", ".csv"):
         raise InputError(f"--out must end in .parquet or .csv: {path.name}")
     if is_url(target):
-        return  # whatever is there, the engine will say
+        return  # the engine checks it when it writes
     if not path.parent.is_dir():
         raise InputError(f"--out {path} cannot be written: there is no folder {path.parent}")
     if transactions and transactions.table.get_backend().name == _SPARK and path.exists():
@@ -124,14 +125,15 @@ def check_target(target: str, transactions: Transactions | None = None) -> None:
 
 
 def write_scores(scores: ir.Table, target: str) -> None:
-    """Write a .parquet or .csv file, ordered by customer, whole or not at all.
+    """Write a .parquet or .csv file, ordered by customer; a failure leaves no partial file.
 
-    Spark, whose workers write a part each, makes a folder of this name, which must not exist.
+    Spark makes a folder of this name instead, in which each of its workers writes a part; the
+    folder must not exist.
 
     Raises
     ------
     InputError
-        When the target or the disk does not allow it.
+        If the target is invalid or writing fails.
     """
     check_target(target)
     if scores.get_backend().name == _SPARK:
@@ -147,22 +149,22 @@ def write_scores(scores: ir.Table, target: str) -> None:
 
 
 def create_table(scores: ir.Table, name: str) -> None:
-    """Write a table in the engine that holds the scores; it must not exist.
+    """Create a table of this name in the engine that holds the scores; it must not exist.
 
     Raises
     ------
     InputError
-        When the engine does not allow it.
+        If the engine refuses it.
     """
     schema, _, bare = name.rpartition(".")
     try:
         scores.get_backend().create_table(bare, scores, database=schema or None)
     except failures() as error:
-        raise InputError(f"the table {name!r} cannot be made: {one_line(error)}") from None
+        raise InputError(f"the table {name!r} cannot be created: {one_line(error)}") from None
 
 
 def _write_file(scores: ir.Table, target: str, path: Path) -> None:
-    """DuckDB writes files by itself; other engines send the customers here in batches."""
+    """Write the file with DuckDB, or here from the batches that another engine sends."""
     parquet = target.endswith(".parquet")
     if scores.get_backend().name == "duckdb":
         scores.to_parquet(path) if parquet else scores.to_csv(path)
@@ -175,7 +177,7 @@ def _write_file(scores: ir.Table, target: str, path: Path) -> None:
 
 
 def _write_folder(scores: ir.Table, target: str) -> None:
-    writer = spark_frame(scores).write  # Ibis would write CSV from here
+    writer = spark_frame(scores).write  # Ibis would write CSV in this process
     try:
         if target.endswith(".parquet"):
             writer.parquet(target)

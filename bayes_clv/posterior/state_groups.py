@@ -1,4 +1,4 @@
-"""Distinct states in groups and blocks: the units of work of every answer."""
+"""Groups and blocks of distinct states, the units in which answers are computed."""
 
 import os
 from collections import deque
@@ -15,8 +15,8 @@ from bayes_clv.segments.rules import Codes
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
-MAX_STATES = 16_384  # in a group: enough to share work, few enough to use all cores
-MAX_BLOCK = 64  # states: with 4,000 draws 2 MB an array, which the processor's cache holds
+MAX_STATES = 16_384  # in a group: enough to share work, few enough to keep all cores busy
+MAX_BLOCK = 64  # states; with 4,000 draws an array has 2 MB, which fits the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class StateGroup:
     Attributes
     ----------
     rows
-        Where they are among the distinct states.
+        Position of the group among the distinct states.
     code, frequency
-        What they share.
+        Segment code and frequency, the same for all states of the group.
     recency, T
         ``(state,)``
     """
@@ -50,26 +50,26 @@ class StateGroup:
     T: Floats
 
     def blocks(self) -> Iterator["StateGroup"]:
-        """Cut the group into blocks of ``MAX_BLOCK`` states."""
+        """Cut the group into blocks of at most ``MAX_BLOCK`` states."""
         for rows in cut(self.rows):
             own = slice(rows.start - self.rows.start, rows.stop - self.rows.start)
             yield StateGroup(rows, self.code, self.frequency, self.recency[own], self.T[own])
 
 
 def cut(rows: slice, every: int | None = None) -> Iterator[slice]:
-    """Cut rows, or customers, into slices of ``every``; by default ``MAX_BLOCK``."""
+    """Cut a range of rows into pieces of at most ``every`` rows; by default ``MAX_BLOCK``."""
     every = every or MAX_BLOCK
     for start in range(rows.start, rows.stop, every):
         yield slice(start, min(start + every, rows.stop))
 
 
 def customers_in(block: StateGroup, state: Ints) -> slice:
-    """Return where the customers are whose states are in a block.
+    """Return the range of the customers whose states are in a block.
 
     Parameters
     ----------
     block
-        Of distinct states.
+        A block of distinct states.
     state
         ``(customer,)`` index into the distinct states, ascending.
     """
@@ -77,8 +77,8 @@ def customers_in(block: StateGroup, state: Ints) -> slice:
 
 
 def distinct_states(codes: Codes, states: States) -> tuple[Ints, DistinctStates]:
-    """Return each customer's index into the distinct states, and these."""
-    order = np.lexsort((states.recency, states.T, states.frequency, codes))  # the last sorts first
+    """Return each customer's index into the distinct states, and the distinct states."""
+    order = np.lexsort((states.recency, states.T, states.frequency, codes))  # primary key last
     code, frequency, T, recency = (
         codes[order],
         states.frequency[order],
@@ -93,22 +93,22 @@ def distinct_states(codes: Codes, states: States) -> tuple[Ints, DistinctStates]
 
 
 def distinct_pairs(index: Ints, value: Floats) -> tuple[Ints, Ints, Floats]:
-    """Return each customer's index into the distinct (index, value), and these, sorted.
+    """Return each customer's index into the sorted distinct pairs, and both parts of the pairs.
 
-    NaN is a value like others.
+    A pair is (index, value); two NaN values count as equal.
     """
-    order = np.lexsort((value, index))  # the last sorts first
+    order = np.lexsort((value, index))  # primary key last
     first, second = index[order], value[order]
     new = np.ones(len(order), dtype=bool)
     same = (second[1:] == second[:-1]) | (np.isnan(second[1:]) & np.isnan(second[:-1]))
     new[1:] = (np.diff(first) != 0) | ~same
-    own = np.empty(len(order), dtype=np.int64)
-    own[order] = np.cumsum(new) - 1
-    return own, first[new], second[new]
+    pair = np.empty(len(order), dtype=np.int64)
+    pair[order] = np.cumsum(new) - 1
+    return pair, first[new], second[new]
 
 
 def state_groups(states: DistinctStates) -> list[StateGroup]:
-    """Cut sorted states where segment or frequency changes, and every ``MAX_STATES``."""
+    """Group sorted states by segment and frequency, with at most ``MAX_STATES`` in a group."""
     n = len(states.code)
     changes = (np.diff(states.code) != 0) | (np.diff(states.frequency) != 0)
     starts = np.concatenate([[0], np.flatnonzero(changes) + 1, [n]])
@@ -126,18 +126,18 @@ def state_groups(states: DistinctStates) -> list[StateGroup]:
 
 
 def each_group[R](work: Callable[[StateGroup], R], states: DistinctStates) -> Iterator[R]:
-    """Apply a function to each group in threads, and yield the results in the order of groups.
+    """Call ``work`` for each group in a pool of threads, and yield the results in order.
 
-    Only a few groups are started ahead, so that results do not pile up.
+    At most ``_GROUPS_AHEAD`` groups are submitted ahead, so that memory for results is bounded.
     """
-    begun: deque[Future[R]] = deque()
+    submitted: deque[Future[R]] = deque()
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for group in state_groups(states):
-            begun.append(pool.submit(work, group))
-            if len(begun) > _GROUPS_AHEAD:
-                yield begun.popleft().result()
-        while begun:
-            yield begun.popleft().result()
+            submitted.append(pool.submit(work, group))
+            if len(submitted) > _GROUPS_AHEAD:
+                yield submitted.popleft().result()
+        while submitted:
+            yield submitted.popleft().result()
 
 
 _GROUPS_AHEAD = 64

@@ -1,23 +1,23 @@
-r"""Customer lifetime value, for many customers and all draws at once, compiled.
+r"""Customer value, vectorised over many customers and all draws.
 
-The value of the purchases in the H days ahead, a purchase after u days being worth its margin
-times e^−δu, has the expectation
+A purchase after u days is worth its margin times e^−δu. The expected value of the purchases within
+the next H days is
 
     margin · D · E[spend a purchase],   D = P(alive) [ e^−δH M(H) + δ ∫₀ᴴ e^−δu M(u) du ]
 
-with M(u) the expected purchases of u days if alive (:mod:`bayes_clv.models.bgnbd`); the bracket is
-∫ e^−δu dM by parts. Purchases and spend are independent given a draw, and the d-th draw of one
-goes with the d-th of the other: no mean is taken before the product. D depends on a customer's
-state, and the expected spend is linear in the customer's own mean spend, so value costs one
-multiplication per draw more than purchases do.
+with M(u) the expected number of purchases within u days if alive
+(:mod:`bayes_clv.models.bgnbd`); the bracket is ∫ e^−δu dM by parts. Purchases and spend are
+independent given a draw, and draw d of one is multiplied by draw d of the other: no mean is taken
+before the product. D depends on the state alone, and the expected spend is linear in the customer's
+own mean spend, so value costs one more multiplication per draw than purchases.
 
-The outcome is simulated purchase by purchase: the time to the next purchase is Lomax-distributed,
-since rates are Gamma-distributed,
+The *outcome*, the value of what a customer actually buys, is sampled purchase by purchase. The time
+to the next purchase has a Lomax distribution, since rates are Gamma-distributed,
 
     P(gap > u) = (1 + u/(α+T))^−k,   k = r + x + purchases since T,   T counted up to the last one
 
-the customer leaves after it with the probability a/(a + b + chances to leave so far), and pays
-Gamma(p, ν), with one ν ~ Gamma(px+q, v+mx) for all of a draw's purchases.
+after the purchase the customer leaves with probability a/(a + b + chances to leave so far). The
+purchase costs Gamma(p, ν), with one ν ~ Gamma(px+q, v+mx) for all purchases of a draw.
 """
 
 import math
@@ -47,12 +47,13 @@ from bayes_clv.posterior.state_groups import StateGroup
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
 
-# Margin times A and B of the expected spend A + Bm, and A where m is unknown, each (draw,).
+# The expected spend is A + Bm for a known mean spend m. Margin times A, margin times B, and margin
+# times A for an unknown m, each (draw,).
 type Lines = tuple[Floats, Floats, Floats]
 
-# From a block of states to a function of customers: each one's state in the block, mean spend per
-# repeat purchase, NaN where unknown, and a number that tells lives of equal customers apart, 0
-# where they may be the same; it returns (customer, draw).
+# A function of customers in a block of states. It takes each customer's index into the block, mean
+# spend per repeat purchase (NaN where unknown), and a number that gives customers with equal state
+# and spend different random numbers (0 if they may share them). It returns (customer, draw).
 type PerCustomer = Callable[[Ints, Floats, Floats], Floats]
 type ValueMeasure = Callable[
     [Parameters, SpendParameters, StateGroup], Callable[[StateGroup], PerCustomer]
@@ -60,7 +61,7 @@ type ValueMeasure = Callable[
 
 
 def discounted_purchases(terms: ValueTerms, dropout: Dropout) -> Measure:
-    """D: expected purchases, discounted."""
+    """D: the expected number of purchases, each weighed by its discount factor."""
     return expected_purchases(terms.horizon, dropout, terms.discounting())
 
 
@@ -74,7 +75,7 @@ def expected_spend() -> ValueMeasure:
 
         def of_block(block: StateGroup) -> PerCustomer:
             one = np.ones((len(block.T), len(spend.p)))
-            return lambda state, mean, who: _on_lines(one, state, mean, lines)
+            return lambda state, mean, identity: _on_lines(one, state, mean, lines)
 
         return of_block
 
@@ -82,7 +83,7 @@ def expected_spend() -> ValueMeasure:
 
 
 def expected_value(terms: ValueTerms, dropout: Dropout) -> ValueMeasure:
-    """Expected value of the purchases ahead."""
+    """Expected value of the purchases within the horizon."""
     measure = discounted_purchases(terms, dropout)
 
     def money(
@@ -93,7 +94,7 @@ def expected_value(terms: ValueTerms, dropout: Dropout) -> ValueMeasure:
 
         def of_block(block: StateGroup) -> PerCustomer:
             purchases = evaluate(block)
-            return lambda state, mean, who: _on_lines(purchases, state, mean, lines)
+            return lambda state, mean, identity: _on_lines(purchases, state, mean, lines)
 
         return of_block
 
@@ -101,7 +102,7 @@ def expected_value(terms: ValueTerms, dropout: Dropout) -> ValueMeasure:
 
 
 def sample_value(terms: ValueTerms, dropout: Dropout, seed: int) -> ValueMeasure:
-    """Value of customers' purchases: one simulated outcome for each draw."""
+    """Sampled value of the purchases within the horizon: one outcome per draw."""
     horizon, force = terms.horizon, terms.force
     alive, purchase = probability_alive(dropout), purchase_if_alive(horizon)
 
@@ -117,12 +118,12 @@ def sample_value(terms: ValueTerms, dropout: Dropout, seed: int) -> ValueMeasure
             T, index = distinct_times(block.T)
             buys = is_alive * purchase_of(T)[index]
 
-            def of_customers(state: Ints, mean: Floats, who: Floats) -> Floats:
+            def of_customers(state: Ints, mean: Floats, identity: Floats) -> Floats:
                 values = np.empty((len(state), len(shape)))
                 known = ~np.isnan(mean)
                 x = np.where(known, group.frequency, 0.0)
-                _draw_lives(
-                    keyed(keys[state], mean, who),
+                _sample_values(
+                    keyed(keys[state], mean, identity),
                     state,
                     is_alive,
                     buys,
@@ -152,16 +153,16 @@ def sample_value(terms: ValueTerms, dropout: Dropout, seed: int) -> ValueMeasure
 
 @dataclass(frozen=True, slots=True)
 class SpendTotals:
-    """Who shares each of some states, ``(state,)``.
+    """Totals over the customers in each state, ``(state,)``.
 
     Attributes
     ----------
     customers
         Number of customers.
     spenders
-        How many of them have a known mean spend per repeat purchase.
+        Number of customers with a known mean spend per repeat purchase.
     spend
-        The sum of those means.
+        Sum of these mean spends.
     """
 
     customers: Floats
@@ -170,12 +171,12 @@ class SpendTotals:
 
     @classmethod
     def of_customers(cls, repeat_spend: Floats) -> Self:
-        """One row per customer; NaN where a customer's mean spend is unknown."""
+        """Return the totals of single customers; NaN marks an unknown mean spend."""
         known = ~np.isnan(repeat_spend)
         return cls(np.ones(len(known)), known.astype(float), np.where(known, repeat_spend, 0.0))
 
     def gathered(self, index: Ints, n: int) -> Self:
-        """Add up the rows of each index from 0 to n − 1."""
+        """Add up the totals that have the same index, from 0 to n − 1."""
         columns = (self.customers, self.spenders, self.spend)
         return type(self)(*(np.bincount(index, column, minlength=n) for column in columns))
 
@@ -192,7 +193,7 @@ def totals(
     terms: ValueTerms,
     dropout: Dropout,
 ) -> Floats:
-    """Sum the expected value, and the value if all were alive, over a group's customers.
+    """Sum expected value, and expected value if all were alive, over a group's customers.
 
     Returns
     -------
@@ -270,7 +271,7 @@ def _add_value(
 
 
 @compiled
-def _draw_lives(
+def _sample_values(
     keys: Keys,
     state: Ints,
     is_alive: Floats,
@@ -290,21 +291,22 @@ def _draw_lives(
     v: Floats,
     values: Floats,
 ) -> None:
-    """Fill in the value of each customer's simulated purchases, for each draw."""
+    """Fill in a sampled value of each customer's purchases within the horizon, for each draw."""
     for c in range(len(state)):
         s = state[c]
         for d in range(len(shape)):
             uniform, stream = next_uniform(stream_of(keys[c], d))
             value = 0.0
             if uniform < buys[s, d]:
-                # What is below P(alive) is uniform, too, and says when the first purchase comes.
+                # Below P(alive) the same number is uniform, so it also gives the time of the first
+                # purchase.
                 left, k, staying = 1.0 - uniform / is_alive[s, d], shape[d], b[d]
                 then = alpha[d] + T[s]
                 elapsed = then * math.expm1(-math.log(left) / k)
                 rate, stream = next_gamma(p[d] * x[c] + q[d], stream)
                 while elapsed <= horizon:
-                    paid, stream = next_gamma(p[d], stream)
-                    value += paid * math.exp(-force * elapsed)
+                    amount, stream = next_gamma(p[d], stream)
+                    value += amount * math.exp(-force * elapsed)
                     uniform, stream = next_uniform(stream)
                     if uniform * (a[d] + staying) < a[d]:
                         break

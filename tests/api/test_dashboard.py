@@ -70,7 +70,7 @@ def test_the_segment_that_leaves_first_is_named_first(fitted):
     page = page_of(fitted).text
     table = fitted.compare_segments(level=0.9).table
     first = table["prob_alive"].idxmin()
-    assert f"Leaving first: <strong>{first}</strong>" in page
+    assert f"Highest churn: <strong>{first}</strong>" in page
     assert re.findall(r'<tr>\s*<th scope="row">(.*?)</th>', page)[: len(table)] == [
         *table.sort_values("prob_alive").index
     ]

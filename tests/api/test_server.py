@@ -178,8 +178,8 @@ def test_whoever_can_ask_from_elsewhere_needs_a_token(model, home):
     refused = Server(model, home, host="0.0.0.0")
     assert refused.wait() == 1
     assert refused.lines[1:] == [
-        "0.0.0.0 can be reached from elsewhere: set BAYES_CLV_TOKEN to a token that requests must "
-        "bear, or say --allow-public\n"
+        "0.0.0.0 can be reached from other machines: set BAYES_CLV_TOKEN to a token that requests "
+        "must send, or give --allow-public\n"
     ]
     token = "a-token-that-is-long"
     with Server(model, home, host="0.0.0.0", environment={"BAYES_CLV_TOKEN": token}) as server:

@@ -241,7 +241,7 @@ def test_scores_become_a_table_which_is_not_replaced(log, postgres, models):
     scores = scored(models, postgres, "no spend")
     create_table(scores, "scored")
     assert postgres.table("scored").count().execute() == scores.count().execute()
-    with pytest.raises(InputError, match="the table 'scored' cannot be made"):
+    with pytest.raises(InputError, match="the table 'scored' cannot be created"):
         create_table(scores, "scored")
 
 

@@ -140,9 +140,9 @@ def test_customers_who_first_bought_after_the_fit_are_left_out(pooled, log):
 
 
 def test_a_log_that_does_not_reach_the_fits_end_is_refused(pooled, log):
-    with pytest.raises(InputError, match="reach from 1997-09-30"):
+    with pytest.raises(InputError, match="must end between 1997-09-30, the observation end"):
         episodes(pooled, log.until(dt.date(1997, 6, 1)))
-    with pytest.raises(InputError, match="it covers 1997-01-01 … 1998-06-30"):
+    with pytest.raises(InputError, match="the log covers 1997-01-01 … 1998-06-30"):
         episodes(pooled, log, until=dt.date(1999, 1, 1))
 
 
@@ -269,7 +269,7 @@ def test_purchases_by_state_group_everybody_once(pooled, log):
         table = purchases_by_state(after, iter(replicas), by)
         assert table["customers"].sum() == 2357
         assert table.index.name == by
-    with pytest.raises(InputError, match="edges must begin at or below the least T"):
+    with pytest.raises(InputError, match="edges must begin at or below the smallest T"):
         purchases_by_state(after, iter(replicas), "T", edges=[1000])
 
 

@@ -474,14 +474,14 @@ def committed_type(file: h5py.File, elsewhere: Path) -> None:
 
 
 OUT_OF_THE_FILE = {
-    external_link: "a link that is not its own content: 'extra'",
-    external_link_of_a_group: "a link that is not its own content: 'extra'",
-    soft_link: "a link that is not its own content: 'extra'",
-    external_storage: "takes an array from another file: 'extra'",
-    virtual_dataset: "takes an array from another file: 'extra'",
+    external_link: "a soft or external link: 'extra'",
+    external_link_of_a_group: "a soft or external link: 'extra'",
+    soft_link: "a soft or external link: 'extra'",
+    external_storage: "reads an array from another file: 'extra'",
+    virtual_dataset: "reads an array from another file: 'extra'",
     oversized: "declares 160,000,0",
     many_that_are_oversized_together: "declares ",
-    committed_type: "something that is no array: 'extra'",
+    committed_type: "an object that is not an array: 'extra'",
 }
 
 

@@ -183,7 +183,9 @@ def test_customers_without_a_known_spend_are_expected_to_spend_as_their_segment(
 
 def test_a_posterior_without_spend_says_what_to_do(posterior_by_hand: Make) -> None:
     frame = pd.DataFrame({"frequency": [1], "recency": [1.0], "T": [2.0]})
-    with pytest.raises(InputError, match="has no spend: fit a log with amounts"):
+    with pytest.raises(
+        InputError, match="spend was not fitted in this model: fit a log with amounts"
+    ):
         posterior_by_hand().customer_lifetime_value(frame)
 
 

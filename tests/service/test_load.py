@@ -246,7 +246,7 @@ def test_a_bad_file_changes_nothing_and_is_told_of(models, tmp_path):
         ready = server.get("/health/ready")["data"]
         assert ready["newer_file_refused"] is False
         path.write_bytes(models[1].read_bytes()[:1000])
-        server.find("the newer model is refused, the one before it answers: .* is refused: ")
+        server.find("the newer model is refused, the previous one stays in use: .* is refused: ")
         assert server.get("/health/ready")["data"] == ready | {"newer_file_refused": True}
         assert "bayes_clv_newer_file_refused 1.0" in server.request("GET", "/metrics")[2].decode()
         path.unlink()

@@ -1,13 +1,14 @@
-"""Which pooling predicts best: fit to the past, forecast, and compare.
+"""Backtests: fit to the past, forecast, and compare the forecasts of several ways to pool.
 
 | module | what it is for |
 | --- | --- |
-| `purchases` | `backtest`: purchases, from rolling origins |
-| `spend` | `backtest_money`: what customers spend, from one origin |
+| `purchases` | `backtest`: forecasts of purchases, from rolling origins |
+| `spend` | `backtest_money`: forecasts of customers' spend, from one origin |
 | `methods` | the methods that are compared |
-| `splits` | origins and horizons |
-| `fit_and_score` | one method at one origin: fits, forecasts, scores |
-| `forecasts` | forecasts of purchases, scored by what was observed |
+| `splits` | origins and horizons of the forecasts |
+| `fit_and_score` | fits one method at one origin, forecasts, and scores |
+| `forecasts` | forecasts of purchases, scored against observations |
+| `count_distribution` | P(0), P(1), P(2), … purchases of a customer, without sampling |
 | `scoring_rules` | proper scores and calibration of predicted counts |
 """
 

@@ -1,4 +1,4 @@
-"""One method, one origin: fit to the past, forecast, and score."""
+"""Fit one method at one origin, forecast, and score."""
 
 import time
 from collections.abc import Sequence
@@ -30,13 +30,13 @@ from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.posterior.draws import by_code
 from bayes_clv.segments.estimators import RFMSegmenter
 
-FORECAST_DRAWS = 1000  # are enough: averages over draws hardly change with more
-LEVEL = 0.9  # of the interval of the total
+FORECAST_DRAWS = 1000  # enough for an average over draws
+LEVEL = 0.9  # mass of the interval of the total
 
 
 @dataclass(frozen=True)
 class Scored:
-    """One method on one split: its scores, and the log scores to compare it by."""
+    """One method's scores on one split, and the forecasts needed to compare it with others."""
 
     split: Split
     method: str
@@ -48,7 +48,7 @@ class Scored:
 
 
 def customers_at(transactions: Transactions, splits: Sequence[Split]) -> pd.DataFrame:
-    """States at the origin, and ``purchases_H``, the purchase days in the H days after it."""
+    """Return states at the origin, and ``purchases_H``: purchase days in the H days after it."""
     origin = splits[0].origin
     dates = [origin, *(split.end for split in splits)]
     states = cached(durations(summarise(transactions, dates)))
@@ -63,7 +63,7 @@ def customers_at(transactions: Transactions, splits: Sequence[Split]) -> pd.Data
 
 
 def rfm_segments(customers: pd.DataFrame) -> pd.Series:
-    """RFM segments at the origin, by which all methods are compared."""
+    """Return RFM segments at the origin; the scores by segment use them for all methods."""
     rule = RFMSegmenter().fit(customers).rule_
     names = np.array(rule.names, dtype=object)
     return pd.Series(names[rule.assign(States.from_frame(customers))], name="segment")
@@ -82,15 +82,15 @@ def evaluate(
     Parameters
     ----------
     method
-        What to fit.
+        The method to fit.
     past
         The log until the origin.
     splits
-        All of one origin.
+        All splits of one origin.
     customers, group
         From ``customers_at`` and ``rfm_segments``.
     settings
-        Of the sampler.
+        Sampler settings.
     """
     began = time.perf_counter()
     model = HierarchicalBetaGeo(method.segmenter, method.landmarks, dropout=method.dropout)
@@ -105,17 +105,17 @@ def evaluate(
     rows = []
     for split in splits:
         outcomes = customers[f"purchases_{split.horizon}"].to_numpy(dtype=np.int64)
-        made = forecast(parameters, codes, states, outcomes, split.horizon, method.dropout)
-        of: dict[str, Any] = {
+        forecasts = forecast(parameters, codes, states, outcomes, split.horizon, method.dropout)
+        labels: dict[str, Any] = {
             "origin": split.origin,
             "horizon": split.horizon,
             "method": method.name,
         }
-        by_segment = by_rfm_segment(made, group)
-        lower, upper = made.total_interval(LEVEL, settings.seed)
+        by_segment = by_rfm_segment(forecasts, group)
+        lower, upper = forecasts.total_interval(LEVEL, settings.seed)
         scores = (
-            of
-            | scores_of(made, by_segment)
+            labels
+            | scores_of(forecasts, by_segment)
             | {
                 "expected_lower": lower,
                 "expected_upper": upper,
@@ -123,49 +123,51 @@ def evaluate(
                 "seconds": seconds,
             }
         )
-        chance, share, size = reliability(made.chance, made.happened).T
+        forecast_share, observed, size = reliability(forecasts.chance, forecasts.happened).T
         by_bin = pd.DataFrame(
-            {"forecast": chance, "observed": share, "customers": size.astype(np.int64)}
+            {"forecast": forecast_share, "observed": observed, "customers": size.astype(np.int64)}
         )
         rows.append(
             Scored(
                 split,
                 method.name,
                 customers["customer_id"],
-                made,
+                forecasts,
                 scores,
-                by_segment.assign(**of),
-                by_bin.assign(**of),
+                by_segment.assign(**labels),
+                by_bin.assign(**labels),
             )
         )
     return rows
 
 
-def scores_of(made: Forecasts, by_segment: pd.DataFrame) -> dict[str, Any]:
-    """Return the scores that one method has by itself on one split: most of ``SCORES``."""
-    error = made.expected - made.outcome
-    actual = int(made.outcome.sum())
-    missed = (by_segment["expected"] - by_segment["actual"]).abs().sum()
+def scores_of(forecasts: Forecasts, by_segment: pd.DataFrame) -> dict[str, Any]:
+    """Return the scores of one method on one split that need no other method's forecasts."""
+    error = forecasts.expected - forecasts.outcome
+    actual = int(forecasts.outcome.sum())
+    segment_error = (by_segment["expected"] - by_segment["actual"]).abs().sum()
     return {
-        "customers": len(made.outcome),
-        "active": float(made.happened.mean()),
-        "log_score": float(made.log_score.mean()),
-        "crps": float(made.crps.mean()),
+        "customers": len(forecasts.outcome),
+        "active": float(forecasts.happened.mean()),
+        "log_score": float(forecasts.log_score.mean()),
+        "crps": float(forecasts.crps.mean()),
         "mae": float(np.abs(error).mean()),
         "rmse": float(np.sqrt(np.mean(error**2))),
-        "expected": float(made.expected.sum()),
+        "expected": float(forecasts.expected.sum()),
         "actual": actual,
-        "brier": brier(made.chance, made.happened),
-        "calibration_error": calibration_error(made.chance, made.happened),
-        "auc": auc(made.chance, made.happened),
-        "coverage_50": coverage(made.below, made.up_to, 0.5),
-        "coverage_90": coverage(made.below, made.up_to, 0.9),
-        "segment_error": float(missed / actual) if actual else float("nan"),
+        "brier": brier(forecasts.chance, forecasts.happened),
+        "calibration_error": calibration_error(forecasts.chance, forecasts.happened),
+        "auc": auc(forecasts.chance, forecasts.happened),
+        "coverage_50": coverage(forecasts.below, forecasts.up_to, 0.5),
+        "coverage_90": coverage(forecasts.below, forecasts.up_to, 0.9),
+        "segment_error": float(segment_error / actual) if actual else float("nan"),
     }
 
 
-def by_rfm_segment(made: Forecasts, group: pd.Series) -> pd.DataFrame:
-    """Actual and expected purchases, and customers, of each of the groups."""
-    frame = pd.DataFrame({"segment": group, "actual": made.outcome, "expected": made.expected})
+def by_rfm_segment(forecasts: Forecasts, group: pd.Series) -> pd.DataFrame:
+    """Return observed and expected purchases, and the number of customers, by RFM segment."""
+    frame = pd.DataFrame(
+        {"segment": group, "actual": forecasts.outcome, "expected": forecasts.expected}
+    )
     grouped = frame.groupby("segment")
     return grouped.sum().assign(customers=grouped.size()).reset_index()

@@ -1,4 +1,4 @@
-"""Forecasts of purchases, customer by customer, scored by the purchases observed."""
+"""Forecasts of each customer's purchases, scored against the observed numbers."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -25,22 +25,22 @@ from bayes_clv.segments.rules import Codes
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Forecasts and their scores, each ``(customer,)`` but the last.
+    """Forecasts and their scores, ``(customer,)`` each, except for ``expected_total``.
 
     Attributes
     ----------
     outcome
         Observed purchases.
     expected, variance
-        Of the predictive distribution.
+        Mean and variance of the predictive distribution.
     chance
-        Probability of at least one purchase.
+        Forecast probability of at least one purchase.
     log_score, crps
         Proper scores; see :mod:`bayes_clv.evaluation.backtest.scoring_rules`.
     below, up_to
-        F(outcome − 1) and F(outcome).
+        F(outcome − 1) and F(outcome), F being the predictive distribution function.
     expected_total
-        ``(draw,)`` expected purchases of all customers together.
+        ``(draw,)`` sum of the expected purchases of all customers.
     """
 
     outcome: Ints
@@ -55,11 +55,11 @@ class Forecasts:
 
     @property
     def happened(self) -> NDArray[np.bool_]:
-        """Whether each customer bought again."""
+        """Whether each customer bought within the horizon."""
         return self.outcome > 0
 
     def total_interval(self, level: float, seed: int = 0) -> tuple[float, float]:
-        """Interval of the total of purchases: uncertainty of the parameters, and chance."""
+        """Return the interval of all customers' total; it holds the uncertainty of θ and chance."""
         noise = np.random.default_rng(seed).standard_normal(len(self.expected_total))
         draws = self.expected_total + np.sqrt(self.variance.sum()) * noise
         lower, upper = np.quantile(draws, arguments.tails(level))
@@ -74,14 +74,14 @@ def forecast(
     horizon: float,
     dropout: Dropout,
 ) -> Forecasts:
-    """Predict purchases within the horizon from states, and score against outcomes.
+    """Forecast purchases within the horizon from states, and score them against outcomes.
 
     Parameters
     ----------
     parameters
-        ``(segment + 1, draw)``, the population's last.
+        ``(segment + 1, draw)``; the population is last.
     codes, states
-        ``(customer,)`` segments, and states at the beginning.
+        ``(customer,)`` segments, and states at the origin.
     outcomes
         ``(customer,)`` observed purchases.
     horizon
@@ -90,9 +90,9 @@ def forecast(
         When customers may leave.
     """
     index, distinct = distinct_states(codes, states)
-    # Customers of one state and one outcome share everything.
+    # Customers with equal state and outcome have equal forecasts and scores.
     width = int(outcomes.max(initial=0)) + 1
-    pairs, who = np.unique(index * width + outcomes, return_inverse=True)
+    pairs, pair = np.unique(index * width + outcomes, return_inverse=True)
     state, outcome = pairs // width, pairs % width
     columns = np.empty((len(_SCORED), len(pairs)))
     count = np.bincount(index, minlength=len(distinct.code)).astype(float)
@@ -100,14 +100,14 @@ def forecast(
     def evaluate(group: StateGroup) -> Floats:
         of_segment = parameters[group.code]
         for block in group.blocks():
-            here = customers_in(block, state)
-            y = outcome[here]
+            rows = customers_in(block, state)
+            y = outcome[rows]
             listed = outcome_probabilities(of_segment, block, horizon, dropout, int(y.max()))
-            columns[:, here] = _scored(listed[state[here] - block.rows.start], y)
+            columns[:, rows] = _scored(listed[state[rows] - block.rows.start], y)
         return cast(Floats, totals(of_segment, group, count[group.rows], horizon, dropout)[2])
 
     expected_total = sum(each_group(evaluate, distinct), np.zeros(parameters.r.shape[1]))
-    scored = dict(zip(_SCORED, columns[:, who], strict=True))
+    scored = dict(zip(_SCORED, columns[:, pair], strict=True))
     return Forecasts(outcome=outcomes, expected_total=expected_total, **scored)
 
 

@@ -1,4 +1,4 @@
-"""The methods of a backtest: ways to share parameters between customers, as ``fit`` offers them."""
+"""The methods that a backtest compares: ways to pool parameters across customers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,22 +10,23 @@ from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter, RFMSegmente
 
 @dataclass(frozen=True)
 class Method:
-    """A way to share parameters between customers.
+    """A way to pool parameters across customers.
 
     Attributes
     ----------
     name
-        For people.
+        Name to show.
     segmenter
         None pools all customers.
     landmarks
-        How many, spread evenly over the past.
+        Number of landmarks, spread evenly over the past.
     dropout
         BG/NBD or MBG/NBD.
     own_past
-        Fit each segment to the histories that define it: a faulty baseline.
+        Whether to fit each segment to the same histories that define it: a baseline that uses the
+        data twice and is wrong.
     options
-        Options of ``bayes-clv fit`` for the same model; empty where it does not offer the model.
+        Options of ``bayes-clv fit`` for the same model; empty if ``fit`` does not offer it.
     """
 
     name: str
@@ -47,9 +48,9 @@ def default_methods(
     Parameters
     ----------
     n_segments
-        Of KMeans; the one in the middle also stands for KMeans elsewhere.
+        Numbers of KMeans segments; the middle one is also used in the other KMeans methods.
     landmarks
-        How many dates, for each segmentation.
+        Numbers of landmarks, each used with every segmentation.
     """
     middle = sorted(n_segments)[len(n_segments) // 2]
     mbg = Dropout.AFTER_ANY

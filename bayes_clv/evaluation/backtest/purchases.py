@@ -1,13 +1,13 @@
-"""Which pooling predicts best? Rolling origins: fit to the past, forecast, and compare.
+"""Backtest of purchases from rolling origins: fit to the past, forecast, and compare methods.
 
-At each origin every method sees the log up to that day only and learns its segments from it. Each
-customer's purchases within each horizon are forecast by the exact distribution of
-``sample_purchases`` over posterior draws. All methods forecast the same customers, so that
-differences are paired.
+At each origin every method uses only the log up to that day and learns its segments from it. It
+forecasts each customer's purchases within each horizon by the exact distribution of
+``sample_purchases``, averaged over posterior draws. All methods forecast for the same customers, so
+that differences are paired.
 
-The methods: one set of parameters for all (pooled, the reference); segments by the landmark
-likelihood; and segments fitted to their own past, which uses the data twice, to show what that
-costs.
+The methods are: one set of parameters for all customers (pooled, the reference); segments with the
+landmark likelihood; and segments fitted to their own past, which uses the data twice and is
+included to show the effect of that error.
 """
 
 import time
@@ -34,7 +34,7 @@ DRAWS = 1000
 
 @dataclass(frozen=True)
 class Backtest:
-    """Every method's forecasts on every split, and how good they were.
+    """Scores of every method's forecasts on every split.
 
     Attributes
     ----------
@@ -44,12 +44,13 @@ class Backtest:
         One row per method, over all splits: ``gain`` of the log score over pooled with its standard
         error (customers are clusters), and the means of the other scores.
     segments
-        Per split, method and RFM segment of the origin: customers, actual and expected purchases.
+        Per split, method and RFM segment at the origin: customers, observed (``actual``) and
+        expected purchases.
     reliability
-        Per split and method, in bins of the probability of buying again: forecast, observed,
-        customers.
+        Per split and method, in bins of the forecast probability of buying again: forecast,
+        observed, customers.
     n_customers
-        Customers in the log; ``sampled`` is how many of them a fast run used, or None.
+        Number of customers in the log; ``sampled`` is the number that a fast run used, or None.
     methods, splits
         In the order of the tables.
     seconds
@@ -70,14 +71,14 @@ class Backtest:
 
     def at(self, split: Split) -> pd.DataFrame:
         """Return the rows of ``table`` for one split."""
-        here = (self.table["origin"] == split.origin) & (self.table["horizon"] == split.horizon)
-        return self.table[here]
+        rows = (self.table["origin"] == split.origin) & (self.table["horizon"] == split.horizon)
+        return self.table[rows]
 
     @property
     def best(self) -> Method:
-        """The best log score over all splits among the methods that ``fit`` offers, if sound.
+        """The sound method with the best log score over all splits, among those ``fit`` offers.
 
-        Pooled, unless another is better by more than two standard errors.
+        Pooled, unless that method is better by more than two standard errors.
         """
         sound = self.overall["sound"]
         offered = [
@@ -93,25 +94,25 @@ class Backtest:
 
     @property
     def recommendation(self) -> str:
-        """What to fit, in words, and where pooled did better."""
+        """The method to fit, in words, and the splits on which pooled was clearly better."""
         best = self.best
         if best.name == "pooled":
             words = "No segmentation is clearly better than pooled: "
         else:
             row = self.overall.loc[best.name]
             words = (
-                f"{best.name} predicts best: {row['gain']:+.4f} ± {row['gain_se']:.4f} a customer "
-                "over pooled: "
+                f"{best.name} predicts best: log score {row['gain']:+.4f} ± {row['gain_se']:.4f} "
+                "per customer over pooled: "
             )
         words += f"bayes-clv fit {best.options}"
-        mine = self.table[self.table["method"] == best.name]
-        worse = mine[mine["gain"] < -2 * mine["gain_se"]]
+        of_best = self.table[self.table["method"] == best.name]
+        worse = of_best[of_best["gain"] < -2 * of_best["gain_se"]]
         if len(worse):
             where = ", ".join(f"{row.origin} + {row.horizon} days" for row in worse.itertuples())
             words += f". But pooled was clearly better at {where}"
         unsound = self.overall.index[~self.overall["sound"]]
         if len(unsound):
-            words += f". Not sound, so not to be relied on: {', '.join(unsound)}"
+            words += f". Do not rely on methods with an unsound fit: {', '.join(unsound)}"
         return words + "."
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,22 +178,22 @@ def backtest(
     transactions
         The log.
     methods
-        By default ``default_methods()``; ``POOLED`` is always among them.
+        By default ``default_methods()``; ``POOLED`` is always added.
     splits
         By default ``default_splits``.
     draws
-        Per chain, of four; 1000 by default, 500 in a fast run.
+        Draws per chain, of four chains; 1000 by default, 500 in a fast run.
     seed
-        Of the sampler, and of the sample of customers in a fast run.
+        Random seed of the sampler, and of the sample of customers in a fast run.
     fast
-        Use at most 20,000 customers and half the draws.
+        Whether to use at most 20,000 customers, and half as many draws.
     on_step
-        Called with the fit that begins, the number of fits done, and of all fits.
+        Called with the name of the fit, the number of fits done, and the number of all fits.
 
     Raises
     ------
     InputError
-        The log or an argument cannot be used.
+        If the log or an argument is invalid.
     """
     began = time.perf_counter()
     methods = tuple(methods or default_methods())
@@ -205,18 +206,18 @@ def backtest(
     n_customers = int(transactions.table.customer_id.nunique().execute())
     sampled = min(n_customers, FAST_CUSTOMERS) if fast else None
     if fast:
-        transactions = _of_some(transactions, FAST_CUSTOMERS, seed)
+        transactions = _sampled(transactions, FAST_CUSTOMERS, seed)
     rows: list[Scored] = []
     origins = sorted({split.origin for split in splits})
     for o, origin in enumerate(origins):
         past = transactions.until(origin)
-        here = [split for split in splits if split.origin == origin]
-        customers = customers_at(transactions, here)
+        of_origin = [split for split in splits if split.origin == origin]
+        customers = customers_at(transactions, of_origin)
         group = rfm_segments(customers)
         for m, method in enumerate(methods):
             step = o * len(methods) + m
             on_step(f"{origin}: {method.name}", step, len(origins) * len(methods))
-            rows += evaluate(method, past, here, customers, group, settings)
+            rows += evaluate(method, past, of_origin, customers, group, settings)
     on_step("comparing", len(origins) * len(methods), len(origins) * len(methods))
     return Backtest(
         table=_table(rows),
@@ -233,10 +234,10 @@ def backtest(
     )
 
 
-def _of_some(transactions: Transactions, n: int, seed: int) -> Transactions:
-    everybody = summarise(transactions).select("customer_id", "landmark")
-    some = sample_customers(everybody, n, seed).select("customer_id")
-    table = cached(transactions.table.semi_join(some, "customer_id"))
+def _sampled(transactions: Transactions, n: int, seed: int) -> Transactions:
+    all_customers = summarise(transactions).select("customer_id", "landmark")
+    sample = sample_customers(all_customers, n, seed).select("customer_id")
+    table = cached(transactions.table.semi_join(sample, "customer_id"))
     return replace(transactions, table=table)
 
 
@@ -266,18 +267,18 @@ _AVERAGED = (
 
 
 def _overall(rows: Sequence[Scored]) -> pd.DataFrame:
-    """Over all splits: gains weigh customers alike, and the scores the splits."""
+    """Average over all splits: a gain weights customers equally, the other scores weight splits."""
     reference = {row.split: row for row in rows if row.method == POOLED.name}
     records = {}
     for method in dict.fromkeys(row.method for row in rows):
-        mine = [row for row in rows if row.method == method]
+        scored = [row for row in rows if row.method == method]
         differences = [
-            row.forecasts.log_score - reference[row.split].forecasts.log_score for row in mine
+            row.forecasts.log_score - reference[row.split].forecasts.log_score for row in scored
         ]
-        who, _ = pd.factorize(pd.concat([row.customer for row in mine], ignore_index=True))
-        gain, error = mean_difference(np.concatenate(differences), who)
-        means = {name: float(np.mean([row.scores[name] for row in mine])) for name in _AVERAGED}
+        customer, _ = pd.factorize(pd.concat([row.customer for row in scored], ignore_index=True))
+        gain, error = mean_difference(np.concatenate(differences), customer)
+        means = {name: float(np.mean([row.scores[name] for row in scored])) for name in _AVERAGED}
         records[method] = {"gain": gain, "gain_se": error, **means} | {
-            "sound": all(row.scores["sound"] for row in mine)
+            "sound": all(row.scores["sound"] for row in scored)
         }
     return pd.DataFrame.from_dict(records, orient="index").rename_axis("method")

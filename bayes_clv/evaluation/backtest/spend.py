@@ -1,8 +1,8 @@
-"""Backtest of spend: fit to the past, forecast each customer's spend, compare with what was paid.
+"""Backtest of spend from one origin: fit to the past, forecast each customer's spend, and score.
 
-As :mod:`bayes_clv.evaluation.backtest.purchases` does for purchases; nothing is discounted. One
-outcome is simulated for each customer and draw, so that the interval of the total covers both the
-uncertainty of the parameters and chance.
+The counterpart of :mod:`bayes_clv.evaluation.backtest.purchases`; nothing is discounted. Outcomes
+are sampled independently for every customer and draw, so that the interval of the total holds both
+the uncertainty of the parameters and chance.
 """
 
 import datetime as dt
@@ -35,25 +35,25 @@ from bayes_clv.posterior.state_groups import (
 from bayes_clv.posterior.value import expected_value, sample_value
 from bayes_clv.segments.estimators import RFMSegmenter
 
-LEVEL = 0.9  # of the interval of the total
+LEVEL = 0.9  # mass of the interval of the total
 GROUPS = 10
 METHODS = (POOLED, Method("RFM", RFMSegmenter(), 4, options="--segments rfm --landmarks 4"))
 
 
 @dataclass(frozen=True)
 class MoneyForecasts:
-    """Forecasts of each customer's spend, each ``(customer,)`` but the last.
+    """Forecasts of each customer's spend, ``(customer,)`` each, except for ``total``.
 
     Attributes
     ----------
     actual
-        What was paid.
+        Observed spend.
     expected
-        The predictive mean.
+        Predictive mean.
     below, up_to
-        Shares of the simulated outcomes below, and not above, what was paid.
+        Shares of the sampled outcomes that are below the observed spend, and not above it.
     total
-        ``(draw,)`` total of all customers.
+        ``(draw,)`` sampled spend of all customers together.
     """
 
     actual: Floats
@@ -65,18 +65,19 @@ class MoneyForecasts:
 
 @dataclass(frozen=True)
 class MoneyBacktest:
-    """Forecasts of spend by each method, and their scores.
+    """Scores of every method's forecasts of spend.
 
     Attributes
     ----------
     split
-        Origin and horizon.
+        Origin and horizon of the forecasts.
     table
-        One row per method: expected total with the interval of the outcome, what was observed, MAE,
-        Gini coefficient as a share of a perfect ranking's, coverage of the customers' own
-        intervals.
+        One row per method: expected total with the interval of the outcome, observed total
+        (``actual``), MAE, Gini coefficient as a share of that of a perfect ranking, and coverage of
+        the customers' intervals.
     deciles
-        Per method, customers in ten groups by expected spend: means of forecast and observed spend.
+        Per method, customers in ten groups by expected spend: mean expected and mean observed
+        spend.
     """
 
     split: Split
@@ -103,25 +104,26 @@ def backtest_money(
     seed: int = 0,
     on_step: Callable[[str, int, int], None] = lambda words, done, total: None,
 ) -> MoneyBacktest:
-    """Fit methods to the log up to a day, and score their forecasts of the days after it.
+    """Fit methods to the log until the origin, and score their forecasts of the days after it.
 
     Parameters
     ----------
     transactions
         A log with amounts.
     origin, horizon
-        Where the past ends, by default the middle of the log, and days ahead, by default all.
+        Last day of the past, by default the middle of the log; and days ahead, by default all
+        remaining days.
     methods
-        By default pooled, and RFM segments by landmarks.
+        By default pooled, and RFM segments with four landmarks.
     draws, seed
-        Of the sampler, per chain.
+        Draws per chain, and the random seed.
     on_step
-        Called with the fit that begins, the number of fits done, and of all fits.
+        Called with the name of the method, the number of methods done, and the number of all.
 
     Raises
     ------
     InputError
-        When the log has no amounts, or the days lie outside of it.
+        If the log has no amounts, or origin or horizon is outside the log.
     """
     if not transactions.has_amounts:
         raise InputError("a backtest of money needs a log with amounts")
@@ -129,75 +131,78 @@ def backtest_money(
     origin = origin or start + (end - start) / 2
     split = Split(origin, (end - origin).days if horizon is None else horizon)
     if not (start < split.origin and split.horizon >= 1 and split.end <= end):
-        raise InputError(f"origin and horizon must lie within {start} and {end}: {split}")
+        raise InputError(
+            f"origin and horizon must lie within {start} and {end}: {split.origin} and "
+            f"{split.horizon} days"
+        )
     known, actual = spend_after(transactions, split)
     rows, deciles = [], []
     for done, method in enumerate(methods):
         on_step(method.name, done, len(methods))
         model = HierarchicalBetaGeo(method.segmenter, method.landmarks, dropout=method.dropout)
         posterior = model.fit(transactions.until(split.origin), draws=draws, seed=seed)
-        made = forecast_money(posterior, known, actual, float(split.horizon), seed)
-        sound = {"method": method.name, "sound": posterior.diagnostics.sound}
-        rows.append(sound | scores_of(made))
-        deciles.append(by_decile(made).assign(method=method.name))
+        forecasts = forecast_money(posterior, known, actual, float(split.horizon), seed)
+        labels = {"method": method.name, "sound": posterior.diagnostics.sound}
+        rows.append(labels | scores_of(forecasts))
+        deciles.append(by_decile(forecasts).assign(method=method.name))
     on_step("done", len(methods), len(methods))
     return MoneyBacktest(split, pd.DataFrame(rows), pd.concat(deciles, ignore_index=True))
 
 
 def spend_after(transactions: Transactions, split: Split) -> tuple[pd.DataFrame, Floats]:
-    """Customers at the origin, and what each of them paid in the days after it."""
+    """Return the customers at the origin, and each one's spend in the days after it."""
     (now, then) = (
         customers(transactions.until(day)).set_index("customer_id")
         for day in (split.origin, split.end)
     )
     spent = (then.frequency * then.monetary_value).reindex(now.index)
     actual = (spent - now.frequency * now.monetary_value).to_numpy(dtype=float)
-    return now.reset_index(), np.maximum(actual, 0.0)  # a negative rest is rounding
+    return now.reset_index(), np.maximum(actual, 0.0)  # values below 0 are rounding errors
 
 
 def forecast_money(
     posterior: Posterior, known: pd.DataFrame, actual: Floats, horizon: float, seed: int = 0
 ) -> MoneyForecasts:
-    """Forecast what customers pay within the horizon, and compare it with what they paid.
+    """Forecast customers' spend within the horizon, and compare it with the observed spend.
 
     Parameters
     ----------
     posterior
-        With spend.
+        A posterior with spend.
     known
-        Customers at the beginning.
+        Customers at the origin.
     actual
-        ``(customer,)`` what was paid.
+        ``(customer,)`` observed spend.
     horizon
         Days.
     seed
-        Of the simulated outcomes.
+        Random seed of the sampled outcomes.
     """
     terms = ValueTerms(horizon, annual_discount_rate=0.0)
     expectation = expected_value(terms, posterior.dropout)
-    life = sample_value(terms, posterior.dropout, seed)
+    outcome = sample_value(terms, posterior.dropout, seed)
     states = States.from_frame(known)
     index, distinct = distinct_states(posterior.codes(states), states)
     order = np.argsort(index, kind="stable")
-    spend, paid, state = states.repeat_spend[order], actual[order], index[order]
+    spend, observed, state = states.repeat_spend[order], actual[order], index[order]
     columns = np.empty((3, len(order)))
 
     def evaluate(group: StateGroup) -> Floats:
-        of = posterior.parameters[group.code], posterior.spend_parameters[group.code]
-        expect, live = (money(*of, group) for money in (expectation, life))
-        total = np.zeros(len(of[0].r))
+        draws = posterior.parameters[group.code], posterior.spend_parameters[group.code]
+        expected_in, sampled_in = (measure(*draws, group) for measure in (expectation, outcome))
+        total = np.zeros(len(draws[0].r))
         for block in group.blocks():
-            expected_of, life_of = expect(block), live(block)
-            for here in cut(customers_in(block, state)):
-                who = np.arange(here.start, here.stop, dtype=float)
-                asked = (state[here] - block.rows.start, spend[here], who)
-                drawn, observed = life_of(*asked), paid[here, None]
-                columns[:, here] = (
-                    expected_of(*asked).mean(axis=1),
-                    (drawn < observed).mean(axis=1),
-                    (drawn <= observed).mean(axis=1),
+            expected_of, sampled_of = expected_in(block), sampled_in(block)
+            for rows in cut(customers_in(block, state)):
+                identity = np.arange(rows.start, rows.stop, dtype=float)
+                customers_of_block = (state[rows] - block.rows.start, spend[rows], identity)
+                sampled, paid = sampled_of(*customers_of_block), observed[rows, None]
+                columns[:, rows] = (
+                    expected_of(*customers_of_block).mean(axis=1),
+                    (sampled < paid).mean(axis=1),
+                    (sampled <= paid).mean(axis=1),
                 )
-                total += drawn.sum(axis=0)
+                total += sampled.sum(axis=0)
         return total
 
     total = sum(each_group(evaluate, distinct), np.zeros(posterior.n_draws))
@@ -207,41 +212,43 @@ def forecast_money(
     return MoneyForecasts(actual, expected, below, up_to, total)
 
 
-def scores_of(made: MoneyForecasts) -> dict[str, Any]:
+def scores_of(forecasts: MoneyForecasts) -> dict[str, Any]:
     """Return the scores of one method."""
-    lower, upper = np.quantile(made.total, arguments.tails(LEVEL)).tolist()
+    lower, upper = np.quantile(forecasts.total, arguments.tails(LEVEL)).tolist()
     return {
-        "customers": len(made.actual),
-        "expected": float(made.expected.sum()),
+        "customers": len(forecasts.actual),
+        "expected": float(forecasts.expected.sum()),
         "lower": lower,
         "upper": upper,
-        "actual": float(made.actual.sum()),
-        "mae": float(np.abs(made.expected - made.actual).mean()),
-        "gini": gini(made.expected, made.actual) / gini(made.actual, made.actual),
-        "coverage_50": coverage(made.below, made.up_to, 0.5),
-        "coverage_90": coverage(made.below, made.up_to, 0.9),
+        "actual": float(forecasts.actual.sum()),
+        "mae": float(np.abs(forecasts.expected - forecasts.actual).mean()),
+        "gini": gini(forecasts.expected, forecasts.actual)
+        / gini(forecasts.actual, forecasts.actual),
+        "coverage_50": coverage(forecasts.below, forecasts.up_to, 0.5),
+        "coverage_90": coverage(forecasts.below, forecasts.up_to, 0.9),
     }
 
 
-def by_decile(made: MoneyForecasts) -> pd.DataFrame:
-    """Mean expected and mean actual spend of customers in ten groups by expected spend."""
-    order = np.argsort(made.expected, kind="stable")
+def by_decile(forecasts: MoneyForecasts) -> pd.DataFrame:
+    """Return mean expected and mean observed spend of ten groups of customers by expected spend."""
+    order = np.argsort(forecasts.expected, kind="stable")
     groups = np.array_split(order, GROUPS)
     return pd.DataFrame(
         {
             "decile": np.arange(1, GROUPS + 1),
             "customers": [len(group) for group in groups],
-            "expected": [made.expected[group].mean() for group in groups],
-            "actual": [made.actual[group].mean() for group in groups],
+            "expected": [forecasts.expected[group].mean() for group in groups],
+            "actual": [forecasts.actual[group].mean() for group in groups],
         }
     )
 
 
 def gini(score: Floats, paid: Floats) -> float:
-    """Gini coefficient of ``paid`` when customers are ranked by ``score``.
+    """Return the Gini coefficient of spend when customers are ranked by a score.
 
-    Twice the area between the Lorenz curve of ``paid`` in the order of ``score`` and the diagonal;
-    customers with one score share what they paid.
+    It is twice the area between the diagonal and the Lorenz curve of ``paid`` in the order of
+    ``score``; customers with equal scores get their mean spend. It is 0 if the score does not
+    separate high spend from low.
     """
     _, tied = np.unique(score, return_inverse=True)
     mean = np.bincount(tied, paid) / np.bincount(tied)

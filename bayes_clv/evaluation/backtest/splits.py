@@ -1,4 +1,4 @@
-"""Origins and horizons: where the past ends, and how far ahead is forecast."""
+"""Splits of a log into past and holdout: origins and horizons of the forecasts."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 
-_FEWEST_DAYS = 12  # in a log, for three origins and a horizon
+_FEWEST_DAYS = 12  # that a log must cover for three origins with horizons
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Fit to the log up to ``origin``; forecast the ``horizon`` days after it."""
+    """Fit to the log until ``origin``; forecast the ``horizon`` days after it."""
 
     origin: dt.date
     horizon: int
@@ -24,9 +24,14 @@ class Split:
 
 
 def default_splits(start: dt.date, end: dt.date) -> tuple[Split, ...]:
-    """Three origins, at 1/2, 2/3 and 5/6 of the log, each with every horizon that fits.
+    """Return three origins, at 1/2, 2/3 and 5/6 of the log, each with every horizon that fits.
 
     Horizons are 1/6, 1/3 and 1/2 of the log.
+
+    Raises
+    ------
+    InputError
+        If the log covers fewer than 12 days.
     """
     days = (end - start).days
     if days < _FEWEST_DAYS:
@@ -44,12 +49,12 @@ def default_splits(start: dt.date, end: dt.date) -> tuple[Split, ...]:
 def check_splits(
     transactions: Transactions, origins: Sequence[dt.date], horizons: Sequence[int]
 ) -> tuple[Split, ...]:
-    """Return every origin with every horizon that the log still covers.
+    """Return every origin with every horizon that ends within the log.
 
     Raises
     ------
     InputError
-        An origin lies outside of the log, or none has a horizon that fits.
+        If an origin is outside the log, a horizon is below 1 day, or no horizon fits.
     """
     for origin in origins:
         if not transactions.start < origin < transactions.end:
@@ -67,5 +72,8 @@ def check_splits(
         if origin + dt.timedelta(days=horizon) <= transactions.end
     )
     if not splits:
-        raise InputError(f"no horizon ends by {transactions.end}, the observation end")
+        raise InputError(
+            f"at least one horizon must end by {transactions.end}, the observation end: "
+            f"{', '.join(map(str, horizons))} days after {', '.join(map(str, origins))}"
+        )
     return splits

@@ -12,7 +12,8 @@ from bayes_clv.segments.rules import KMeansRule, PooledRule, SegmentRule
 
 LEVELS = (0.5, 0.9)
 
-# Idle for more or for less than 60 days, and one purchase or more: nearest centroids in logs.
+# Four segments: idle for more or less than 60 days, and one purchase or several; nearest centroid
+# in logarithms.
 QUADRANTS = KMeansRule(
     names=("new", "silent", "regular", "lapsed"),
     features=("idle_time", "frequency"),
@@ -24,27 +25,28 @@ QUADRANTS = KMeansRule(
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """Simulated datasets, and the fit to each of them.
+    """How each replicate of a study is simulated, fitted and checked.
 
     Attributes
     ----------
     rule
-        Which segment a state belongs to, fixed beforehand; with one segment the model is pooled.
+        Assigns a state to a segment; fixed beforehand. With one segment the model is pooled.
     landmarks
-        Days since the beginning, ascending; the last one is the observation end.
+        Days since the first day, ascending; the last one is the observation end.
     dropout
         BG/NBD or MBG/NBD.
     n_customers
-        In each replicate; their first purchases are spread over the whole time observed.
+        Customers in each replicate; their first purchases are spread over the observation period.
     horizon
-        Days after the observation end for which purchases are predicted.
+        Days after the observation end for which purchases are forecast.
     checked
-        Number of customers per replicate whose intervals are compared with the truth: these take
-        longest, and customers of one replicate are much alike.
+        Number of customers per replicate whose intervals are compared with the truth. Intervals
+        take most of the time, and the customers of one replicate give similar results.
     n_draws
-        L: draws that a rank is counted among, spread evenly over all that were made.
+        L: number of posterior draws that the truth is ranked among, spread evenly over all draws.
     priors, sampler
-        Of the fit, by default those of users; the truth is drawn from these priors.
+        Priors and sampler settings of the fit, by default those of users; the true parameters are
+        drawn from these priors.
     """
 
     rule: SegmentRule
@@ -60,25 +62,25 @@ class Design:
     def __post_init__(self) -> None:
         ends = (0.0, *self.landmarks)
         if not self.landmarks or any(a >= b for a, b in pairwise(ends)):
-            raise InputError(f"landmarks must be positive and ascend: {self.landmarks}")
+            raise InputError(f"landmarks must be positive and ascending: {self.landmarks}")
         if not 1 <= self.checked <= self.n_customers:
             raise InputError(
-                f"checked must lie between 1 and the {self.n_customers} customers: {self.checked}"
+                f"checked must lie between 1 and n_customers, {self.n_customers}: {self.checked}"
             )
         n_made = self.sampler.draws * self.sampler.chains
         if not 1 <= self.n_draws <= n_made:
             raise InputError(
-                f"n_draws must lie between 1 and the {n_made} that are made: {self.n_draws}"
+                f"n_draws must lie between 1 and the {n_made} draws of the sampler: {self.n_draws}"
             )
 
     @classmethod
     def pooled(cls, dropout: Dropout = Dropout.AFTER_REPEAT) -> Self:
-        """All customers share one set of parameters."""
+        """Return a design in which all customers have the same parameters."""
         return cls(PooledRule(), (360.0,), dropout)
 
     @classmethod
     def segmented(cls, dropout: Dropout = Dropout.AFTER_REPEAT) -> Self:
-        """Four segments at three landmarks."""
+        """Return a design with four segments and three landmarks."""
         return cls(QUADRANTS, (120.0, 240.0, 360.0), dropout)
 
     @property

@@ -1,19 +1,19 @@
-r"""Are ranks uniform? A band that their whole cumulative distribution stays within.
+r"""Test of uniform ranks, with a simultaneous band for their cumulative distribution.
 
-N independent ranks among L draws each take one of 0 … L. If all are equally likely, the number of
+N independent ranks among L draws take values 0 … L. If all values are equally likely, the number of
 ranks up to j is C_j ~ Binomial(N, z_j) with z_j = (j+1)/(L+1), and
 
     γ = 2 min_j min{ P(C_j ≤ c_j), P(C_j ≥ c_j) }
 
-measures how extreme the most extreme c_j is in its own distribution. The c_j are not independent,
-so the distribution of γ is simulated. With γ* its quantile of order 1 − level, the c_j all lie
-between the γ*/2 quantiles of their binomials with probability `level`: this is the simultaneous
-band, and γ < γ* is the same as leaving it somewhere.
+measures how extreme the most extreme of the observed c_j is in its own distribution. The c_j are
+not independent, so the distribution of γ is simulated. Let γ* be its quantile of order 1 − level.
+Then with probability `level` all c_j lie between the lower and upper γ*/2 quantiles of their
+binomials. This is the simultaneous band; γ < γ* if and only if some c_j lies outside it.
 
 Source: Säilynoja, Bürkner & Vehtari (2022), Graphical test for discrete uniformity and its
 applications in goodness-of-fit evaluation and multiple sample comparison, Statistics and Computing
-32, 32, section 2. ArviZ has such bands for continuous values; these are for ranks, and come with a
-p-value.
+32, 32, section 2. ArviZ has such bands for continuous values; this module's are for ranks, and have
+a p-value.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ _AT_A_TIME = 1_000
 
 @dataclass(frozen=True, eq=False)
 class Uniformity:
-    """The test of N ranks among L draws each.
+    """The test that N ranks among L draws are uniform.
 
     Attributes
     ----------
@@ -54,7 +54,7 @@ class Uniformity:
         """Simulate γ for N ranks among L draws."""
         chance = np.arange(1, n_draws + 1)[:, None] / (n_draws + 1)
         up_to = binom.cdf(np.arange(n_ranks + 1), n_ranks, chance)
-        # Counted from the other end, so that ranks and their mirror images tie to the last digit.
+        # Mirrored, not computed, so that ranks and their mirror images tie to the last digit.
         from_on = up_to[::-1, ::-1]
         tail = np.minimum(up_to, from_on)
         rng = np.random.default_rng(seed)
@@ -66,17 +66,17 @@ class Uniformity:
         return cls(n_ranks, n_draws, tail, np.sort(np.concatenate(simulated)))
 
     def counts(self, ranks: ArrayLike) -> Ints:
-        """C_j ``(L,)``, how many ranks are j or less; the last, all N of them, is left out."""
+        """Return C_j ``(L,)``, the number of ranks up to j, for j = 0 … L−1 (C_L is always N)."""
         return np.bincount(np.asarray(ranks), minlength=self.n_draws + 1).cumsum()[:-1]
 
     def p_value(self, ranks: ArrayLike) -> float:
-        """Probability that uniform ranks ``(N,)`` come to lie as far out as these."""
+        """Return the probability that uniform ranks ``(N,)`` are at least as extreme as these."""
         gamma = _gamma(self.tail, self.counts(ranks))
-        as_far = np.searchsorted(self.simulated, gamma, side="right")
-        return float((1 + as_far) / (1 + len(self.simulated)))
+        as_extreme = np.searchsorted(self.simulated, gamma, side="right")
+        return float((1 + as_extreme) / (1 + len(self.simulated)))
 
     def band(self, level: float) -> tuple[Ints, Ints]:
-        """Smallest and largest C_j ``(L,)`` within the band of probability `level`."""
+        """Return the smallest and the largest C_j ``(L,)`` in the band of probability `level`."""
         gamma = self.simulated[int((1 - level) * (len(self.simulated) - 1))]
         within = 2 * self.tail >= gamma
         lower = np.argmax(within, axis=1)
@@ -85,6 +85,6 @@ class Uniformity:
 
 
 def _gamma(tail: Floats, counts: Ints) -> Floats:
-    """γ of counts ``(…, L)``."""
+    """Return γ for counts ``(…, L)``."""
     least: Floats = 2 * tail[np.arange(len(tail)), counts].min(axis=-1)
     return least

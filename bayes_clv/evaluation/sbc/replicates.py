@@ -1,8 +1,8 @@
-"""One replicate: a dataset is simulated and fitted, and the truth is ranked among the draws.
+"""One replicate: simulate a dataset, fit it, and rank the true values among the posterior draws.
 
-The whole path that users take is run, from states by way of the landmark table to the answers of
-:class:`bayes_clv.posterior.posterior.Posterior`. No dataset is left out: one without any repeat
-purchase is a replicate, too.
+A replicate runs all the steps of a user's fit, from states through the landmark table to the
+answers of :class:`bayes_clv.posterior.posterior.Posterior`. No dataset is left out because of its
+data: one without a repeat purchase is a replicate, too.
 """
 
 import datetime as dt
@@ -38,7 +38,7 @@ _DAY_0 = dt.date(2000, 1, 1)
 
 
 class Fit(Protocol):
-    """The fit under test: ``inference.fitting.fit_table``, or a replacement of it."""
+    """The function under test: ``inference.fitting.fit_table``, or one with the same purpose."""
 
     def __call__(
         self,
@@ -49,23 +49,23 @@ class Fit(Protocol):
         priors: Priors,
         dropout: Dropout,
     ) -> Fitted:
-        """Return draws from the posterior of a landmark table."""
+        """Return draws from the posterior given a landmark table."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Replicate:
-    """The result of one dataset.
+    """Results of one simulated dataset.
 
     Attributes
     ----------
     ranks
-        How many of the L draws are below the truth, by quantity; ties are broken at random.
+        Number of the L draws that are below the true value, by quantity; ties are broken at random.
     coverage
-        Share of customers whose interval covers the truth, by measure and level; NaN where all
+        Share of customers whose interval holds the true value, by measure and level; NaN if all
         intervals have width 0.
     diagnostics
-        The verdict on the draws.
+        The sampler's diagnostics.
     n_repeats
         Repeat purchases of all customers.
     seconds
@@ -81,14 +81,14 @@ class Replicate:
 
 @dataclass(frozen=True, slots=True)
 class FailedReplicate:
-    """A dataset whose fit broke off: a fault of the package, which a study must not hide.
+    """A simulated dataset whose fit raised an error: a fault of the package, which is reported.
 
     Attributes
     ----------
     number
-        Of the replicate.
+        Number of the replicate.
     reason
-        The message of the error.
+        Message of the error.
     n_repeats
         Repeat purchases of all customers.
     """
@@ -101,12 +101,12 @@ class FailedReplicate:
 def run_replicate(
     design: Design, seed: int, number: int, fit: Fit = fit_table
 ) -> Replicate | FailedReplicate:
-    """Run replicate `number` of a study; the same seed gives the same.
+    """Run replicate `number` of a study; the same seed and number give the same result.
 
     Raises
     ------
     RuntimeError
-        A quantity is not a finite number.
+        If a ranked quantity is not finite.
     """
     rng = np.random.default_rng([seed, number])
     dataset = simulate_dataset(design, rng)
@@ -126,7 +126,8 @@ def run_replicate(
         ranks=_ranks(
             rng, quantities(design, dataset, dataset.truth), quantities(design, dataset, draws)
         ),
-        coverage=_coverage(design, dataset, posterior) | _of_outcomes(rng, design, dataset, draws),
+        coverage=_coverage(design, dataset, posterior)
+        | _outcome_coverage(rng, design, dataset, draws),
         diagnostics=fitted.diagnostics,
         n_repeats=n_repeats,
         seconds=seconds,
@@ -134,18 +135,18 @@ def run_replicate(
 
 
 def quantities(design: Design, dataset: SimulatedDataset, at: Hyperparameters) -> dict[str, Floats]:
-    """Everything that is ranked, each ``(sample,)``.
+    """Return all quantities that are ranked, each ``(sample,)``.
 
-    They include functions of parameters and data, without which a fit that ignores the data would
-    pass (Modrák et al. 2023, Bayesian Analysis 18(3)).
+    They include functions of parameters and data. Without these, a fit that ignores the data would
+    pass the test (Modrák et al. 2023, Bayesian Analysis 18(3)).
     """
     segments = () if design.is_pooled else design.rule.names
-    places = {f"{name}, population": (name, -1) for name in PARAMETERS} | {
+    sources = {f"{name}, population": (name, -1) for name in PARAMETERS} | {
         f"{name}, {segment}": (name, code)
         for code, segment in enumerate(segments)
         for name in PARAMETERS
     }
-    values = {label: getattr(at.parameters, name)[code] for label, (name, code) in places.items()}
+    values = {label: getattr(at.parameters, name)[code] for label, (name, code) in sources.items()}
     values |= {f"mu, {name}": row for name, row in zip(COMPONENTS, at.mu, strict=True)}
     if at.tau is not None:
         values |= {f"tau, {name}": row for name, row in zip(COMPONENTS, at.tau, strict=True)}
@@ -162,7 +163,10 @@ def quantities(design: Design, dataset: SimulatedDataset, at: Hyperparameters) -
 
 
 def _log_likelihood(design: Design, table: LandmarkTable, parameters: Parameters) -> Floats:
-    """By the formula of ``inference.landmarks``, without the sampler's likelihood."""
+    """Return the log-likelihood by NumPy formulas, independently of the sampler's likelihood.
+
+    The formula is that of ``inference.landmarks``.
+    """
     code = np.full(len(table), -1) if design.is_pooled else table.segment
     rows = bgnbd.log_likelihood(
         parameters[code],
@@ -191,10 +195,10 @@ def _ranks(
 def _coverage(
     design: Design, dataset: SimulatedDataset, posterior: Posterior
 ) -> dict[tuple[str, float], float]:
-    """Compare the intervals that users get with the value at the true parameters, per customer."""
-    some = dataset.customers.head(design.checked)
-    true = dataset.truth.parameters[dataset.observed.code[: len(some)], 0]
-    x, t_x, T = (some[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
+    """Return the share of customers whose intervals hold the value under the true parameters."""
+    checked = dataset.customers.head(design.checked)
+    true = dataset.truth.parameters[dataset.observed.code[: len(checked)], 0]
+    x, t_x, T = (checked[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
     t, dropout = design.horizon, design.dropout
     answers: dict[str, tuple[Floats, Callable[..., pd.DataFrame]]] = {
         "P(alive)": (
@@ -211,17 +215,17 @@ def _coverage(
         ),
     }
     return {
-        (name, level): _share_covered(values, ask(some, level=level))
-        for name, (values, ask) in answers.items()
+        (name, level): _share_covered(values, answer(checked, level=level))
+        for name, (values, answer) in answers.items()
         for level in LEVELS
     }
 
 
 def _share_covered(true: Floats, answer: pd.DataFrame) -> float:
-    """Share of the intervals that cover the truth.
+    """Return the share of intervals that hold the true value.
 
-    Intervals of width 0 are left out: BG/NBD's P(alive) of one-time buyers is 1 whatever the
-    parameters, and that of a customer long silent is 0 to the last digit.
+    Intervals of width 0 are left out: BG/NBD's P(alive) of one-time buyers is 1 for all parameters,
+    and that of a customer who has been idle for long is 0 to the last digit.
     """
     lower, upper = answer["lower"].to_numpy(), answer["upper"].to_numpy()
     wide = lower < upper
@@ -229,17 +233,17 @@ def _share_covered(true: Floats, answer: pd.DataFrame) -> float:
     return float(covered[wide].mean()) if wide.any() else float("nan")
 
 
-def _of_outcomes(
+def _outcome_coverage(
     rng: np.random.Generator, design: Design, dataset: SimulatedDataset, draws: Hyperparameters
 ) -> dict[tuple[str, float], float]:
-    """Share of customers whose purchases lie in the central interval of the simulated outcomes.
+    """Return the share of customers whose future purchases lie in the central forecast interval.
 
-    Numbers of purchases have ties: a rank among them is drawn at random within its ties, so that it
-    is uniform where the outcomes come from the right distribution (randomised PIT,
-    Czado, Gneiting & Held 2009, Biometrics 65(4)).
+    Numbers of purchases are small and often tie. A rank is spread at random over its ties, so that
+    it is uniform if the forecast distribution is right (randomised PIT, Czado, Gneiting & Held
+    2009, Biometrics 65(4)).
     """
     states, future = dataset.states, dataset.future[:, None]
-    outcomes = bgnbd.sample_purchases(
+    forecast = bgnbd.sample_purchases(
         rng,
         draws.parameters[dataset.observed.code],
         states.frequency[:, None],
@@ -248,7 +252,7 @@ def _of_outcomes(
         design.horizon,
         design.dropout,
     )
-    fewer, ties = (outcomes < future).sum(axis=1), (outcomes == future).sum(axis=1)
+    fewer, ties = (forecast < future).sum(axis=1), (forecast == future).sum(axis=1)
     pit = (fewer + rng.random(len(fewer)) * (ties + 1)) / (design.n_draws + 1)
     return {(OUTCOME, level): float(np.mean(np.abs(2 * pit - 1) <= level)) for level in LEVELS}
 
@@ -278,7 +282,7 @@ def _posterior(
 
 
 def _spread_evenly(design: Design, posterior: Posterior) -> Hyperparameters:
-    """L of the draws, spread evenly over their chains, so that they are nearly independent."""
+    """Return L of the draws, as far apart in their chains as possible to reduce dependence."""
     draws = posterior.tree["posterior"].to_dataset()
     n_made = draws.sizes["chain"] * draws.sizes["draw"]
     chosen = np.arange(design.n_draws) * n_made // design.n_draws

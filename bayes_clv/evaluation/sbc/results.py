@@ -1,4 +1,4 @@
-"""The results of a calibration study: ranks that are not uniform, intervals that do not cover."""
+"""Results of a calibration study: uniformity of the ranks, coverage of the intervals, verdict."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -23,18 +23,18 @@ class Calibration:
     design
         What was simulated and fitted.
     seed, date
-        Of the study.
+        Random seed and date of the study.
     ranks
-        A row for each replicate, a column for each quantity: ranks among ``design.n_draws`` draws.
+        One row per replicate, one column per quantity: ranks among ``design.n_draws`` draws.
     coverage
-        A row for each replicate; columns (measure, level): share of its customers covered.
+        One row per replicate; columns (measure, level): share of its customers covered.
     fits
-        A row for each replicate: the sampler's worst figures and whether the fit is sound, the
-        seconds that it took, and n_repeats, the repeat purchases in its data.
+        One row per replicate: the sampler's worst figures, whether the fit is sound, its wall time
+        in seconds, and n_repeats, the repeat purchases in its data.
     failed
-        Datasets that could not be fitted, and so have no row.
+        Simulated datasets that could not be fitted; they have no row in the tables.
     uniformity
-        The test of uniformity for the ranks.
+        The test of the ranks.
     """
 
     design: Design
@@ -47,18 +47,20 @@ class Calibration:
     uniformity: Uniformity
 
     @classmethod
-    def of(cls, design: Design, seed: int, worlds: Sequence[Replicate | FailedReplicate]) -> Self:
-        """Gather the replicates of a study.
+    def of(cls, design: Design, seed: int, results: Sequence[Replicate | FailedReplicate]) -> Self:
+        """Collect the replicates of a study.
 
         Raises
         ------
         RuntimeError
-            No dataset could be fitted.
+            If none of the simulated datasets could be fitted.
         """
-        replicates = [it for it in worlds if isinstance(it, Replicate)]
-        failed = tuple(it for it in worlds if isinstance(it, FailedReplicate))
+        replicates = [it for it in results if isinstance(it, Replicate)]
+        failed = tuple(it for it in results if isinstance(it, FailedReplicate))
         if not replicates:
-            raise RuntimeError(f"none of {len(failed)} worlds could be fitted: {failed[0].reason}")
+            raise RuntimeError(
+                f"none of {len(failed)} simulated datasets could be fitted: {failed[0].reason}"
+            )
         return cls(
             design=design,
             seed=seed,
@@ -82,12 +84,12 @@ class Calibration:
 
     @property
     def unsound(self) -> int:
-        """Replicates whose fit failed its diagnostics; they are counted in the results."""
+        """Number of replicates whose fit failed its diagnostics; the tables include them."""
         return int((~self.fits["sound"]).sum())
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row per quantity: mean_rank, from 0 to 1, p_value, and outside, the 99 % band."""
+        """One row per quantity: mean_rank (0 to 1), p_value, and outside (of the 99 % band)."""
         p_value = {name: self.uniformity.p_value(ranks) for name, ranks in self.ranks.items()}
         frame = pd.DataFrame(
             {
@@ -106,14 +108,14 @@ class Calibration:
 
     @property
     def expected_outside(self) -> float:
-        """Number of quantities expected to leave the band by chance, if the posterior is right."""
+        """Expected number of quantities outside the band by chance if the posterior is right."""
         return (1 - LEVEL) * self.ranks.shape[1]
 
     @property
     def beyond_chance(self) -> tuple[str, ...]:
-        """The quantities outside beyond chance: p below 1 % after Bonferroni's correction.
+        """The quantities with p-values too small for chance, at 1 % for all quantities together.
 
-        Bonferroni's bound holds however the quantities depend on each other.
+        The bound is Bonferroni's, which holds however the quantities depend on each other.
         """
         table = self.table
         return tuple(table.index[table["p_value"] < (1 - LEVEL) / len(table)])
@@ -121,19 +123,21 @@ class Calibration:
     @property
     def coverage_table(self) -> pd.DataFrame:
         """One row per (measure, level): coverage, and its standard_error between replicates."""
-        found = self.coverage
-        return pd.DataFrame({"coverage": found.mean(), "standard_error": found.sem()})
+        coverage = self.coverage
+        return pd.DataFrame({"coverage": coverage.mean(), "standard_error": coverage.sem()})
 
     @property
     def verdict(self) -> str:
-        """One sentence."""
+        """The verdict in one sentence."""
         outside, wrong = self.outside, self.beyond_chance
         names = f" ({'; '.join(outside)})" if outside else ""
-        found = f"NOT CALIBRATED: {'; '.join(wrong)}" if wrong else "calibrated"
-        failed = f" COULD NOT BE FITTED: {len(self.failed)} worlds." if self.failed else ""
+        grade = f"NOT CALIBRATED: {'; '.join(wrong)}" if wrong else "calibrated"
+        failed = (
+            f" COULD NOT BE FITTED: {len(self.failed)} simulated datasets." if self.failed else ""
+        )
         return (
             f"{len(outside)} of {self.ranks.shape[1]} quantities outside{names}, "
-            f"{self.expected_outside:.1f} expected by chance: {found}.{failed}"
+            f"{self.expected_outside:.1f} expected by chance: {grade}.{failed}"
         )
 
 

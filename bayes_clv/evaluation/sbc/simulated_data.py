@@ -1,4 +1,4 @@
-"""Customers whose parameters are drawn from the priors: the worlds that fits are tried on."""
+"""Simulated datasets: parameters drawn from the priors, and customers simulated with them."""
 
 from dataclasses import dataclass
 
@@ -20,16 +20,16 @@ type Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class SimulatedDataset:
-    """One replicate's customers, and the truth about them.
+    """One replicate's customers, with the true parameters.
 
     Attributes
     ----------
     truth
-        The parameters that they live by, one sample.
+        The parameters that the customers were simulated with, one sample.
     observed
-        Their lives up to the observation end.
+        The customers' histories up to the observation end.
     table
-        What a fit sees of them.
+        The landmark table that is fitted.
     future
         ``(customer,)`` purchases within the horizon after the observation end.
     """
@@ -46,7 +46,7 @@ class SimulatedDataset:
 
     @property
     def customers(self) -> pd.DataFrame:
-        """The states as users give them."""
+        """The states as a table, in the form that users provide."""
         states = self.states
         return pd.DataFrame(
             {"frequency": states.frequency, "recency": states.recency, "T": states.T}
@@ -54,9 +54,9 @@ class SimulatedDataset:
 
 
 def simulate_dataset(design: Design, rng: np.random.Generator) -> SimulatedDataset:
-    """Draw parameters from the priors, and customers who live by them."""
+    """Draw parameters from the priors, and simulate customers with them."""
     first = rng.uniform(0, design.landmarks[-1], design.n_customers)
-    # The priors' unit of time is the mean T, which no purchase has any part in.
+    # The priors' unit of time is the mean T, which does not depend on repeat purchases.
     mean_T = design.landmarks[-1] - float(first.mean())
     truth = draw_prior(
         rng, design.priors, 0 if design.is_pooled else len(design.rule.names), mean_T

@@ -1,8 +1,9 @@
-"""Simulation-based calibration of the whole path, from the priors to the answers.
+"""Simulation-based calibration of the whole procedure, from the priors to the answers.
 
-Draw parameters from the priors, simulate customers with them, and fit. If simulator, likelihood and
-sampler agree, the rank of the truth among independent draws of the posterior is uniform, and a 90 %
-interval covers it nine times out of ten. A fit to a single dataset cannot show that.
+A study draws parameters from the priors, simulates customers with them, and fits the data, many
+times. If simulator, likelihood and sampler agree, the true value is equally likely to have any rank
+among independent posterior draws, and a 90 % interval holds it nine times out of ten. A fit to one
+dataset cannot show this.
 
 Sources: Talts, Betancourt, Simpson, Vehtari & Gelman (2018), Validating Bayesian inference
 algorithms with simulation-based calibration, arXiv:1804.06788; for the rest, see the modules.
@@ -35,22 +36,22 @@ def calibrate(
     Parameters
     ----------
     design
-        What is simulated and fitted.
+        How each dataset is simulated and fitted.
     n_replicates
-        Number of datasets.
+        Number of simulated datasets.
     seed
         The same seed gives the same results, whatever `jobs`.
     jobs
-        Processes, by default one for each core; 1 stays in this one.
+        Number of processes, by default one per core; 1 runs everything in this process.
     fit
-        The fit under test; a function that other processes can import.
+        The function under test; other processes must be able to import it.
     on_replicate
-        Called when one more is done.
+        Called when a replicate is done.
 
     Raises
     ------
     InputError
-        A number is out of its range.
+        If ``n_replicates``, ``seed`` or ``jobs`` is too small.
     """
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
     for name, value, least in (
@@ -70,7 +71,7 @@ def calibrate(
 def _replicates(
     work: Callable[[int], Replicate | FailedReplicate], n_replicates: int, jobs: int
 ) -> Iterator[Replicate | FailedReplicate]:
-    """Yield results in order of their numbers."""
+    """Yield the results in the order of the replicates' numbers."""
     if jobs == 1:
         yield from map(work, range(n_replicates))
         return

@@ -1,18 +1,18 @@
-"""Customers whose truth is known, and the logs that they leave.
+"""Simulated customers with known parameters, and their transaction logs.
 
-There are two grains of time. The model's is continuous: :func:`simulate_lives` (BG/NBD and MBG/NBD)
-and :func:`simulate_landmarks` (the landmark model, where segments live by parameters of their own)
+Time has two resolutions. In the model it is continuous: :func:`simulate_lives` (BG/NBD and MBG/NBD)
+and :func:`simulate_landmarks` (the landmark model, in which segments have their own parameters)
 give states (x, t_x, T) whose likelihood is exactly that of :mod:`bayes_clv.models.bgnbd` and of the
-landmark table. Logs are daily: :func:`simulate_transactions` puts the same lives on a calendar.
+landmark table. Logs are daily: :func:`simulate_transactions` puts the same histories on a calendar.
 
-What is random goes through one function, :func:`live_on`, which lives from a time at which a
-customer's (alive, λ, p) is known to a later one.
+All purchases and departures are simulated by one function, :func:`live_on`. It starts at a time at
+which a customer's (alive, λ, p) is known and ends at a later one.
 
 | module | what it is for |
 | --- | --- |
-| `lives` | BG/NBD and MBG/NBD lives, in continuous time |
-| `landmarks` | lives of the landmark model, where segments live by their own parameters |
-| `logs` | lives on the calendar: transaction logs, in memory or in a file |
+| `lives` | histories of the BG/NBD and MBG/NBD, in continuous time |
+| `landmarks` | histories of the landmark model, in which segments have their own parameters |
+| `logs` | histories on the calendar: transaction logs, in memory or in a file |
 """
 
 import lazy_loader

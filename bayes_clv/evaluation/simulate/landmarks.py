@@ -1,21 +1,21 @@
-r"""Lives of the landmark model: the generative reading of its likelihood.
+r"""Simulation of the landmark model: the generative form of its likelihood.
 
-From the first purchase on customers live by θ₀, the population's parameters. At each landmark c
-after it a rule that was fixed beforehand reads a segment off the state, s = S(h), h = (x, t_x, T),
-and what is unknown of the customer is drawn anew from what h says of it under θ_s:
+From the first purchase on, a customer has θ₀, the population's parameters. At each landmark c after
+it, a rule that was fixed beforehand assigns the state h = (x, t_x, T) to a segment, s = S(h), and
+the customer's latent variables are drawn again from their distribution given h and θ_s:
 
     alive ~ Bernoulli(P(alive | h, θ_s))
     λ, p | alive ~ Gamma(r + x, α + T),   Beta(a, b + n)
     λ, p | gone  ~ Gamma(r + x, α + t_x), Beta(a + 1, b + n − 1)
 
-with n chances to leave; see :mod:`bayes_clv.models.bgnbd`. Then life goes on as before. So the
-density of all states is that of :mod:`bayes_clv.inference.landmarks`, factor by factor: what is
-drawn between two landmarks depends on the past through h alone, as ll(h(c_k) | θ_s) − ll(h(c_{k−1})
-| θ_s) says. With equal parameters everywhere drawing anew changes nothing, and lives are ordinary
-ones.
+with n chances to leave; see :mod:`bayes_clv.models.bgnbd`. Then the simulation continues as before.
+The density of all states is therefore that of :mod:`bayes_clv.inference.landmarks`, factor by
+factor: what happens between two landmarks depends on the past through h alone, with the log density
+ll(h(c_k) | θ_s) − ll(h(c_{k−1}) | θ_s). If all parameters are equal, drawing again changes nothing,
+and the histories are those of the BG/NBD or MBG/NBD.
 
-A customer who was gone may be alive after a landmark. That is no resurrection: (alive, λ, p) is not
-the customer's, but what a model that conditions on h can know.
+A customer who was gone may be alive after a landmark. This is not a contradiction: (alive, λ, p)
+does not describe the customer, but what a model that conditions on h can know.
 """
 
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ from bayes_clv.segments.rules import POPULATION, Codes, SegmentRule
 
 @dataclass(frozen=True, slots=True)
 class Segmented:
-    """What customers live by once a landmark has put them in a segment.
+    """The segments of a simulation, and the parameters of each.
 
     Attributes
     ----------
     rule
-        Which segment a state belongs to; it must not have been learnt from these customers.
+        Assigns a state to a segment; it must not have been learnt from these customers.
     parameters
         r, α (days), a, b ``(segment,)``, in the order of the rule's codes.
     """
@@ -49,19 +49,19 @@ class Segmented:
 
 @dataclass(frozen=True, slots=True)
 class LandmarkLives:
-    """Lives up to the last landmark, and the states on the way.
+    """Simulated histories up to the last landmark, and the states at all landmarks.
 
     Attributes
     ----------
     lives
-        At the last landmark, (alive, λ, p) as drawn there.
+        The histories up to the last landmark, with (alive, λ, p) as drawn there.
     code
-        ``(customer,)`` the segment that they were drawn by there; ``POPULATION`` of those who first
+        ``(customer,)`` the segment at the last landmark; ``POPULATION`` for customers who first
         bought at the last landmark or after it.
     history
-        What :func:`bayes_clv.inference.landmarks.landmark_table` reads, one row for each landmark
-        and customer with T > 0: customer_id (the position, from 0), landmark, frequency, recency, T
-        and code.
+        The input of :func:`bayes_clv.inference.landmarks.landmark_table`, one row per landmark and
+        customer with T > 0: customer_id (the position, from 0), landmark, frequency, recency, T and
+        code.
     """
 
     lives: Lives
@@ -78,18 +78,18 @@ def simulate_landmarks(
     dropout: Dropout = Dropout.AFTER_REPEAT,
     rng: np.random.Generator,
 ) -> LandmarkLives:
-    """Draw customers and let them live from their first purchase to the last landmark.
+    """Simulate customers from their first purchase to the last landmark.
 
     Parameters
     ----------
     population
-        r, α (days), a, b up to the first landmark after the first purchase: scalars.
+        r, α (days), a, b until the first landmark after the first purchase: scalars.
     segmented
-        The rule and the parameters from there on.
+        The rule and the parameters from that landmark on.
     first
-        ``(customer,)`` when they first buy, days from any beginning.
+        ``(customer,)`` time of the first purchase, in days from any origin.
     landmarks
-        When segments are read off, ascending, in days from the same beginning.
+        Times at which segments are assigned, ascending, in days from the same origin.
     dropout
         When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
     """
@@ -99,19 +99,19 @@ def simulate_landmarks(
     history = []
     for landmark in landmarks:
         lives = lives.until(np.maximum(landmark - first, 0.0), rng)
-        here = np.flatnonzero(lives.T > 0)
-        states = _of(lives.states, here)
-        code[here] = segmented.rule.assign(states)
-        lives = _drawn_anew(rng, lives, here, segmented.parameters[code[here]], states, dropout)
+        present = np.flatnonzero(lives.T > 0)
+        states = _select(lives.states, present)
+        code[present] = segmented.rule.assign(states)
+        lives = _redraw(rng, lives, present, segmented.parameters[code[present]], states, dropout)
         history.append(
             pd.DataFrame(
                 {
-                    "customer_id": here,
+                    "customer_id": present,
                     "landmark": landmark,
                     "frequency": states.frequency,
                     "recency": states.recency,
                     "T": states.T,
-                    "code": code[here],
+                    "code": code[present],
                 }
             )
         )
@@ -126,7 +126,7 @@ def draw_latents(
     T: ArrayLike,
     dropout: Dropout = Dropout.AFTER_REPEAT,
 ) -> tuple[Floats, Floats, Flags]:
-    """Draw λ, p and who is alive, each ``(customer,)``, given histories and parameters."""
+    """Draw λ, p and alive, each ``(customer,)``, given states and parameters."""
     x, t_x, T = (np.asarray(value, dtype=float) for value in (frequency, recency, T))
     alive = rng.random(T.shape) < probability_alive(parameters, x, t_x, T, dropout)
     rate = rng.gamma(parameters.r + x) / (parameters.alpha + np.where(alive, T, t_x))
@@ -135,23 +135,23 @@ def draw_latents(
     return rate, leaving, alive
 
 
-def _drawn_anew(
+def _redraw(
     rng: np.random.Generator,
     lives: Lives,
-    here: Ids,
+    customers: Ids,
     parameters: Parameters,
     states: States,
     dropout: Dropout,
 ) -> Lives:
-    """Replace (alive, λ, p) of some customers, whose states and parameters are given."""
+    """Draw (alive, λ, p) of the given customers again, from their states and parameters."""
     rate, leaving, alive = lives.rate.copy(), lives.leaving.copy(), lives.alive.copy()
-    rate[here], leaving[here], alive[here] = draw_latents(
+    rate[customers], leaving[customers], alive[customers] = draw_latents(
         rng, parameters, states.frequency, states.recency, states.T, dropout
     )
     return replace(lives, rate=rate, leaving=leaving, alive=alive)
 
 
-def _of(states: States, customers: Ids) -> States:
+def _select(states: States, customers: Ids) -> States:
     return States(
         states.frequency[customers],
         states.recency[customers],

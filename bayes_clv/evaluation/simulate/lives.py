@@ -1,8 +1,8 @@
-r"""BG/NBD and MBG/NBD lives, in continuous time.
+r"""Simulation of the BG/NBD and MBG/NBD in continuous time.
 
-Each customer draws a purchase rate λ ~ Gamma(shape r, rate α) and a chance of leaving
-p ~ Beta(a, b). While alive they buy as a Poisson process at rate λ, and after a purchase they leave
-with probability p: after repeat purchases only (BG/NBD), or after the first one too (MBG/NBD).
+Each customer has a purchase rate λ ~ Gamma(shape r, rate α) and a dropout probability
+p ~ Beta(a, b). While alive, they buy as a Poisson process with rate λ. After a purchase they leave
+with probability p: after repeat purchases only (BG/NBD), or after the first purchase too (MBG/NBD).
 
     gap to the next purchase ~ Exponential(λ),    leaves after it ~ Bernoulli(p)
 
@@ -30,7 +30,7 @@ class Purchases:
     customer
         ``(purchase,)`` the customer's position, from 0.
     time
-        ``(purchase,)`` days since the customer's own beginning.
+        ``(purchase,)`` days since the start of the customer's simulation.
     """
 
     customer: Ids
@@ -39,12 +39,12 @@ class Purchases:
 
 @dataclass(frozen=True, slots=True)
 class Lives:
-    """What is true of customers, each observed for T from the first purchase, in continuous time.
+    """Simulated customers with their true λ and p, each observed for T from the first purchase.
 
     Attributes
     ----------
     rate, leaving
-        ``(customer,)`` λ, purchases a day while alive, and p, the chance of leaving.
+        ``(customer,)`` λ, purchases per day while alive, and p, the dropout probability.
     T
         ``(customer,)`` days observed.
     alive
@@ -61,24 +61,24 @@ class Lives:
 
     @property
     def frequency(self) -> Ids:
-        """``(customer,)`` repeat purchases, all of them: also several on a day."""
+        """``(customer,)`` number of repeat purchases; several on one day all count."""
         return np.bincount(self.repeats.customer, minlength=len(self.T))
 
     @property
     def recency(self) -> Floats:
         """``(customer,)`` days from the first purchase to the last."""
         last = np.zeros(len(self.T))
-        last[self.repeats.customer] = self.repeats.time  # in order: the last one stays
+        last[self.repeats.customer] = self.repeats.time  # ordered by time: the last one remains
         return last
 
     @property
     def states(self) -> States:
-        """The states (x, t_x, T) in continuous time; nothing was spent."""
+        """The states (x, t_x, T) in continuous time; monetary_value is NaN."""
         unknown = np.full(len(self.T), np.nan)
         return States(self.frequency.astype(float), self.recency, self.T, unknown)
 
     def until(self, T: Floats, rng: np.random.Generator) -> "Lives":
-        """Live on to T ``(customer,)``, not less than before."""
+        """Continue the simulation to T ``(customer,)``, which must not be less than before."""
         later, alive = live_on(rng, self.rate, self.leaving, self.alive, T - self.T)
         customer = np.concatenate([self.repeats.customer, later.customer])
         time = np.concatenate([self.repeats.time, self.T[later.customer] + later.time])
@@ -89,24 +89,24 @@ class Lives:
 def live_on(
     rng: np.random.Generator, rate: Floats, leaving: Floats, alive: Flags, length: Floats
 ) -> tuple[Purchases, Flags]:
-    """Live for a time: customers buy, and leave after a purchase.
+    """Simulate purchases and departures for a time.
 
     Parameters
     ----------
     rate, leaving, alive
-        ``(customer,)`` λ, p, and who is alive at the beginning.
+        ``(customer,)`` λ, p, and whether the customer is alive at the start.
     length
-        ``(customer,)`` how long, days.
+        ``(customer,)`` days to simulate.
 
     Returns
     -------
-    The purchases, in days from the beginning, and who is alive at the end.
+    The purchases, in days from the start, and ``(customer,)`` whether each is alive at the end.
     """
     alive = alive.copy()
     time = np.zeros(len(rate))
     customers, times = [], []
     buying = np.flatnonzero(alive & (rate > 0))
-    while len(buying):  # each round, everybody who is still here makes one purchase more
+    while len(buying):  # each round adds one purchase of every customer still active
         time[buying] += rng.standard_exponential(len(buying)) / rate[buying]
         buying = buying[time[buying] <= length[buying]]
         customers.append(buying)
@@ -115,7 +115,7 @@ def live_on(
         alive[buying[leaves]] = False
         buying = buying[~leaves]
     customer = np.concatenate(customers) if customers else np.empty(0, dtype=np.int64)
-    order = np.argsort(customer, kind="stable")  # rounds are in order of time already
+    order = np.argsort(customer, kind="stable")  # rounds are already in time order
     return Purchases(customer[order], np.concatenate([*times, np.empty(0)])[order]), alive
 
 
@@ -126,12 +126,12 @@ def simulate_lives(
     dropout: Dropout = Dropout.AFTER_REPEAT,
     rng: np.random.Generator,
 ) -> Lives:
-    """Draw customers from the population and let each live for T from the first purchase.
+    """Draw customers from the population and simulate each for T from the first purchase.
 
     Parameters
     ----------
     parameters
-        r, α (days), a, b: scalars, or one for each customer.
+        r, α (days), a, b: scalars, or one value per customer.
     T
         ``(customer,)`` days.
     dropout

@@ -1,13 +1,14 @@
-r"""Lives on the calendar: transaction logs to the day, with the truth behind them.
+r"""Simulated transaction logs by day, with the true values behind them.
 
-Each customer first buys at a uniform time of their first day and is followed for T days exactly, to
-that time of the last day. So a purchase τ after the first falls on day ⌊u + τ⌋, u ~ Uniform(0, 1),
-which is τ on average; but purchases of one day count once, and those of the first day count as the
-first: from a daily log the model sees a few repeat purchases fewer than there were, most of them of
-those who buy most often. What is bought after a landmark is dated after its day, so that the log's
-states there are those that customers were put in segments by, but for these few.
+Each customer first buys at a uniform time of their first day and is observed for exactly T days, to
+the same time of the last day. A purchase τ days after the first therefore falls on day ⌊u + τ⌋,
+u ~ Uniform(0, 1), whose mean is τ. Purchases on one day count once, and those on the first day
+count as the first purchase, so the model finds slightly fewer repeat purchases in a daily log than
+were simulated; most of the missing ones belong to the most frequent buyers. A purchase after a
+landmark is dated after the landmark's day. Apart from the missing purchases, the log's states at a
+landmark are therefore those by which customers were assigned to segments.
 
-Source of what purchases cost: Fader & Hardie (2013), "The Gamma-Gamma model of monetary value".
+Source of the model of amounts: Fader & Hardie (2013), "The Gamma-Gamma model of monetary value".
 """
 
 import datetime as dt
@@ -30,7 +31,7 @@ from bayes_clv.files import write_whole
 from bayes_clv.models.bgnbd import Dropout, Floats, Parameters
 from bayes_clv.segments.rules import with_population
 
-CHUNK = 200_000  # customers; about 200 MB of them at a time
+CHUNK = 200_000  # customers; about 200 MB at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,28 +48,30 @@ class Spend:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A population and the calendar on which its log is kept.
+    """A population of customers and the calendar of its log.
 
     Parameters
     ----------
     parameters
         r, α (days), a, b of the population: scalars.
     start, end
-        The day of the first possible purchase, and the observation end; purchases on it count.
+        The day of the first possible purchase, and the observation end, whose purchases count.
     acquisition_days
-        First purchases fall on this many days from `start`, each as likely. Default: on all.
+        First purchases fall on this many days from `start` with equal probability. Default: all.
     dropout
         When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
     spend
-        What a purchase costs, whatever its customer's rate; None for a log without amounts.
+        The model of a purchase's amount, independent of the customer's rate; None for a log without
+        amounts.
     segmented, landmarks
-        For the landmark model: what segments live by, and the dates at which customers are put in
-        one, the observation end always among them. Default: all live by the population's.
+        For the landmark model: the segments with their parameters, and the dates at which customers
+        are assigned to segments; the observation end is always added. Default: all customers have
+        the population's parameters.
 
     Raises
     ------
     InputError
-        An argument cannot be right.
+        If an argument is invalid.
     """
 
     parameters: Parameters
@@ -101,7 +104,7 @@ class Scenario:
 
     @property
     def first_days(self) -> int:
-        """On how many days customers may come."""
+        """Number of days on which first purchases may fall."""
         return self.days + 1 if self.acquisition_days is None else self.acquisition_days
 
     @property
@@ -111,13 +114,13 @@ class Scenario:
         return np.array([(date - self.start).days for date in dates])
 
     def date(self, day: Ids) -> NDArray[np.datetime64]:
-        """Turn days since `start` into dates; pandas keeps nothing coarser than seconds."""
+        """Turn days since `start` into dates, in seconds, the coarsest unit of pandas."""
         return (np.datetime64(self.start, "D") + day).astype("datetime64[s]")
 
     def _check_segments(self) -> None:
         if self.segmented is None:
             if self.landmarks:
-                raise InputError("landmarks put customers in segments: give segmented as well")
+                raise InputError("landmarks assign customers to segments: give segmented as well")
             return
         names = self.segmented.rule.names
         for name in ("r", "alpha", "a", "b"):
@@ -136,7 +139,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """A transaction log and the truth behind it.
+    """A simulated transaction log and the true values behind it.
 
     Attributes
     ----------
@@ -145,9 +148,9 @@ class Simulated:
         amount.
     truth
         One row per customer: customer_id; first, the day of the first purchase; rate and leaving,
-        λ per day and p; alive at the observation end; left, the day of the last purchase of those
-        who have left, else NaT; with spend, mean_spend, what a purchase costs on average; and, with
-        segments, segment: whose parameters were in force at the observation end.
+        λ per day and p; alive at the observation end; left, the day of the last purchase for
+        customers who have left, else NaT; with spend, mean_spend, the mean amount of a purchase;
+        and, with segments, segment: the one whose parameters applied at the observation end.
     """
 
     log: pd.DataFrame
@@ -160,16 +163,16 @@ def simulate_transactions(scenario: Scenario, n_customers: int, *, seed: int = 0
     Parameters
     ----------
     scenario
-        Who they are, and when they may buy.
+        The population and the calendar.
     n_customers
-        How many; their ids are 1 … n_customers.
+        Number of customers; their ids are 1 … n_customers.
     seed
         The same scenario, number and seed give the same log.
 
     Raises
     ------
     InputError
-        An argument cannot be right.
+        If an argument is invalid.
     """
     chunks = list(simulate_chunks(scenario, n_customers, seed=seed))
     log, truth = (
@@ -180,9 +183,9 @@ def simulate_transactions(scenario: Scenario, n_customers: int, *, seed: int = 0
 
 
 def simulate_chunks(scenario: Scenario, n_customers: int, *, seed: int = 0) -> Iterator[Simulated]:
-    """Simulate as :func:`simulate_transactions` does, ``CHUNK`` customers at a time.
+    """Yield what :func:`simulate_transactions` returns, in chunks of ``CHUNK`` customers.
 
-    Each chunk has a seed of its own, so that whole chunks do not depend on `n_customers`.
+    Each chunk has its own seed, so that complete chunks do not depend on `n_customers`.
     """
     for name, value, least in (("n_customers", n_customers, 1), ("seed", seed, 0)):
         if value < least:
@@ -190,7 +193,7 @@ def simulate_chunks(scenario: Scenario, n_customers: int, *, seed: int = 0) -> I
     for chunk, done in enumerate(range(0, n_customers, CHUNK)):
         rng = np.random.default_rng([seed, chunk])
         first = rng.integers(scenario.first_days, size=min(CHUNK, n_customers - done))
-        lives, segment = _live(rng, first, scenario)
+        lives, segment = _simulate(rng, first, scenario)
         yield _on_the_calendar(rng, lives, segment, first, scenario, customer_id=done + 1)
 
 
@@ -216,19 +219,19 @@ def write_transactions(
     return int(pq.read_metadata(path).num_rows)
 
 
-def _live(
+def _simulate(
     rng: np.random.Generator, first: Ids, scenario: Scenario
 ) -> tuple[Lives, dict[str, NDArray[np.object_]]]:
-    """Live from the first days to the end; with segments, the column of their names."""
+    """Simulate from the first purchases to the end; with segments, also return their column."""
     population, dropout, segmented = scenario.parameters, scenario.dropout, scenario.segmented
     if segmented is None:
         lives = simulate_lives(population, scenario.days - first, dropout=dropout, rng=rng)
         return lives, {}
-    lived = simulate_landmarks(
+    simulated = simulate_landmarks(
         population, segmented, first, scenario.landmark_days, dropout=dropout, rng=rng
     )
     names = np.array(with_population(segmented.rule.names), dtype=object)
-    return lived.lives, {"segment": names[lived.code]}
+    return simulated.lives, {"segment": names[simulated.code]}
 
 
 def _on_the_calendar(
@@ -239,12 +242,12 @@ def _on_the_calendar(
     scenario: Scenario,
     customer_id: int,
 ) -> Simulated:
-    """Put lives on the calendar, from their first days on; ids count up from `customer_id`."""
+    """Turn histories into a daily log and its true values; ids count up from `customer_id`."""
     n, repeats = len(first), lives.repeats
     ids = np.arange(customer_id, customer_id + n)
     time_of_day = rng.random(n)[repeats.customer]
     repeat_day = _days(first[repeats.customer], repeats.time, time_of_day, scenario)
-    # Before the repeat purchases of each customer goes the first one.
+    # Insert each customer's first purchase before the repeat purchases.
     where = np.searchsorted(repeats.customer, np.arange(n))
     customer = np.insert(repeats.customer, where, np.arange(n))
     day = np.insert(repeat_day, where, first)
@@ -269,7 +272,7 @@ def _on_the_calendar(
 
 
 def _days(first: Ids, time: Floats, time_of_day: Floats, scenario: Scenario) -> Ids:
-    """Days of purchases that happen some time after a first purchase at some time of its day."""
+    """Return the days of purchases ``time`` days after a first purchase at ``time_of_day``."""
     day = first + np.floor(time_of_day + time).astype(np.int64)
     if scenario.segmented is None:
         return day

@@ -165,7 +165,7 @@ def test_own_splits_are_those_that_the_log_covers() -> None:
     for origins, horizons, words in (
         ([dt.date(1996, 1, 1)], [], "an origin must lie after 1997-01-01"),
         ([ORIGIN], [0], "a horizon must be at least 1 day: 0"),
-        ([late], [31], "no horizon ends by 1998-06-30"),
+        ([late], [31], "must end by 1998-06-30, the observation end: 31 days after 1998-05-31"),
     ):
         with pytest.raises(InputError, match=words):
             check_splits(log, origins, horizons)
@@ -242,7 +242,7 @@ def test_nobody_is_sent_to_a_fit_that_is_not_sound(result: Backtest) -> None:
     unsound = made.overall.assign(sound=made.overall.index != "RFM")
     made = replace(made, overall=unsound)
     assert made.best.name == "pooled"
-    assert "Not sound, so not to be relied on: RFM." in made.recommendation
+    assert "Do not rely on methods with an unsound fit: RFM." in made.recommendation
 
 
 def test_where_pooled_was_better_the_recommendation_says_so(result: Backtest) -> None:

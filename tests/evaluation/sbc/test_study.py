@@ -334,7 +334,7 @@ def test_a_world_that_cannot_be_fitted_is_told_and_neither_ranked_nor_hidden() -
     assert 0 < len(study.failed) < 12
     assert study.n_replicates == 12 - len(study.failed)
     assert {it.reason for it in study.failed} == {"out of luck"}
-    assert study.verdict.endswith(f" COULD NOT BE FITTED: {len(study.failed)} worlds.")
+    assert study.verdict.endswith(f" COULD NOT BE FITTED: {len(study.failed)} simulated datasets.")
     numbers = {it.number for it in study.failed}
     again = [run_replicate(SEGMENTED, 6, number, fit) for number in range(12)]
     assert numbers == {k for k, it in enumerate(again) if isinstance(it, FailedReplicate)}
@@ -385,10 +385,10 @@ def test_the_figure_shows_every_quantity_the_band_and_what_leaves_it() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"landmarks": ()}, r"landmarks must be positive and ascend: \(\)"),
-        ({"landmarks": (5.0, 5.0)}, r"landmarks must be positive and ascend: \(5.0, 5.0\)"),
-        ({"checked": 101}, "checked must lie between 1 and the 100 customers: 101"),
-        ({"n_draws": 1001}, "n_draws must lie between 1 and the 1000 that are made: 1001"),
+        ({"landmarks": ()}, r"landmarks must be positive and ascending: \(\)"),
+        ({"landmarks": (5.0, 5.0)}, r"landmarks must be positive and ascending: \(5.0, 5.0\)"),
+        ({"checked": 101}, "checked must lie between 1 and n_customers, 100: 101"),
+        ({"n_draws": 1001}, "n_draws must lie between 1 and the 1000 draws of the sampler: 1001"),
     ],
 )
 def test_a_design_that_cannot_be_is_refused(change: dict[str, Any], message: str) -> None:

@@ -470,7 +470,7 @@ def test_writing_takes_no_more_memory_for_more_customers(
         ({"acquisition_days": 732}, "the 731 days of the log: 732"),
         ({"parameters": replace(CDNOW, a=0.0)}, "a must be one positive number: 0.0"),
         ({"parameters": replace(CDNOW, r=np.ones(2))}, r"r must be one positive number: \[1. 1.\]"),
-        ({"landmarks": (SCENARIO.end,)}, "landmarks put customers in segments: give segmented"),
+        ({"landmarks": (SCENARIO.end,)}, "landmarks assign customers to segments: give segmented"),
         (
             {"segmented": BY_FREQUENCY, "landmarks": (SCENARIO.start,)},
             "landmarks must lie after 2023-01-01 and not after 2024-12-31: 2023-01-01",
