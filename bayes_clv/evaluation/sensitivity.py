@@ -74,8 +74,8 @@ def with_log_densities(
 
 
 def _eta(draws: xr.Dataset) -> xr.DataArray:
-    """Return η ``(group, component)`` of every draw; the population is first, as in the kernel."""
-    population = draws["mu"].expand_dims(group=[0])
+    """Return η ``(group, component)`` of every draw, the population last."""
+    population = draws["mu"].expand_dims(group=[POPULATION])
     if "tau" not in draws:
         return population
     segments = draws["mu"] + draws["tau"] * draws["z"]

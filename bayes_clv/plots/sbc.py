@@ -22,7 +22,7 @@ def plot_calibration(studies: Sequence[Calibration]) -> Figure:
     Parameters
     ----------
     studies
-        From :func:`bayes_clv.calibration.calibrate`.
+        From :func:`bayes_clv.evaluation.sbc.study.calibrate`.
 
     Returns
     -------

@@ -6,6 +6,7 @@
 | `answers` | the same answers as functions of posterior draws, for many customers or one |
 | `comparison` | segments compared, with credible intervals |
 | `measures` | P(alive), P(purchase), expected and sampled purchases, for blocks of states |
+| `count_distribution` | P(0), P(1), P(2), … purchases of a customer, without sampling |
 | `value` | customer value: discounted purchases times spend, expected and sampled |
 | `discounting` | horizon, discount rate and margin, and the discounting of purchases |
 | `estimates` | the answer about one customer |

@@ -8,7 +8,6 @@
 | `splits` | origins and horizons of the forecasts |
 | `fit_and_score` | fits one method at one origin, forecasts, and scores |
 | `forecasts` | forecasts of purchases, scored against observations |
-| `count_distribution` | P(0), P(1), P(2), … purchases of a customer, without sampling |
 | `scoring_rules` | proper scores and calibration of predicted counts |
 """
 
