@@ -11,6 +11,7 @@ Logs stay in the engine that holds them; all queries go through Ibis.
 | `dates` | calendar days from date columns of any type |
 | `cleaning` | which rows are purchases, and why each of the others is rejected |
 | `ledger` | rows in = rows kept + rows rejected, by reason |
+| `report` | how a log was read: columns, notations, examples, warnings |
 | `transactions` | `Transactions`: the log after cleaning |
 | `engines` | the engines that may hold a log: connecting, and uploading a table |
 | `rfm` | one row per customer per landmark, in one Ibis query |

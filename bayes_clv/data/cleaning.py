@@ -25,6 +25,7 @@ after the end
 """
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ibis
@@ -32,9 +33,9 @@ import ibis.expr.types as ir
 
 from bayes_clv.data.dates import with_days
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.report import SOURCE_REASONS, Rejected
 from bayes_clv.errors import InputError
 
-MALFORMED = "malformed line"
 NO_CUSTOMER = "no customer"
 NO_DATE = "no date"
 UNREADABLE_DATE = "unreadable date"
@@ -44,7 +45,7 @@ UNREADABLE_AMOUNT = "unreadable amount"
 NOT_POSITIVE = "not positive amount"
 AFTER_END = "after the end"
 REASONS = (
-    MALFORMED,
+    *SOURCE_REASONS,
     NO_CUSTOMER,
     NO_DATE,
     UNREADABLE_DATE,
@@ -142,7 +143,7 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
     return rows.select(*kept, reason=reason)
 
 
-def settle(judged: ir.Table, malformed: int, rules: Rules, source: str) -> Outcome:
+def settle(judged: ir.Table, rejected: Sequence[Rejected], rules: Rules, source: str) -> Outcome:
     """Count the rows by reason, in one query.
 
     Raises
@@ -154,7 +155,8 @@ def settle(judged: ir.Table, malformed: int, rules: Rules, source: str) -> Outco
         rows=judged.count(), first=judged.date.min(), last=judged.date.max()
     )
     by_reason = {row["reason"]: row for row in groups.to_pyarrow().to_pylist()}
-    counts = {reason: row["rows"] for reason, row in by_reason.items()} | {MALFORMED: malformed}
+    counts = {reason: row["rows"] for reason, row in by_reason.items()}
+    counts |= {each.reason: each.rows for each in rejected}
     ledger = Ledger(
         rows_in=sum(counts.values()),
         rejected=tuple((reason, counts[reason]) for reason in REASONS if counts.get(reason)),
@@ -167,9 +169,9 @@ def settle(judged: ir.Table, malformed: int, rules: Rules, source: str) -> Outco
                 f"end ({rules.end}) must not be before the first date of {source}, "
                 f"{by_reason[AFTER_END]['first']}"
             )
-        rejected = ", ".join(f"{count} {reason}" for reason, count in ledger.rejected)
+        reasons = ", ".join(f"{count} {reason}" for reason, count in ledger.rejected)
         raise InputError(
-            f"no row of {source} is a purchase; {ledger.rows_in} rows were rejected: {rejected}"
+            f"no row of {source} is a purchase; {ledger.rows_in} rows were rejected: {reasons}"
         )
     return Outcome(ledger, by_reason[None]["first"], by_reason[None]["last"])
 

@@ -29,6 +29,7 @@ from bayes_clv.data.columns import find_columns
 from bayes_clv.data.dates import as_date
 from bayes_clv.data.engines import failures, one_line
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.report import ReadingReport
 from bayes_clv.data.sources import Loaded, open_source, store
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
@@ -118,16 +119,19 @@ def read_transactions(
     }
     roles = find_columns(log.columns, named, log.name)
     try:
-        return _clean(log.load(roles), rules, log.name, net=refunds == "net")
+        report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
+        return _clean(log.load(roles), rules, log.name, report, net=refunds == "net")
     except failures() as error:
         raise InputError(f"{log.name} cannot be read: {one_line(error)}") from error
 
 
-def _clean(log: Loaded, rules: Rules, name: str, *, net: bool) -> Transactions:
+def _clean(
+    log: Loaded, rules: Rules, name: str, report: ReadingReport, *, net: bool
+) -> Transactions:
     judged = judge(log.table, dataclasses.replace(rules, untyped=log.untyped))
     if log.worth_storing:
         judged = store(judged)
-    outcome = settle(judged, log.malformed, rules, name)
+    outcome = settle(judged, log.rejected, rules, name)
     priced = has_amounts(log.table)
     return Transactions(
         table=purchases(judged),
@@ -137,4 +141,9 @@ def _clean(log: Loaded, rules: Rules, name: str, *, net: bool) -> Transactions:
         has_amounts=priced,
         source=name,
         refunds=find_refunds(judged) if net and priced else None,
+        report=dataclasses.replace(
+            report,
+            examples={each.reason: each.example for each in log.rejected if each.example},
+            remarks=log.remarks,
+        ),
     )

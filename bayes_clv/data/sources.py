@@ -27,6 +27,7 @@ from ibis.common.exceptions import IbisError
 
 from bayes_clv.data.engines import connect as connect_to
 from bayes_clv.data.engines import find_table, is_url, one_line, place, use_zone
+from bayes_clv.data.report import MALFORMED, Rejected
 from bayes_clv.data.text import TEXT_SUFFIXES, TextFile
 from bayes_clv.errors import InputError
 
@@ -41,13 +42,15 @@ _LARGEST_SHARE = 4_000_000_000
 class Loaded:
     """A log whose columns are named by their roles.
 
-    `malformed`: number of lines that are not rows. `worth_storing`: the cleaned log should be
-    stored, not cleaned again in every query, because `table` is a copy already or parsing its text
-    is costly. `untyped`: every column is text.
+    `rejected`: what the source holds that is not a row. `remarks`: what reading decided, one line
+    each, for people. `worth_storing`: the cleaned log should be stored, not cleaned again in every
+    query, because `table` is a copy already or parsing its text is costly. `untyped`: every column
+    is text.
     """
 
     table: ir.Table
-    malformed: int = 0
+    rejected: tuple[Rejected, ...] = ()
+    remarks: tuple[str, ...] = ()
     worth_storing: bool = False
     untyped: bool = False
 
@@ -159,7 +162,8 @@ class TextSource(Source):
         """Copy the columns into DuckDB, and count the lines that are not rows."""
         connection = connect()
         malformed = self._file.copy_to(connection.con, "raw", roles)
-        return Loaded(connection.table("raw"), malformed, worth_storing=True, untyped=True)
+        rejected = (Rejected(MALFORMED, malformed),) if malformed else ()
+        return Loaded(connection.table("raw"), rejected, worth_storing=True, untyped=True)
 
 
 class ParquetSource(Source):

@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 
 from bayes_clv.data.cleaning import AFTER_END
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.report import ReadingReport
 from bayes_clv.errors import InputError
 
 
@@ -32,6 +33,8 @@ class Transactions:
     refunds
         Refunds (see :func:`bayes_clv.data.cleaning.refunds`); None where spend is not reduced by
         refunds.
+    report
+        How the log was read, and what may be wrong with it.
     """
 
     table: ir.Table = field(repr=False)
@@ -41,6 +44,7 @@ class Transactions:
     has_amounts: bool
     source: str
     refunds: ir.Table | None = field(default=None, repr=False)
+    report: ReadingReport = field(default_factory=ReadingReport, repr=False)
 
     def until(self, end: dt.date) -> Self:
         """Return the log as it was on an earlier day: later rows are rejected.
