@@ -77,7 +77,7 @@ class Rules:
     """The caller's options: observation end, date format, and whether amounts of 0 are kept."""
 
     end: dt.date | None
-    date_format: str | None
+    date_formats: tuple[str, ...]
     keep_zero_amounts: bool
     # True for text files, which have no types: there 13085.0 is the customer 13085, written by a
     # program that stored ids as floats. Text of any other source is not changed.
@@ -112,7 +112,7 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
     InputError
         A column's type does not suit its role; see also `with_days`.
     """
-    raw = with_days(raw, rules.date_format)
+    raw, _ = with_days(raw, rules.date_formats)
     customer = _customer(raw, rules.untyped)
     amount = _amount(raw)
     # Two steps, so that the conditions refer to the results and not to copies of their formulas.

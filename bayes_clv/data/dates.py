@@ -1,157 +1,125 @@
 """Calendar days from date columns of any type, in portable Ibis expressions.
 
-Text is matched by regular expression, checked against the calendar and assembled from year, month
-and day. The engines' own parsers are not used: they stop at the first value that they cannot read,
-and each has its own format language.
+A format belongs to a whole column. Formats that begin with the year or name the month are
+unmistakable, and may occur side by side. Of those that are alike in shape, day first and month
+first, one is chosen only if some value proves it and none proves the other.
 
 No time zone is converted: the day is the one in the data.
 """
 
-import calendar
 import datetime as dt
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import ibis
 import ibis.expr.types as ir
 
+from bayes_clv.data.date_formats import (
+    SERIALS,
+    DateFormat,
+    SerialFormat,
+    months_in,
+    named_format,
+)
 from bayes_clv.errors import InputError
 
 ISO = "%Y-%m-%d"
-# Where several formats read equally many values, the first one of these is used.
-FORMATS = (
+# Formats that no other reads differently.
+UNMISTAKABLE = (
     ISO,
     "%Y/%m/%d",
     "%Y.%m.%d",
     "%Y%m%d",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-    "%d.%m.%Y",
+    "%Y%m%d%H%M",
+    "%Y%m%d%H%M%S",
+    "%Y-%b-%d",
     "%d %b %Y",
     "%d-%b-%Y",
+    "%d/%b/%Y",
+    "%d. %b %Y",
+    "%d%b%Y",
     "%b %d, %Y",
+    "%b %d %Y",
+    "%d %b %y",
+    "%d-%b-%y",
 )
-# Day first and month first: where both read equally many rows, the caller must choose.
-TWINS = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))
-
-_TIME = (
-    r"([T\s]\s*\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?\s*([AaPp][Mm])?\s*(Z|UTC|[+-]\d{2}(:?\d{2})?)?)?"
+# Formats of one shape. Of each group at most one is used, and only if the values decide which;
+# but with points the day comes first everywhere, so no value has to prove it.
+TWINS = (
+    ("%d/%m/%Y", "%m/%d/%Y"),
+    ("%d-%m-%Y", "%m-%d-%Y"),
+    ("%d.%m.%Y", "%m.%d.%Y"),
+    ("%d/%m/%y", "%m/%d/%y", "%y/%m/%d"),
+    ("%d-%m-%y", "%m-%d-%y", "%y-%m-%d"),
+    ("%d.%m.%y", "%m.%d.%y", "%y.%m.%d"),
 )
-_DIRECTIVES = {
-    "Y": r"(\d{4})",
-    "y": r"(\d{2})",
-    "m": r"(\d{1,2})",
-    "d": r"(\d{1,2})",
-    "b": r"([A-Za-z]{3,9})\.?",
-    "B": r"([A-Za-z]{3,9})\.?",
-    "H": r"\d{1,2}",
-    "I": r"\d{1,2}",
-    "M": r"\d{2}",
-    "S": r"\d{2}",
-    "f": r"\d{1,9}",
-    "p": r"[AaPp][Mm]",
-    "z": r"(?:Z|[+-]\d{2}:?\d{2})",
-    "Z": r"[A-Za-z]+",
-}
-# Every day from the year 1000 on: 31-day months, 30-day months, February, its 29th in leap years.
-_CALENDAR = (
-    r"^([1-9]\d{3}-(0?[13578]|1[02])-(0?[1-9]|[12]\d|3[01])"
-    r"|[1-9]\d{3}-(0?[469]|11)-(0?[1-9]|[12]\d|30)"
-    r"|[1-9]\d{3}-0?2-(0?[1-9]|1\d|2[0-8])"
-    r"|([1-9]\d(0[48]|[2468][048]|[13579][26])|([2468][048]|[13579][26])00)-0?2-29)$"
-)
-_YEAR, _MONTH, _DAY = "Yy", "mbB", "d"
+_UNUSUAL = ("%m.%d.%Y", "%m.%d.%y")
+# Above this share of the rows, a second format is no slip of single rows.
+MAX_OTHER = 0.01
+_MOST_SHAPES = 20_000
+Format = DateFormat | SerialFormat
 
 
 @dataclass(frozen=True)
-class DateFormat:
-    """A strptime format as a regular expression whose first three groups are year, month, day.
+class Reading:
+    """Formats that are used together: the first that reads a value counts."""
 
-    Parameters
-    ----------
-    text
-        The format, e.g. ``%d/%m/%Y``.
-    pattern
-        Regular expression in the dialect that RE2, Java and PostgreSQL share.
-    parts
-        The directives of the groups, in order, e.g. ``dmY``.
-    """
+    formats: tuple[Format, ...]
 
-    text: str
-    pattern: str
-    parts: str
+    @property
+    def text(self) -> str:
+        """The formats, for people."""
+        return ", ".join(each.text for each in self.formats)
 
-    @classmethod
-    def compile(cls, text: str) -> "DateFormat":
-        """Compile a strptime format; a time of day may follow the date even if the format has none.
-
-        Raises
-        ------
-        InputError
-            A directive is not known, or year, month and day are not each given once.
-        """
-        tokens = re.findall(r"%.|\s+|[^%\s]|%$", text)
-        directives = "".join(token[1:] for token in tokens if token.startswith("%"))
-        parts = "".join(d for d in directives if d in _YEAR + _MONTH + _DAY)
-        complete = all(sum(p in which for p in parts) == 1 for which in (_YEAR, _MONTH, _DAY))
-        if not complete or any(d not in _DIRECTIVES for d in directives) or "%" in tokens:
-            known = " ".join(f"%{directive}" for directive in _DIRECTIVES)
-            raise InputError(
-                f"date_format (--date-format) must hold year, month and day once each, in the "
-                f"directives {known}; got {text!r}"
-            )
-        regex = "".join(_token(token, tokens, i) for i, token in enumerate(tokens))
-        time = "" if set(directives) & set("HI") else _TIME
-        return cls(text, rf"^\s*{regex}{time}\s*$", parts)
+    def day(self, text: ir.StringValue, months: Mapping[str, int]) -> ir.DateValue:
+        """Return the date; null where no format reads the text."""
+        return ibis.coalesce(*(each.day(text, months) for each in self.formats))
 
 
-def with_days(raw: ir.Table, date_format: str | None) -> ir.Table:
+def with_days(raw: ir.Table, date_formats: Sequence[str] = ()) -> tuple[ir.Table, str]:
     """Add the column day: the date of each row as written, null where missing or unreadable.
 
     Parameters
     ----------
     raw
         At least a column named date.
-    date_format
-        strptime format of text; None to detect it.
+    date_formats
+        Formats of text, in the order in which they are tried; none to detect them.
+
+    Returns
+    -------
+    ibis.Table, str
+        The table, and how the dates were read, for people.
 
     Raises
     ------
     InputError
-        The column's type cannot hold dates, its text could be day first or month first, or no
-        value can be read.
+        The column's type cannot hold dates, its text has several formats or could be day first or
+        month first, or no value can be read.
     """
     dtype = raw.date.type()
     if dtype.is_date():
-        return raw.mutate(day=raw.date)
+        return raw.mutate(day=raw.date), "stored as dates"
     if dtype.is_timestamp():
-        return raw.mutate(day=raw.date.date())
+        return raw.mutate(day=raw.date.date()), "stored as times"
     # A log has far fewer dates than rows, so each distinct text is parsed once.
     spellings = raw.group_by("date").aggregate(rows=raw.count())
     spellings = spellings.mutate(text=_as_text(spellings.date))
     spellings = spellings.filter(spellings.text.re_search(r"\S"))
-    chosen = DateFormat.compile(date_format) if date_format else _best_format(spellings)
-    days = spellings.select(written=spellings.date, day=_parse(spellings.text, chosen))
-    return raw.left_join(days, raw.date == days.written).drop("written")
-
-
-def _as_text(column: ir.Value) -> ir.StringValue:
-    """Return text as it is, and integers such as 19970101 as text."""
-    dtype = column.type()
-    if dtype.is_string():
-        return column
-    if dtype.is_integer():
-        return column.cast("string")
-    if dtype.is_floating():  # integers that became floats because some are missing
-        whole = column.between(0, 99_999_999) & (column == column.floor())
-        return ibis.ifelse(whole, column, ibis.null(dtype)).cast("int64").cast("string")
-    raise InputError(
-        f"the date column must hold dates, timestamps, text or integers such as 19970101; "
-        f"its type is {dtype}; name another with date= (--date)"
-    )
+    if not date_formats and _reads_all(spellings):
+        reading, months = Reading((DateFormat.compile(ISO),)), {}
+    else:
+        shapes = _shapes(spellings)
+        months = months_in(shapes)
+        reading = (
+            Reading(tuple(map(named_format, date_formats)))
+            if date_formats
+            else _choose(spellings, shapes, months)
+        )
+    days = spellings.select(written=spellings.date, day=reading.day(spellings.text, months))
+    return raw.left_join(days, raw.date == days.written).drop("written"), reading.text
 
 
 def as_date(value: dt.date | str, argument: str) -> dt.date:
@@ -169,78 +137,125 @@ def as_date(value: dt.date | str, argument: str) -> dt.date:
         raise InputError(f"{argument} must be a date such as 2010-12-31; got {value!r}") from None
 
 
-def _token(token: str, tokens: list[str], i: int) -> str:
-    if token.isspace():
-        return r"\s+"
-    if not token.startswith("%"):
-        return re.escape(token)
-    # Without separators, as in %Y%m%d, day and month must have two digits.
-    joined = any(t.startswith("%") for t in tokens[max(i - 1, 0) : i] + tokens[i + 1 : i + 2])
-    return r"(\d{2})" if token in ("%m", "%d") and joined else _DIRECTIVES[token[1]]
-
-
-def _best_format(spellings: ir.Table) -> DateFormat:
-    """Choose the format that reads most rows, ISO if it reads them all."""
-    formats = {name: DateFormat.compile(name) for name in FORMATS}
-    readable = _parse(spellings.text, formats[ISO]).notnull().fill_null(False)
-    if not _one_row(spellings.aggregate(unread=(~readable).any()))["unread"]:
-        return formats[ISO]
-    days = {name: _parse(spellings.text, formats[name]) for name in FORMATS}
-    none = ibis.literal(0, "int64")
-    counts = _one_row(
-        spellings.aggregate(
-            **{
-                name: ibis.ifelse(day.notnull(), spellings.rows, none).sum()
-                for name, day in days.items()
-            }
-        )
+def _as_text(column: ir.Value) -> ir.StringValue:
+    """Return text as it is, and numbers such as 19970101 or 40210.35 as text."""
+    dtype = column.type()
+    if dtype.is_string():
+        return column
+    if dtype.is_integer():
+        return column.cast("string")
+    if dtype.is_floating() or dtype.is_decimal():  # also integers of which some are missing
+        column = column.cast("float64")
+        column = ibis.ifelse(column.between(0, 1e18), column, ibis.null("float64"))
+        whole = column.floor().cast("int64").cast("string")
+        return ibis.ifelse(column == column.floor(), whole, whole.concat(".5"))
+    raise InputError(
+        f"the date column must hold dates, timestamps, text or integers such as 19970101; "
+        f"its type is {dtype}; name another with date= (--date)"
     )
-    best = max(FORMATS, key=counts.__getitem__)
-    if not counts[best]:
+
+
+def _reads_all(spellings: ir.Table) -> bool:
+    """Whether every value is ISO."""
+    readable = DateFormat.compile(ISO).day(spellings.text, {}).notnull().fill_null(False)
+    return not _one_row(spellings.aggregate(unread=(~readable).any()))["unread"]
+
+
+def _shapes(spellings: ir.Table) -> list[str]:
+    """Return the distinct texts with every digit replaced by 9."""
+    shape = spellings.text.translate("012345678", "9" * 9)
+    return (
+        spellings.select(shape=shape)
+        .distinct()
+        .limit(_MOST_SHAPES)["shape"]
+        .to_pyarrow()
+        .to_pylist()
+    )
+
+
+def _candidates(shapes: Sequence[str]) -> list[Reading]:
+    """Return the readings whose patterns fit some shape, the preferred ones first."""
+
+    def fits(each: Format) -> bool:
+        return any(re.search(each.pattern, shape) for shape in shapes)
+
+    unmistakable = tuple(each for each in map(DateFormat.compile, UNMISTAKABLE) if fits(each))
+    twins = (DateFormat.compile(text) for group in TWINS for text in group)
+    others: list[Format] = [each for each in (*twins, *SERIALS) if fits(each)]
+    return [Reading(unmistakable)] * bool(unmistakable) + [Reading((each,)) for each in others]
+
+
+def _choose(spellings: ir.Table, shapes: Sequence[str], months: Mapping[str, int]) -> Reading:
+    """Choose the formats that the values prove."""
+    days = {each: each.day(spellings.text, months) for each in _candidates(shapes)}
+    rows, late = _rows_read(spellings, days)
+    if not any(rows.values()):
         example = _one_row(spellings.aggregate(text=spellings.text.min()))["text"]
         raise InputError(
-            f"no date can be read, for example {example!r}; "
-            "give their format with date_format= (--date-format), e.g. '%d/%m/%y'"
+            f"no date can be read, for example {example!r}; give their format with date_format= "
+            "(--date-format), e.g. '%d/%m/%y', excel or unix"
         )
-    for one, other in TWINS:
-        if best in (one, other) and counts[one] == counts[other]:
-            differ = (days[one] != days[other]).any()
-            if _one_row(spellings.aggregate(differ=differ))["differ"]:
-                raise InputError(
-                    f"the dates can be read as {one} and as {other}; "
-                    "say which with date_format= (--date-format)"
-                )
-    return formats[best]
+    # A year of two digits may be taken for a day; then some dates are yet to come.
+    some_past = any(rows[each] == max(rows.values()) and not late[each] for each in rows)
+    possible = [each for each in rows if rows[each] and not (some_past and late[each])]
+    best = max(possible, key=rows.__getitem__)
+    for other in possible:
+        if other is not best:
+            _check_rival(spellings, best, other, days, rows)
+    return best
+
+
+def _rows_read(
+    spellings: ir.Table, days: Mapping[Reading, ir.DateValue]
+) -> tuple[dict[Reading, int], dict[Reading, bool]]:
+    """Return for every reading its rows, and whether years of two digits are yet to come."""
+    if not days:
+        return {}, {}
+    tomorrow = ibis.literal(dt.date.today() + dt.timedelta(days=1))
+    numbers = {
+        f"rows{i}": spellings.rows.sum(where=day.notnull()) for i, day in enumerate(days.values())
+    }
+    numbers |= {f"late{i}": (day > tomorrow).any() for i, day in enumerate(days.values())}
+    found = _one_row(spellings.aggregate(**numbers))
+    rows = {each: int(found[f"rows{i}"] or 0) for i, each in enumerate(days)}
+    late = {each: "%y" in each.text and bool(found[f"late{i}"]) for i, each in enumerate(days)}
+    return rows, late
+
+
+def _check_rival(
+    spellings: ir.Table,
+    best: Reading,
+    other: Reading,
+    days: Mapping[Reading, ir.DateValue],
+    rows: Mapping[Reading, int],
+) -> None:
+    """Raise InputError if the values prove another reading, too, or do not decide."""
+    ours, theirs = days[best], days[other]
+    text = spellings.text
+    found = _one_row(
+        spellings.aggregate(
+            only=spellings.rows.sum(where=theirs.notnull() & ours.isnull()),
+            their_example=text.min(where=theirs.notnull() & ours.isnull()),
+            our_example=text.min(where=ours.notnull() & theirs.isnull()),
+            either=text.min(where=ours != theirs),
+        )
+    )
+    only, either = int(found["only"] or 0), found["either"]
+    are_twins = any({best.text, other.text} <= set(group) for group in TWINS)
+    if only and (are_twins or only > MAX_OTHER * (rows[best] + only)):
+        raise InputError(
+            f"the dates are written in several formats: {found['our_example']!r} is {best.text}, "
+            f"{found['their_example']!r} is {other.text}; name each with date_format= "
+            "(--date-format), which may be given more than once: the first that reads a date counts"
+        )
+    undecided = are_twins and rows[best] == rows[other] and either is not None
+    if undecided and other.text not in _UNUSUAL:
+        raise InputError(
+            f"the dates can be read as {best.text} and as {other.text}, for example {either!r}; "
+            "say which with date_format= (--date-format)"
+        )
 
 
 def _one_row(table: ir.Table) -> dict[str, Any]:
     (row,) = table.to_pyarrow().to_pylist()
     return dict(row)
-
-
-def _parse(text: ir.StringValue, date_format: DateFormat) -> ir.DateValue:
-    """Rewrite each value in ISO form, and cast the values that are valid dates; null otherwise."""
-    year, month, day = (
-        _digits(
-            text.re_extract(date_format.pattern, position + 1).nullif(""),
-            date_format.parts[position],
-        )
-        for position in (
-            next(i for i, part in enumerate(date_format.parts) if part in which)
-            for which in (_YEAR, _MONTH, _DAY)
-        )
-    )
-    iso = year.concat("-", month, "-", day)
-    exists = iso.re_search(_CALENDAR).fill_null(False)
-    return ibis.ifelse(exists, iso, ibis.null("string")).cast("date")
-
-
-def _digits(text: ir.StringValue, directive: str) -> ir.StringValue:
-    """Return a year in four digits, a month or a day in one or two."""
-    if directive in "bB":
-        name = text.substr(0, 3).lower()
-        months = [(calendar.month_abbr[m].lower(), str(m)) for m in range(1, 13)]
-        return name.cases(*months, else_=ibis.null("string"))
-    if directive == "y":  # as POSIX reads them: 69 is 1969, 68 is 2068
-        return ibis.ifelse(text >= "69", "19", "20").concat(text)
-    return text

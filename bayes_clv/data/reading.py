@@ -106,7 +106,11 @@ def read_transactions(
     """
     if refunds not in ("ignore", "net"):
         raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
-    rules = Rules(None if end is None else as_date(end, "end"), date_format, keep_zero_amounts)
+    rules = Rules(
+        None if end is None else as_date(end, "end"),
+        (date_format,) if date_format else (),
+        keep_zero_amounts,
+    )
     log = open_source(source, table, time_zone)
     named = {
         "customer": customer,
