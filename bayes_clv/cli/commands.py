@@ -10,8 +10,8 @@ import typer
 from bayes_clv.cli.log_options import Log, Reader, reading
 from bayes_clv.cli.tables import (
     backtest_tables,
-    ledger_table,
     money_tables,
+    reading_table,
     segments_table,
     verdict,
 )
@@ -83,7 +83,7 @@ def fit(
     with errors():
         log = read(transactions, segment=own_column)
         if not as_json:
-            out.print(ledger_table(log.ledger))
+            out.print(reading_table(log))
         segmenter = _segmenter(segments, n_segments, features, seed)
         estimator = HierarchicalBetaGeo(segmenter, landmarks, dropout=dropout, spend=spend)
         posterior = estimator.fit(
@@ -137,7 +137,7 @@ def predict(
         log = read(transactions, segment=segment, writable=to_table is not None)
         if not to_table:
             check_target(to, log)
-        err.print(ledger_table(log.ledger))
+        err.print(reading_table(log))
         with Steps("distinct states") as steps:
             scores = score_log(
                 posterior,
@@ -187,7 +187,7 @@ def segments(
             from bayes_clv.posterior.log_states import compare_log
 
             log = read(transactions, segment=segment)
-            err.print(ledger_table(log.ledger))
+            err.print(reading_table(log))
             with err.status("comparing the log's customers …"):
                 comparison = compare_log(posterior, log, horizon=horizon, level=level)
             on = log.end
@@ -272,7 +272,7 @@ def backtest(
         if plot is not None:
             check_figure(plot)
         log = read(transactions)
-        err.print(ledger_table(log.ledger))
+        err.print(reading_table(log))
         if money:
             _backtest_money(log, origin or [], horizon or [], draws, seed, as_json=as_json)
             return

@@ -68,7 +68,18 @@ def _read(
     time_zone: Annotated[
         str | None, _option("Time zone for days of an engine's instants, e.g. Europe/Paris.")
     ] = None,
-    date_format: Annotated[str | None, _option("Format of dates in text, e.g. %d/%m/%Y.")] = None,
+    date_format: Annotated[
+        list[str] | None,
+        _option(
+            "Format of dates in text: e.g. %d/%m/%Y, or excel, unix, unix-ms. May be given several "
+            "times; the first that reads a date counts."
+        ),
+    ] = None,
+    decimal_mark: Annotated[str | None, _option("Decimal mark of numbers in text: . or ,")] = None,
+    no_customer: Annotated[
+        list[str] | None,
+        _option("Id that stands for no customer, e.g. guest. May be given several times."),
+    ] = None,
     end: Annotated[str | None, _option("Observation end; default: the last purchase.")] = None,
     keep_zero: Annotated[bool, _option("Keep purchases that cost nothing.", "--keep-zero")] = False,
     net_refunds: Annotated[bool, _option("Subtract refunds from spend.", "--net-refunds")] = False,
@@ -77,7 +88,7 @@ def _read(
     from bayes_clv.data.engines import connect, is_url
     from bayes_clv.data.reading import read_transactions
 
-    columns = {
+    columns: dict[str, Any] = {
         "customer": customer,
         "date": date,
         "amount": amount,
@@ -86,19 +97,26 @@ def _read(
         "invoice": invoice,
         "segment": segment,
     }
-    where = {"table": table, "time_zone": time_zone, "date_format": date_format, "end": end}
+    how: dict[str, Any] = {
+        "table": table,
+        "time_zone": time_zone,
+        "date_format": date_format,
+        "decimal_mark": decimal_mark,
+        "no_customer": no_customer or (),
+        "end": end,
+    }
     if writable and not is_url(source):
         raise InputError("--out-table needs a log in an engine, given by URL and --table")
     if source == CDNOW:
         flags = {"keep_zero": keep_zero, "net_refunds": net_refunds}
-        given = [name for name, value in (columns | where | flags).items() if value]
+        given = [name for name, value in (columns | how | flags).items() if value]
         if given:
             raise InputError(f"the embedded data take no options: {', '.join(given)}")
         return load_cdnow()
     return read_transactions(
         connect(source, writable=True) if writable else source,
         **columns,
-        **where,
+        **how,
         keep_zero_amounts=keep_zero,
         refunds="net" if net_refunds else "ignore",
     )

@@ -10,7 +10,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.transactions import Transactions
 from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.posterior.posterior import Posterior
 
@@ -20,16 +20,40 @@ if TYPE_CHECKING:  # imports the sampler, which most commands and the service do
     from bayes_clv.evaluation.backtest.splits import Split
 
 
-def ledger_table(ledger: Ledger) -> Table:
-    """Rows read, rejected by reason, and kept."""
-    table = Table(title="Rows of the log", title_justify="left")
-    table.add_column("")
-    table.add_column("rows", justify="right")
-    table.add_row("read", f"{ledger.rows_in:,}")
+_ROLES = ("customer", "date", "amount", "quantity", "price", "invoice", "stock_code", "segment")
+
+
+def reading_table(log: Transactions) -> RenderableType:
+    """How a log was read: columns and notations, window of days, ledger, and what may be wrong."""
+    report, ledger = log.report, log.ledger
+    table = _narrow_table(f"How {log.source} was read")
+    table.show_header = False
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold", style="dim")
+    for role in (role for role in _ROLES if role in report.columns):
+        notation = report.notations.get(role, "")
+        table.add_row(role.replace("_", " "), Text(report.columns[role]), Text(_read_as(notation)))
+    days = f"{log.start} … {log.end}"
+    table.add_row("days", days, f"{(log.end - log.start).days + 1:,} days", end_section=True)
+    table.add_row("rows read", f"{ledger.rows_in:>12,}", "")
     for reason, count in ledger.rejected:
-        table.add_row(f"rejected: {reason}", f"−{count:,}")
-    table.add_row("kept", f"{ledger.rows_kept:,}", style="bold")
-    return table
+        example = report.examples.get(reason, "")
+        shown = Text(f"e.g. {' '.join(example.split())[:_LONGEST]}" if example else "")
+        table.add_row(f"rejected: {reason}", f"{f'−{count:,}':>12}", shown)
+    table.add_row("rows kept", f"{ledger.rows_kept:>12,}", "", style="bold")
+    remarks = (Text(f"Note: {line}.", style="dim") for line in report.remarks)
+    warnings = (Text(f"Warning: {line}.", style="yellow") for line in report.warnings)
+    return Group(table, *remarks, *warnings)
+
+
+_LONGEST = 60  # characters of an example
+
+
+def _read_as(notation: str) -> str:
+    if not notation or notation.startswith("stored"):
+        return notation
+    return f"read as {notation}"
 
 
 def verdict(posterior: Posterior) -> RenderableType:

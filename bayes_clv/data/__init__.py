@@ -9,7 +9,12 @@ Logs stay in the engine that holds them; all queries go through Ibis.
 | `text` | delimited text: separators, encodings, every line read or counted |
 | `columns` | which column plays which role |
 | `dates` | calendar days from date columns of any type |
+| `date_formats` | formats of dates, and the day that a text names |
+| `numbers` | how the numbers of a text column are written, and their values |
+| `locales` | words of many languages: currencies and months |
+| `ids` | ids of customers, exact |
 | `cleaning` | which rows are purchases, and why each of the others is rejected |
+| `settling` | the ledger, the purchases and the refunds of judged rows |
 | `ledger` | rows in = rows kept + rows rejected, by reason |
 | `report` | how a log was read: columns, notations, examples, warnings |
 | `transactions` | `Transactions`: the log after cleaning |

@@ -163,14 +163,9 @@ def _reads_all(spellings: ir.Table) -> bool:
 
 def _shapes(spellings: ir.Table) -> list[str]:
     """Return the distinct texts with every digit replaced by 9."""
-    shape = spellings.text.translate("012345678", "9" * 9)
-    return (
-        spellings.select(shape=shape)
-        .distinct()
-        .limit(_MOST_SHAPES)["shape"]
-        .to_pyarrow()
-        .to_pylist()
-    )
+    distinct = spellings.select(shape=spellings.text.translate("012345678", "9" * 9)).distinct()
+    rows = distinct.limit(_MOST_SHAPES).to_pyarrow().to_pylist()
+    return [str(row["shape"]) for row in rows]
 
 
 def _candidates(shapes: Sequence[str]) -> list[Reading]:
@@ -181,8 +176,9 @@ def _candidates(shapes: Sequence[str]) -> list[Reading]:
 
     unmistakable = tuple(each for each in map(DateFormat.compile, UNMISTAKABLE) if fits(each))
     twins = (DateFormat.compile(text) for group in TWINS for text in group)
-    others: list[Format] = [each for each in (*twins, *SERIALS) if fits(each)]
-    return [Reading(unmistakable)] * bool(unmistakable) + [Reading((each,)) for each in others]
+    single: tuple[Format, ...] = (*twins, *SERIALS)
+    others = [Reading((each,)) for each in single if fits(each)]
+    return [Reading(unmistakable), *others] if unmistakable else others
 
 
 def _choose(spellings: ir.Table, shapes: Sequence[str], months: Mapping[str, int]) -> Reading:
@@ -199,10 +195,14 @@ def _choose(spellings: ir.Table, shapes: Sequence[str], months: Mapping[str, int
     some_past = any(rows[each] == max(rows.values()) and not late[each] for each in rows)
     possible = [each for each in rows if rows[each] and not (some_past and late[each])]
     best = max(possible, key=rows.__getitem__)
-    for other in possible:
-        if other is not best:
-            _check_rival(spellings, best, other, days, rows)
+    rivals = [each for each in possible if each is not best]
+    for other in sorted(rivals, key=lambda each: not _are_twins(best, each)):
+        _check_rival(spellings, best, other, days, rows)
     return best
+
+
+def _are_twins(one: Reading, other: Reading) -> bool:
+    return any({one.text, other.text} <= set(group) for group in TWINS)
 
 
 def _rows_read(
@@ -241,7 +241,7 @@ def _check_rival(
         )
     )
     only, either = int(found["only"] or 0), found["either"]
-    are_twins = any({best.text, other.text} <= set(group) for group in TWINS)
+    are_twins = _are_twins(best, other)
     if only and (are_twins or only > MAX_OTHER * (rows[best] + only)):
         raise InputError(
             f"the dates are written in several formats: {found['our_example']!r} is {best.text}, "

@@ -27,6 +27,7 @@ Mark = Literal[".", ","]
 LARGEST = 1e150
 # More shapes than any column of numbers has; rarer ones are left unread.
 _MOST_SHAPES = 5_000
+_FIRST_ROWS = 1_000
 # What separates groups of digits, beside the mark that is not the decimal mark: the spaces and
 # apostrophes of CLDR's locales.
 _SPACES, _APOSTROPHES, _MINUSES = " \u00a0\u2007\u2009\u202f", "'’", "-−"
@@ -99,6 +100,11 @@ class NumberNotation:
     decimal: Mark = "."
     affixes: tuple[Affixes, ...] = ()
     example: str = ""
+
+    @property
+    def text(self) -> str:
+        """The notation, for people."""
+        return f"numbers like {self.example}" if self.example else "plain numbers"
 
     def value(self, text: ir.StringValue) -> ir.FloatingValue:
         """Return float64; null where the text is not a finite number in this notation."""
@@ -302,19 +308,22 @@ def _other(mark: Mark) -> Mark:
 
 def _are_plain(table: ir.Table, roles: Sequence[str], missing: str) -> bool:
     """Whether all numbers are plain, and a point in them can only be the decimal mark."""
-    tests: dict[str, ir.Value] = {}
-    for role in roles:
-        text = table[role]
-        known = text.isnull() | text.re_search(_PLAIN) | text.re_search(missing)
-        tests[f"plain {role}"] = known.all()
-        tests[f"proof {role}"] = text.re_search(_PROOF).any()
-        tests[f"either {role}"] = text.re_search(_EITHER).any()
-    (found,) = table.aggregate(**tests).to_pyarrow().to_pylist()
-    return all(
-        found[f"plain {role}"] is not False
-        and (found[f"proof {role}"] or not found[f"either {role}"])
-        for role in roles
+    return all(_is_plain(table[role].name("text").as_table(), missing) for role in roles)
+
+
+def _is_plain(table: ir.Table, missing: str) -> bool:
+    """One search of the column where, as mostly, its first rows prove the decimal point."""
+    others = table.filter(~table.text.re_search(_PLAIN))
+    others = others.filter(~others.text.re_search(missing))
+    if others.limit(1).count().to_pyarrow().as_py():
+        return False
+    return _shows(table.limit(_FIRST_ROWS), _PROOF) or not (
+        _shows(table, _EITHER) and not _shows(table, _PROOF)
     )
+
+
+def _shows(table: ir.Table, pattern: str) -> bool:
+    return bool(table.text.re_search(pattern).any().to_pyarrow().as_py())
 
 
 def _shapes(column: ir.StringColumn, missing: str) -> list[Shape]:

@@ -17,19 +17,22 @@ Ledger(rows_in=3, rejected=(('no customer', 1), ('cancelled', 1)))
 import dataclasses
 import datetime as dt
 import os
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import ibis.expr.types as ir
 import pandas as pd
 from ibis.backends import BaseBackend
 
-from bayes_clv.data.cleaning import Rules, has_amounts, judge, purchases, settle
-from bayes_clv.data.cleaning import refunds as find_refunds
-from bayes_clv.data.columns import find_columns
+from bayes_clv.data.cleaning import Rules, has_amounts, judge
+from bayes_clv.data.columns import find_columns, other_ids
 from bayes_clv.data.dates import as_date
 from bayes_clv.data.engines import failures, one_line
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.numbers import Mark
 from bayes_clv.data.report import ReadingReport
+from bayes_clv.data.settling import purchases, settle
+from bayes_clv.data.settling import refunds as find_refunds
 from bayes_clv.data.sources import Loaded, open_source, store
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
@@ -50,7 +53,9 @@ def read_transactions(
     table: str | None = None,
     time_zone: str | None = None,
     end: dt.date | str | None = None,
-    date_format: str | None = None,
+    date_format: str | Sequence[str] | None = None,
+    decimal_mark: Mark | None = None,
+    no_customer: str | Sequence[str] = (),
     keep_zero_amounts: bool = False,
     refunds: Literal["ignore", "net"] = "ignore",
 ) -> Transactions:
@@ -82,9 +87,16 @@ def read_transactions(
     end
         Observation end; later rows are rejected. Default: the last purchase.
     date_format
-        strptime format of dates in text, e.g. ``%d/%m/%Y``, where it cannot be detected. A time of
-        day is dropped, and no time zone is converted: the day is the one in the column's own zone
-        (in a database that stores instants: the session's zone).
+        Format of dates in text, where it cannot be detected: a strptime format, e.g. ``%d/%m/%Y``;
+        or ``excel``, ``unix``, ``unix-ms``, ``unix-us``, ``unix-ns`` for days since 1899-12-30 and
+        for seconds since 1970-01-01. Of several, the first that reads a date counts. A time of day
+        is dropped, and no time zone is converted: the day is the one in the column's own zone (in a
+        database that stores instants: the session's zone).
+    decimal_mark
+        ``"."`` or ``","``, where the text of numbers does not show which one it is.
+    no_customer
+        Ids that stand for no customer, e.g. ``guest``. Words that programs write for null need not
+        be given.
     keep_zero_amounts
         Keep purchases that cost nothing, as the published analyses of CDNOW do.
     refunds
@@ -106,10 +118,14 @@ def read_transactions(
     """
     if refunds not in ("ignore", "net"):
         raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
+    if decimal_mark not in (None, ".", ","):
+        raise InputError(f'decimal_mark must be "." or ",": {decimal_mark!r}')
     rules = Rules(
-        None if end is None else as_date(end, "end"),
-        (date_format,) if date_format else (),
-        keep_zero_amounts,
+        end=None if end is None else as_date(end, "end"),
+        date_formats=_several(date_format),
+        keep_zero_amounts=keep_zero_amounts,
+        decimal=decimal_mark,
+        no_customer=_several(no_customer),
     )
     log = open_source(source, table, time_zone)
     named = {
@@ -122,32 +138,59 @@ def read_transactions(
         "segment": segment,
     }
     roles = find_columns(log.columns, named, log.name)
+    report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
+    others = {f"other_{i}": i for i in other_ids(log.columns, roles)}
     try:
-        report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
-        return _clean(log.load(roles), rules, log.name, report, net=refunds == "net")
+        loaded = log.load(roles | others)
+        report = _with_remarks(report, loaded, {name: log.columns[i] for name, i in others.items()})
+        return _clean(loaded, rules, log.name, report, net=refunds == "net")
     except failures() as error:
         raise InputError(f"{log.name} cannot be read: {one_line(error)}") from error
+
+
+def _with_remarks(
+    report: ReadingReport, loaded: Loaded, others: Mapping[str, str]
+) -> ReadingReport:
+    """Add what reading decided, and a warning if another column looks like the customer's id."""
+    remarks, warnings = [*loaded.remarks], [*report.warnings]
+    if not has_amounts(loaded.table):
+        remarks.append("no column of amounts was found: name it with amount= (--amount)")
+    if others:
+        table = loaded.table
+        counts = {name: table[name].nunique() for name in ("customer", *others)}
+        (found,) = table.aggregate(rows=table.customer.count(), **counts).to_pyarrow().to_pylist()
+        repeating = [name for name in others if 0 < found[name] < found["rows"]]
+        if repeating and found["customer"] == found["rows"] > 1:
+            warnings.append(
+                f"every {report.columns['customer']!r} occurs once, as the id of an order does, "
+                f"but {others[repeating[0]]!r} repeats: if that is the customer, name it with "
+                "customer= (--customer)"
+            )
+    return dataclasses.replace(report, remarks=tuple(remarks), warnings=tuple(warnings))
+
+
+def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given or ())
 
 
 def _clean(
     log: Loaded, rules: Rules, name: str, report: ReadingReport, *, net: bool
 ) -> Transactions:
     judged = judge(log.table, dataclasses.replace(rules, untyped=log.untyped))
-    if log.worth_storing:
-        judged = store(judged)
-    outcome = settle(judged, log.rejected, rules, name)
+    rows = store(judged.table) if log.worth_storing else judged.table
+    outcome = settle(rows, log.rejected, rules, name)
     priced = has_amounts(log.table)
     return Transactions(
-        table=purchases(judged),
+        table=purchases(rows),
         ledger=outcome.ledger,
         start=outcome.first,
         end=rules.end or outcome.last,
         has_amounts=priced,
         source=name,
-        refunds=find_refunds(judged) if net and priced else None,
+        refunds=find_refunds(rows) if net and priced else None,
         report=dataclasses.replace(
             report,
-            examples={each.reason: each.example for each in log.rejected if each.example},
-            remarks=log.remarks,
+            notations=judged.notations,
+            examples=outcome.examples,
         ),
     )

@@ -225,7 +225,8 @@ NaN,,C9,x,bad,1
             "unreadable date": 3,
             "cancelled": 2,
             "not a sale": 4,
-            "unreadable amount": 5,
+            "no amount": 2,
+            "unreadable amount": 3,
             "not positive amount": 2,
             "after the end": 1,
         },
@@ -349,11 +350,17 @@ def test_a_log_without_amounts_has_none():
     assert [amount for *_, amount in _rows(transactions)] == [None, None]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, None])
-def test_amounts_that_are_missing_or_not_finite_are_unreadable(bad):
-    assert read_transactions(_frame(amount=[1.0, bad])).ledger == Ledger(
-        2, (("unreadable amount", 1),)
-    )
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (np.nan, "no amount"),
+        (None, "no amount"),
+        (np.inf, "unreadable amount"),
+        (-np.inf, "unreadable amount"),
+    ],
+)
+def test_amounts_that_are_missing_or_not_finite_are_counted(bad, reason):
+    assert read_transactions(_frame(amount=[1.0, bad])).ledger == Ledger(2, ((reason, 1),))
 
 
 # ---- customers
@@ -436,13 +443,22 @@ def test_dates_that_may_be_day_first_or_month_first_are_not_guessed():
     assert read_transactions(frame, date_format="%m/%d/%Y").start == dt.date(2011, 1, 2)
 
 
-def test_the_format_that_reads_most_dates_is_used_and_the_others_are_counted():
-    frame = pd.DataFrame(
-        {"customer": "a", "date": ["13/02/2011", "14/02/2011", "02/13/2011", "2011-02-13"]}
-    )
-    transactions = read_transactions(frame)
-    assert transactions.ledger == Ledger(4, (("unreadable date", 2),))
-    assert transactions.start == dt.date(2011, 2, 13)
+def test_dates_in_several_formats_are_refused_with_an_example_of_each():
+    frame = pd.DataFrame({"customer": "a", "date": ["13/02/2011"] * 200 + ["02/13/2011"]})
+    with pytest.raises(InputError, match=r"'13/02/2011' is %d/%m/%Y, '02/13/2011' is %m/%d/%Y; .*"):
+        read_transactions(frame)
+    both = read_transactions(frame, date_format=["%d/%m/%Y", "%m/%d/%Y"])
+    assert (both.ledger, both.start, both.end) == (Ledger(201), *[dt.date(2011, 2, 13)] * 2)
+    with pytest.raises(InputError, match=r"'13/02/2011' is %d/%m/%Y, '2011-02-13' is %Y-%m-%d; .*"):
+        read_transactions(frame.replace("02/13/2011", "2011-02-13")[-50:])
+
+
+def test_a_slip_in_another_format_is_counted_and_does_not_change_the_others():
+    dates = ["2011-02-13"] * 200 + ["14/02/2011"]
+    log = read_transactions(pd.DataFrame({"customer": "a", "date": dates}))
+    assert log.ledger == Ledger(201, (("unreadable date", 1),))
+    assert log.report.examples == {"unreadable date": "14/02/2011"}
+    assert log.end == dt.date(2011, 2, 13)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,110 @@
+"""Ids of customers, exact: no two ids are merged, and none changes its digits."""
+
+from dataclasses import dataclass
+
+import ibis
+import ibis.expr.types as ir
+
+from bayes_clv.errors import InputError
+
+# Up to this number float64 represents all integers exactly.
+_LARGEST_WHOLE_FLOAT = 2**53
+_LARGEST_FLOAT = 1e300
+_INT64_DIGITS = 18
+_TOTAL = (
+    *("total", "grand total", "subtotal", "sub-total", "total general", "total général", "totals"),
+    *("sum", "summe", "gesamt", "gesamtsumme", "endsumme", "insgesamt", "somme", "totaux", "suma"),
+    *("totale", "totale generale", "totaal", "eindtotaal", "total geral"),
+)
+# What stands for the customer in a row of totals, as people write it.
+TOTALS = tuple(
+    spelling + colon
+    for word in _TOTAL
+    for spelling in dict.fromkeys((word, word.upper(), word.capitalize(), word.title()))
+    for colon in ("", ":")
+)
+# As spreadsheets show long numbers: the digits are lost. With its sign, it is no other id.
+_SCIENTIFIC = r"^\s*[0-9]([.,][0-9]+)?[eE][+][0-9]{2,3}\s*$"
+
+
+@dataclass(frozen=True)
+class IdFacts:
+    """What the ids of a log are.
+
+    Parameters
+    ----------
+    are_digits
+        They are text of digits alone, or missing.
+    totals
+        Number of rows whose id is a word for a total.
+    """
+
+    are_digits: bool = False
+    totals: int = 0
+
+
+def check_ids(raw: ir.Table, *, untyped: bool) -> IdFacts:
+    """Check that the ids of the column customer are exact.
+
+    Parameters
+    ----------
+    raw
+        Has the column customer, of any type.
+    untyped
+        The log is a text file.
+
+    Raises
+    ------
+    InputError
+        A float is no whole number that float64 represents exactly; or a text file holds an id as
+        spreadsheets show long numbers, e.g. 9.00720E+15.
+    """
+    column, dtype = raw.customer, raw.customer.type()
+    if dtype.is_floating() or (dtype.is_decimal() and dtype.scale != 0):
+        number = column.cast("float64")
+        whole = (number == number.floor()) & (number.abs() <= _LARGEST_WHOLE_FLOAT)
+        found = raw.aggregate(odd=number.max(where=_is_finite(number) & ~whole))
+    elif dtype.is_string():
+        if not raw.filter(~column.re_search("^[0-9]+$")).limit(1).count().to_pyarrow().as_py():
+            return IdFacts(are_digits=True)
+        # Searches of whole columns cost most of the time of reading: these are no regular expressions.
+        scientific = column.contains("+") & column.re_search(_SCIENTIFIC)
+        found = raw.aggregate(
+            odd=column.min(where=scientific if untyped else ibis.literal(False)),
+            totals=column.isin(TOTALS).sum(),
+        )
+    else:
+        return IdFacts()
+    (row,) = found.to_pyarrow().to_pylist()
+    if row["odd"] is not None:
+        raise InputError(
+            f"customer ids must be text or whole numbers below 2**53; one is {row['odd']!r}; "
+            "store them as text, or name another column with customer= (--customer)"
+        )
+    return IdFacts(totals=row.get("totals") or 0)
+
+
+def as_ids(column: ir.Value, facts: IdFacts, *, untyped: bool) -> ir.Value:
+    """Return ids as integers or as text without white space around it; null where missing.
+
+    Whole numbers that were stored as floats, because some are missing, become integers again; in a
+    text file (``untyped``) also 13085.0.
+    """
+    dtype = column.type()
+    if dtype.is_integer() or facts.are_digits:
+        return column
+    if dtype.is_decimal() and dtype.scale == 0:
+        fits = dtype.precision is not None and dtype.precision <= _INT64_DIGITS
+        return column.cast("int64" if fits else "string")
+    if dtype.is_floating() or dtype.is_decimal():
+        number = column.cast("float64")
+        return ibis.ifelse(_is_finite(number), number, ibis.null("float64")).cast("int64")
+    text = column.cast("string")
+    # A search is several times cheaper than to strip.
+    text = ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)
+    return text.re_replace(r"^([0-9]+)[.]0+$", r"\1") if untyped else text
+
+
+def _is_finite(number: ir.FloatingValue) -> ir.BooleanValue:
+    # On every engine NaN lies in no such range, or above it.
+    return number.between(-_LARGEST_FLOAT, _LARGEST_FLOAT)

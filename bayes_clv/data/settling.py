@@ -1,0 +1,105 @@
+"""What comes of judged rows: the ledger, the purchases and the refunds."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import ibis
+import ibis.expr.types as ir
+
+from bayes_clv.data.cleaning import (
+    AFTER_END,
+    CANCELLED,
+    NOT_A_SALE,
+    NOT_POSITIVE,
+    REASONS,
+    Rules,
+)
+from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.report import Rejected
+from bayes_clv.errors import InputError
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The ledger, an example of each reason, and the first and last date of the kept rows."""
+
+    ledger: Ledger
+    first: dt.date
+    last: dt.date
+    examples: Mapping[str, str] = field(default_factory=dict)
+
+
+def settle(judged: ir.Table, rejected: Sequence[Rejected], rules: Rules, source: str) -> Outcome:
+    """Count the rows by reason, in one query.
+
+    Raises
+    ------
+    InputError
+        There is no row, or none is kept.
+    """
+    groups = judged.group_by("reason").aggregate(
+        rows=judged.count(),
+        first=judged.date.min(),
+        last=judged.date.max(),
+        shown=judged.shown.min(),
+    )
+    by_reason = {row["reason"]: row for row in groups.to_pyarrow().to_pylist()}
+    counts = {reason: row["rows"] for reason, row in by_reason.items()}
+    counts |= {each.reason: each.rows for each in rejected}
+    ledger = Ledger(
+        rows_in=sum(counts.values()),
+        rejected=tuple((reason, counts[reason]) for reason in REASONS if counts.get(reason)),
+    )
+    if not ledger.rows_in:
+        raise InputError(f"{source} is empty: it holds no transactions")
+    if not ledger.rows_kept:
+        if AFTER_END in by_reason:
+            raise InputError(
+                f"end ({rules.end}) must not be before the first date of {source}, "
+                f"{by_reason[AFTER_END]['first']}"
+            )
+        reasons = ", ".join(f"{count} {reason}" for reason, count in ledger.rejected)
+        raise InputError(
+            f"no row of {source} is a purchase; {ledger.rows_in} rows were rejected: {reasons}"
+        )
+    examples = {each.reason: each.example for each in rejected if each.example}
+    examples |= {reason: row["shown"] for reason, row in by_reason.items() if row["shown"]}
+    return Outcome(ledger, by_reason[None]["first"], by_reason[None]["last"], examples)
+
+
+def purchases(judged: ir.Table) -> ir.Table:
+    """Return the rows that no rule rejects."""
+    return judged.filter(judged.reason.isnull()).drop("reason", "shown")
+
+
+def refunds(judged: ir.Table) -> ir.Table:
+    """Return the refunds, each with the purchase day that it reduces.
+
+    A refund is a row with an amount below zero that was rejected as cancelled, not a sale or not
+    positive. It reduces the customer's last purchase day on or before its own date; a refund
+    without such a day is left out.
+
+    Returns
+    -------
+    ibis.Table
+        customer_id, date (the purchase day), refunded (the day of the refund) and amount (above 0),
+        one row for each such pair of days.
+    """
+    is_refund = (judged.amount < 0) & judged.reason.isin([CANCELLED, NOT_A_SALE, NOT_POSITIVE])
+    rows = judged.filter(judged.reason.isnull() | is_refund)
+    rows = rows.select(
+        "customer_id",
+        refunded=rows.date,
+        bought=ibis.ifelse(rows.reason.isnull(), rows.date, ibis.null("date")),
+        amount=ibis.ifelse(rows.reason.isnull(), 0.0, -rows.amount),
+    )
+    # The window includes all rows of the same day, so a refund can reduce its own day.
+    so_far = ibis.range_window(
+        group_by="customer_id", order_by="refunded", preceding=None, following=0
+    )
+    rows = rows.mutate(date=rows.bought.max().over(so_far))
+    refunded = rows.filter((rows.amount > 0) & rows.date.notnull())
+    return refunded.group_by("customer_id", "date", "refunded").aggregate(
+        amount=refunded.amount.sum()
+    )
