@@ -30,7 +30,7 @@ Log = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Reads a log with the given options."""
+    """Reads a log with the given options: arguments of `read_transactions` by name."""
 
     options: Mapping[str, Any]
 
@@ -43,90 +43,62 @@ class Reader:
         self, source: str, *, segment: str | None = None, writable: bool = False
     ) -> "Transactions":
         """Read the log; ``writable`` if a table will be created in its engine."""
+        from bayes_clv.data.datasets import load_cdnow
+        from bayes_clv.data.engines import connect, is_url
+        from bayes_clv.data.reading import read_transactions
+
+        if writable and not is_url(source):
+            raise InputError("--out-table needs a log in an engine, given by URL and --table")
+        if source == CDNOW:
+            given = [*self.given, *(["segment"] if segment else [])]
+            if given:
+                raise InputError(f"the embedded data take no options: {', '.join(given)}")
+            return load_cdnow()
+        options = {name: self.options[name] for name in self.given} | {"segment": segment}
+        if options.pop("net_refunds", False):
+            options["refunds"] = "net"
         with Console(stderr=True).status("reading the log …"):
-            return _read(source, segment, writable, **self.options)
+            return read_transactions(
+                connect(source, writable=True) if writable else source, **options
+            )
 
 
-def _option(help: str, *names: str) -> Any:
-    return typer.Option(*names, help=help, rich_help_panel=_PANEL)
-
-
-def _read(
-    source: str,
-    segment: str | None,
-    writable: bool,
-    *,
-    customer: Annotated[str | None, _option("Column of the customer's id.")] = None,
-    date: Annotated[str | None, _option("Column of the date.")] = None,
-    amount: Annotated[str | None, _option("Column of the amount paid.")] = None,
-    quantity: Annotated[str | None, _option("Column of the quantity, with --price.")] = None,
-    price: Annotated[str | None, _option("Column of the unit price.")] = None,
-    invoice: Annotated[str | None, _option("Column of the invoice, to find returns.")] = None,
-    table: Annotated[
-        str | None, _option("Table or Parquet file of the engine, or sheet of the file.")
-    ] = None,
-    time_zone: Annotated[
-        str | None, _option("Time zone for days of an engine's instants, e.g. Europe/Paris.")
-    ] = None,
-    date_format: Annotated[
-        list[str] | None,
-        _option(
-            "Format of dates in text: e.g. %d/%m/%Y, or excel, unix, unix-ms. May be given several "
-            "times; the first that reads a date counts."
-        ),
-    ] = None,
-    decimal_mark: Annotated[str | None, _option("Decimal mark of numbers in text: . or ,")] = None,
-    no_customer: Annotated[
-        list[str] | None,
-        _option("Id that stands for no customer, e.g. guest. May be given several times."),
-    ] = None,
-    end: Annotated[str | None, _option("Observation end; default: the last purchase.")] = None,
-    keep_zero: Annotated[bool, _option("Keep purchases that cost nothing.", "--keep-zero")] = False,
-    net_refunds: Annotated[bool, _option("Subtract refunds from spend.", "--net-refunds")] = False,
-) -> "Transactions":
-    from bayes_clv.data.datasets import load_cdnow
-    from bayes_clv.data.engines import connect, is_url
-    from bayes_clv.data.reading import read_transactions
-
-    columns: dict[str, Any] = {
-        "customer": customer,
-        "date": date,
-        "amount": amount,
-        "quantity": quantity,
-        "price": price,
-        "invoice": invoice,
-        "segment": segment,
-    }
-    how: dict[str, Any] = {
-        "table": table,
-        "time_zone": time_zone,
-        "date_format": date_format,
-        "decimal_mark": decimal_mark,
-        "no_customer": no_customer or (),
-        "end": end,
-    }
-    if writable and not is_url(source):
-        raise InputError("--out-table needs a log in an engine, given by URL and --table")
-    if source == CDNOW:
-        flags = {"keep_zero": keep_zero, "net_refunds": net_refunds}
-        given = [name for name, value in (columns | how | flags).items() if value]
-        if given:
-            raise InputError(f"the embedded data take no options: {', '.join(given)}")
-        return load_cdnow()
-    return read_transactions(
-        connect(source, writable=True) if writable else source,
-        **columns,
-        **how,
-        keep_zero_amounts=keep_zero,
-        refunds="net" if net_refunds else "ignore",
+def _option(name: str, kind: Any, help: str, *flags: str) -> inspect.Parameter:
+    described = typer.Option(*flags, help=help, rich_help_panel=_PANEL)
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=False if kind is bool else None,
+        annotation=Annotated[kind, described],
     )
 
 
-_OPTIONS = [
-    parameter
-    for parameter in inspect.signature(_read).parameters.values()
-    if parameter.kind is parameter.KEYWORD_ONLY
-]
+_TEXT, _TEXTS = str | None, list[str] | None
+_OPTIONS = (
+    _option("customer", _TEXT, "Column of the customer's id."),
+    _option("date", _TEXT, "Column of the date."),
+    _option("amount", _TEXT, "Column of the amount paid."),
+    _option("quantity", _TEXT, "Column of the quantity, with --price."),
+    _option("price", _TEXT, "Column of the unit price."),
+    _option("invoice", _TEXT, "Column of the invoice, to find returns."),
+    _option("table", _TEXT, "Table or Parquet file of the engine, or sheet of the file."),
+    _option("time_zone", _TEXT, "Time zone for days of an engine's instants, e.g. Europe/Paris."),
+    _option(
+        "date_format",
+        _TEXTS,
+        "Format of dates in text: e.g. %d/%m/%Y, or excel, unix, unix-ms. May be given several "
+        "times; the first that reads a date counts.",
+    ),
+    _option("decimal_mark", _TEXT, "Decimal mark of numbers in text: . or ,"),
+    _option(
+        "no_customer",
+        _TEXTS,
+        "Id that stands for no customer, e.g. guest. May be given several times.",
+    ),
+    _option("end", _TEXT, "Observation end; default: the last purchase."),
+    _option("keep_zero_amounts", bool, "Keep purchases that cost nothing.", "--keep-zero"),
+    _option("net_refunds", bool, "Subtract refunds from spend.", "--net-refunds"),
+)
 
 
 def reading(command: Callable[..., None]) -> Callable[..., None]:

@@ -67,7 +67,7 @@ def check_ids(raw: ir.Table, *, untyped: bool) -> IdFacts:
     elif dtype.is_string():
         if not raw.filter(~column.re_search("^[0-9]+$")).limit(1).count().to_pyarrow().as_py():
             return IdFacts(are_digits=True)
-        # Searches of whole columns cost most of the time of reading: these are no regular expressions.
+        # Reading spends most of its time on regular expressions: these are none.
         scientific = column.contains("+") & column.re_search(_SCIENTIFIC)
         found = raw.aggregate(
             odd=column.min(where=scientific if untyped else ibis.literal(False)),
