@@ -334,7 +334,8 @@ COLUMNS = [
         "Columns", "an id of the order in the customer's column", "customer_unique_id",
         "order_id,customer_id,customer_unique_id,order_date,payment_value\n"
         "o1,a,u1,2023-01-01,1\no2,b,u1,2023-01-02,2\no3,c,u2,2023-01-03,3\n",
-        rows=amounts(1, 2, 3), warns="every 'customer_id' occurs once.*'customer_unique_id' repeats",
+        rows=amounts(1, 2, 3),
+        warns="every 'customer_id' occurs once.*'customer_unique_id' repeats",
     ),
     Case(
         "Columns", "no amounts", "customer, date",

@@ -1,4 +1,4 @@
-"""Every notation of `cases.py` is read with the right values, or refused; docs/reading.md says so."""
+"""Every notation of `cases.py` is read with the right values or refused, as documented."""
 
 import re
 

@@ -15,7 +15,9 @@ from bayes_clv.data.reading import read_transactions
 from bayes_clv.errors import InputError
 from tests.data.cases import purchases_of
 
-CUSTOMERS = ["7", "00123", "98765432109876543210", "Zoë", "O'Brien, J", 'the "x"', "a;b|c", "Ünal €"]
+CUSTOMERS = (
+    *("7", "00123", "98765432109876543210", "Zoë", "O'Brien, J", 'the "x"', "a;b|c", "Ünal €"),
+)
 STRPTIME = [
     *("%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y"),
     *("%d.%m.%Y", "%d %b %Y", "%d-%b-%y", "%b %d, %Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y"),
@@ -94,14 +96,14 @@ notations = st.builds(
     quote_all=st.booleans(),
     encoding=st.sampled_from(["utf-8", "utf-8-sig"]),
     line_end=st.sampled_from(["\n", "\r\n"]),
-    above=st.sampled_from(
-        ["", "", "", ""]
-    ),
+    above=st.sampled_from(["", "", "", ""]),
 ).filter(lambda notation: notation.group != notation.decimal)
 
 days = st.dates(dt.date(2023, 1, 1), dt.date(2023, 6, 30))
 purchases = st.lists(
-    st.tuples(st.sampled_from(CUSTOMERS), days, st.integers(100, 5_000_000)), min_size=25, max_size=40
+    st.tuples(st.sampled_from(CUSTOMERS), days, st.integers(100, 5_000_000)),
+    min_size=25,
+    max_size=40,
 )
 faults = st.lists(st.sampled_from(sorted(FAULTS)), unique=True, max_size=4)
 
@@ -109,15 +111,17 @@ faults = st.lists(st.sampled_from(sorted(FAULTS)), unique=True, max_size=4)
 def needs_an_option(notation: Notation, bought: list[tuple[str, dt.date, int]]) -> bool:
     """Whether the written values alone cannot show how they are meant."""
     numbers = [notation.number(cents) for *_, cents in bought]
-    unclear = not notation.places and any(mark in n for n in numbers for mark in ".,")
-    every_day = [day for _, day, _ in bought]
-    twins = notation.date[:2] in ("%d", "%m") and "%b" not in notation.date
-    if twins and "." not in notation.date or notation.date == "%d.%m.%y":
-        unclear |= all(day.day <= 12 for day in every_day) or "%y" in notation.date
-    return unclear
+    if not notation.places and any(mark in number for number in numbers for mark in ".,"):
+        return True
+    if notation.date[:2] not in ("%d", "%m") or "%b" in notation.date:
+        return False
+    if "%y" in notation.date:
+        return True
+    return "." not in notation.date and all(day.day <= 12 for _, day, _ in bought)
 
 
 def check(notation: Notation, bought, wrong: list[str], folder: Path) -> None:
+    """Write the log with some wrong rows, read it, and compare."""
     rows, expected = [["customer", "date", "amount"]], Counter(wrong)
     for customer, day, cents in bought:
         rows.append([customer, notation.day(day), notation.number(cents)])
@@ -136,7 +140,7 @@ def check(notation: Notation, bought, wrong: list[str], folder: Path) -> None:
     try:
         log = read_transactions(path)
     except InputError:
-        assert needs_an_option(notation, bought), "refused, although the values show the notation"
+        assert needs_an_option(notation, bought), "refused, but the values show the notation"
         log = read_transactions(path, **notation.options)
     amounts = [
         (who, day.isoformat(), (cents if notation.places else cents // 100 * 100) / 100)
