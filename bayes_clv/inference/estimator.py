@@ -27,7 +27,7 @@ from bayes_clv.inference.landmarks import (
 )
 from bayes_clv.inference.progress import Stages
 from bayes_clv.inference.sampling import SamplerSettings
-from bayes_clv.inference.spend.table import MIN_VARIATION, SpendTable, spend_table
+from bayes_clv.inference.spend.table import SpendTable, spend_table
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors, SpendPriors
 from bayes_clv.posterior.diagnostics import Diagnostics
@@ -272,14 +272,6 @@ class HierarchicalBetaGeo:
         table = spend_table(data.states, len(names)) if self.spend else None
         if table is None:
             return Sampled(purchases)
-        if table.variation < MIN_VARIATION:
-            left_out = (
-                "spend is left out: customers pay the same each time (a purchase differs from "
-                f"the customer's earlier ones by {table.variation:.2%}, less than "
-                f"{MIN_VARIATION:.2%}), so there is nothing to model; value is the price times the "
-                "expected purchases"
-            )
-            return Sampled(purchases, left_out=left_out)
         fitted = fit_spend(table, names, settings, priors=self.spend_priors, stages=stages)
         if purchases.diagnostics.sound and not fitted.diagnostics.sound:
             left_out = (
