@@ -16,8 +16,8 @@ not a sale
     manual entries are kept, because a customer pays for them. One-letter codes are kept too: D is a
     discount at that retailer, but elsewhere such codes are products.
 unreadable amount
-    The amount (or quantity or price, if it is their product) is missing, not a number or not
-    finite.
+    The amount (or quantity or price, if it is their product) is missing, not a number, not finite
+    or beyond 10^15, which no purchase costs.
 not positive amount
     The amount is below zero; or it is zero, unless such rows are to be kept.
 after the end
@@ -66,8 +66,12 @@ _NUMBERED = r"^\s*[0-9]+\s*$"
 _CANCELLED = r"^\s*[Cc][-_ ]?[0-9]+\s*$"
 _LETTERED = r"^\s*[A-Za-z][-_ ]?[0-9]+\s*$"
 _NUMBER = r"^\s*[+-]?([0-9]{1,40}([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][+-]?[0-9]{1,2})?\s*$"
-# The product of two numbers up to this is finite: some engines stop where a product overflows.
+# Ids beyond this are no ids: NaN or infinite.
 _LARGEST = 1e150
+# Amounts, quantities and prices beyond this are no money: nothing on earth costs as much in any
+# currency, a float64 of that size holds no cents, the service takes no more, and 10^11 of them still
+# fit the exact decimals that engines add up (decimal(38, 12), below 10^26).
+_LARGEST_AMOUNT = 1e15
 # Up to this number float64 represents all integers exactly.
 _LARGEST_WHOLE_FLOAT = 2**53
 
@@ -259,7 +263,7 @@ def _amount(raw: ir.Table) -> ir.FloatingValue:
         return ibis.null("float64")
     if "amount" in raw.columns:
         return _number(raw.amount, "amount")
-    return _number(raw.quantity, "quantity") * _number(raw.price, "price")
+    return _within(_number(raw.quantity, "quantity") * _number(raw.price, "price"))
 
 
 def _number(column: ir.Value, role: str) -> ir.FloatingValue:
@@ -272,8 +276,12 @@ def _number(column: ir.Value, role: str) -> ir.FloatingValue:
             f"the {role} column must hold numbers; its type is {dtype}; "
             f"name another with {role}= (--{role})"
         )
-    number = column.cast("float64")
-    return ibis.ifelse(number.between(-_LARGEST, _LARGEST), number, ibis.null("float64"))
+    return _within(column.cast("float64"))
+
+
+def _within(number: ir.FloatingValue) -> ir.FloatingValue:
+    within = number.between(-_LARGEST_AMOUNT, _LARGEST_AMOUNT)
+    return ibis.ifelse(within, number, ibis.null("float64"))
 
 
 def _is_missing(column: ir.Value) -> ir.BooleanValue:
