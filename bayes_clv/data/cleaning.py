@@ -17,7 +17,7 @@ not a sale
     discount at that retailer, but elsewhere such codes are products.
 unreadable amount
     The amount (or quantity or price, if it is their product) is missing, not a number, not finite
-    or beyond 10^15, which no purchase costs.
+    or beyond 10^18, which no purchase costs.
 not positive amount
     The amount is below zero; or it is zero, unless such rows are to be kept.
 after the end
@@ -68,10 +68,10 @@ _LETTERED = r"^\s*[A-Za-z][-_ ]?[0-9]+\s*$"
 _NUMBER = r"^\s*[+-]?([0-9]{1,40}([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][+-]?[0-9]{1,2})?\s*$"
 # Ids beyond this are no ids: NaN or infinite.
 _LARGEST = 1e150
-# Amounts, quantities and prices beyond this are no money: nothing on earth costs as much in any
-# currency, a float64 of that size holds no cents, the service takes no more, and 10^11 of them still
-# fit the exact decimals that engines add up (decimal(38, 12), below 10^26).
-_LARGEST_AMOUNT = 1e15
+# Amounts, quantities and prices beyond this are no money: nothing costs as much in any currency. All
+# that is computed of smaller ones stays finite in every engine: the exact decimals that spend is
+# added up in end at 10^26, squares of floats (variances, correlations) at 10^308.
+_LARGEST_AMOUNT = 1e18
 # Up to this number float64 represents all integers exactly.
 _LARGEST_WHOLE_FLOAT = 2**53
 

@@ -272,7 +272,14 @@ class HierarchicalBetaGeo:
         table = spend_table(data.states, len(names)) if self.spend else None
         if table is None:
             return Sampled(purchases)
-        fitted = fit_spend(table, names, settings, priors=self.spend_priors, stages=stages)
+        try:
+            fitted = fit_spend(table, names, settings, priors=self.spend_priors, stages=stages)
+        except (ArithmeticError, ValueError, RuntimeError) as error:  # also of linear algebra
+            left_out = (
+                f"spend is left out, because its posterior cannot be computed ({error}): check the "
+                "largest and the smallest orders"
+            )
+            return Sampled(purchases, left_out=left_out)
         if purchases.diagnostics.sound and not fitted.diagnostics.sound:
             left_out = (
                 "spend is left out, because its draws cannot be trusted "

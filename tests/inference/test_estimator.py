@@ -142,28 +142,22 @@ def test_spend_that_failed_never_takes_sound_purchases_down(
         assert "left out, because its draws cannot be trusted (R-hat is 1.4" in sampled.left_out
 
 
-@pytest.mark.parametrize(
-    ("amount", "fitted"),
-    [
-        (lambda log: 5.0, False),
-        (lambda log: 5.0 + log["customer_id"] % 7, False),  # each always the same
-        (lambda log: 5.0 + 1e-9 * np.arange(len(log)), False),
-        (lambda log: 5.0 + 0.02 * (np.arange(len(log)) % 3), True),
-        (lambda log: np.where(np.arange(len(log)) == 100, 1e9, log["amount"]), True),
-    ],
-)
-def test_spend_is_left_out_where_nothing_varies_and_only_there(
-    monkeypatch: pytest.MonkeyPatch, amount: Callable[[pd.DataFrame], object], fitted: bool
+@pytest.mark.parametrize("fault", [np.linalg.LinAlgError("Singular matrix"), RuntimeError("no")])
+def test_spend_that_cannot_be_computed_never_takes_purchases_down(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     taken = Fitted(xr.DataTree(), GOOD, SamplerSettings(), 1)
+
+    def fails(*given: object, **more: object) -> Fitted:
+        raise fault
+
     monkeypatch.setattr(hierarchical, "fit_table", lambda *given, **more: taken)
-    monkeypatch.setattr(hierarchical, "fit_spend", lambda *given, **more: taken)
-    frame = load_cdnow(sample=True).table.to_pandas().drop_duplicates(["customer_id", "date"])
-    log = read_transactions(frame.assign(amount=amount(frame)), keep_zero_amounts=True)
-    estimator = HierarchicalBetaGeo()
-    sampled = estimator.sample(estimator.prepare(log), SamplerSettings())
-    assert (sampled.spend is not None) == fitted
-    assert ("customers pay the same each time" in sampled.left_out) != fitted
+    monkeypatch.setattr(hierarchical, "fit_spend", fails)
+    estimator = HierarchicalBetaGeo(segmenter=None)
+    sampled = estimator.sample(estimator.prepare(load_cdnow(sample=True)), SamplerSettings())
+    assert sampled.purchases is taken
+    assert sampled.spend is None
+    assert f"left out, because its posterior cannot be computed ({fault})" in sampled.left_out
 
 
 def test_more_segments_than_the_log_can_carry_are_refused_before_sampling() -> None:
