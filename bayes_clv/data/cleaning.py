@@ -68,9 +68,9 @@ _LETTERED = r"^\s*[A-Za-z][-_ ]?[0-9]+\s*$"
 _NUMBER = r"^\s*[+-]?([0-9]{1,40}([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][+-]?[0-9]{1,2})?\s*$"
 # Ids beyond this are no ids: NaN or infinite.
 _LARGEST = 1e150
-# Amounts, quantities and prices beyond this are no money: nothing costs as much in any currency. All
-# that is computed of smaller ones stays finite in every engine: the exact decimals that spend is
-# added up in end at 10^26, squares of floats (variances, correlations) at 10^308.
+# Amounts, quantities and prices beyond this are no money: nothing costs as much in any currency.
+# All that is computed of smaller ones stays finite in every engine: the exact decimals that spend
+# is added up in end at 10^26, squares of floats (variances, correlations) at 10^308.
 _LARGEST_AMOUNT = 1e18
 # Up to this number float64 represents all integers exactly.
 _LARGEST_WHOLE_FLOAT = 2**53

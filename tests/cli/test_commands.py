@@ -264,9 +264,7 @@ def test_an_interrupt_while_sampling_ends_the_command_and_writes_nothing(
     assert "sampling" not in rest, "it does not begin again"
 
 
-def test_where_all_pay_one_price_that_price_is_what_is_expected(
-    log: Path, tmp_path: Path
-) -> None:
+def test_where_all_pay_one_price_that_price_is_what_is_expected(log: Path, tmp_path: Path) -> None:
     path, model = tmp_path / "subscribers.csv", tmp_path / "model.clv"
     rows = pd.read_csv(log).drop_duplicates(["Customer ID", "date"])
     rows.assign(amount=9.99).to_csv(path, index=False)

@@ -183,7 +183,7 @@ def test_customers_without_a_known_spend_are_expected_to_spend_as_their_segment(
 def test_a_mean_spend_of_zero_is_known_and_the_more_purchases_it_is_of_the_less_is_expected(
     posterior_by_hand: Make,
 ) -> None:
-    """By quadrature over ν, whose density after x purchases that cost nothing is ν^(px+q−1) e^−vν."""
+    """By quadrature over ν: after x purchases that cost nothing its density is ν^(px+q−1) e^−vν."""
     posterior = posterior_by_hand(PooledRule(), draws=3, spend=True)
     p, q, v = (getattr(posterior.spend_parameters, name)[0] for name in "pqv")
     x = np.array([0, 1, 4, 30])

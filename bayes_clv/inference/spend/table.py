@@ -43,9 +43,9 @@ MIDDLE, REACH = (LOWEST + HIGHEST) / 2, (HIGHEST - LOWEST) / 2
 _NODES = 140
 _U = MIDDLE + REACH * cheb.chebpts1(_NODES)
 # ln p and ln(q−1) are the components shape and tail up to here, and grow by no more than 1 beyond.
-# Where each customer always pays the same, the likelihood rises for ever with p; where all customers
-# do, with q too. e^8 to e^9 says that amounts differ by a percent: less matters to nobody, and farther
-# out sums of ln Γ lose their digits and segments nothing but the size of an infinity to agree on.
+# Where each customer always pays the same, the likelihood rises for ever with p; where all
+# customers do, with q too. e^8 to e^9 says that amounts differ by a percent. Less matters to
+# nobody; farther out sums of ln Γ lose their digits, and segments differ in the size of infinity.
 CERTAIN = 8.0
 _LEAST = 1e-9  # share of a sum, below which an addition is lost in rounding
 # Engines add floats in any order, so that the last digits differ; sums of decimals are exact.
