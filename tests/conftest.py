@@ -117,7 +117,7 @@ def posterior_of(
     )
     if fitted_to is not None:
         states = States.from_frame(fitted_to)
-        tally = SpendTotals.of_customers(states.repeat_spend)
+        tally = SpendTotals.of_customers(states.known_spend)
         compared = posterior.segment_draws(states, tally, 90.0, ValueTerms() if spend else None)
         tree = with_group(posterior.tree, "segments", compared)
         posterior = replace(posterior, tree=tree)

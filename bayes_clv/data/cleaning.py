@@ -19,8 +19,8 @@ not a sale
     manual entries are kept, because a customer pays for them. One-letter codes are kept too: D is a
     discount at that retailer, but elsewhere such codes are products.
 no amount, unreadable amount
-    The amount (or quantity or price, if it is their product) is missing; or it is not a number or
-    not finite.
+    The amount (or quantity or price, if it is their product) is missing; or it is not a number, not
+    finite or beyond 10^18, which no purchase costs.
 not positive amount
     The amount is below zero; or it is zero, unless such rows are to be kept.
 after the end
@@ -38,7 +38,7 @@ import ibis.expr.types as ir
 from bayes_clv.data.dates import with_days
 from bayes_clv.data.ids import TOTALS as TOTAL_WORDS
 from bayes_clv.data.ids import IdFacts, as_ids, check_ids
-from bayes_clv.data.numbers import LARGEST, Mark, NumberNotation, number_notations
+from bayes_clv.data.numbers import Mark, NumberNotation, number_notations, within
 from bayes_clv.data.report import SOURCE_REASONS
 from bayes_clv.errors import InputError
 
@@ -243,7 +243,7 @@ def _amount(raw: ir.Table, numbers: Mapping[str, NumberNotation]) -> ir.Floating
         return ibis.null("float64")
     if "amount" in raw.columns:
         return _number(raw, "amount", numbers)
-    return _number(raw, "quantity", numbers) * _number(raw, "price", numbers)
+    return within(_number(raw, "quantity", numbers) * _number(raw, "price", numbers))
 
 
 def _number(raw: ir.Table, role: str, numbers: Mapping[str, NumberNotation]) -> ir.FloatingValue:
@@ -257,8 +257,7 @@ def _number(raw: ir.Table, role: str, numbers: Mapping[str, NumberNotation]) -> 
             f"the {role} column must hold numbers; its type is {dtype}; "
             f"name another with {role}= (--{role})"
         )
-    number = column.cast("float64")
-    return ibis.ifelse(number.between(-LARGEST, LARGEST), number, ibis.null("float64"))
+    return within(column.cast("float64"))
 
 
 def is_missing(column: ir.Value) -> ir.BooleanValue:
@@ -267,7 +266,7 @@ def is_missing(column: ir.Value) -> ir.BooleanValue:
     if dtype.is_string():
         return column.isnull() | column.re_search(MISSING)
     if dtype.is_floating():  # ~between is true for NaN on every engine; isnan may not exist
-        is_nan = ~column.between(-LARGEST, LARGEST) & (column.abs() != ibis.literal(math.inf))
+        is_nan = ~column.between(-1e308, 1e308) & (column.abs() != ibis.literal(math.inf))
         return column.isnull() | is_nan
     return column.isnull()
 

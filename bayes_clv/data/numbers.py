@@ -23,8 +23,10 @@ from bayes_clv.data.locales import currency_spellings
 from bayes_clv.errors import InputError
 
 Mark = Literal[".", ","]
-# Finite numbers up to this one are read: some engines stop where a product overflows.
-LARGEST = 1e150
+# Amounts, quantities and prices beyond this are no money: nothing costs as much in any currency.
+# All that is computed of smaller ones stays finite in every engine: the exact decimals that spend
+# is added up in end at 10^26, squares of floats (variances, correlations) at 10^308.
+LARGEST = 1e18
 # More shapes than any column of numbers has; rarer ones are left unread.
 _MOST_SHAPES = 5_000
 _FIRST_ROWS = 1_000
@@ -112,8 +114,7 @@ class NumberNotation:
             readable, digits = self._rewritten(text)
         else:
             readable, digits = text.re_search(_PLAIN), text
-        number = ibis.ifelse(readable, digits, ibis.null("string")).cast("float64")
-        return ibis.ifelse(number.between(-LARGEST, LARGEST), number, ibis.null("float64"))
+        return within(ibis.ifelse(readable, digits, ibis.null("string")).cast("float64"))
 
     def _rewritten(self, text: ir.StringValue) -> tuple[ir.BooleanValue, ir.StringValue]:
         """Return whether the text is readable, and the number as a program would write it."""
@@ -134,6 +135,11 @@ class NumberNotation:
             digits = digits.replace(",", ".")
         sign = ibis.ifelse(has([each for each in self.affixes if each.negative]), "-", "")
         return readable, sign.concat(ibis.ifelse(has(fractions), ".", ""), digits)
+
+
+def within(number: ir.FloatingValue) -> ir.FloatingValue:
+    """Return null for numbers that are not finite or beyond `LARGEST`."""
+    return ibis.ifelse(number.between(-LARGEST, LARGEST), number, ibis.null("float64"))
 
 
 def number_notations(

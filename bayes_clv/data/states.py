@@ -47,8 +47,17 @@ class States:
 
     @property
     def repeat_spend(self) -> NDArray[np.float64]:
-        """Mean spend per repeat purchase day; NaN without repeat purchases or where unknown."""
+        """Mean spend per repeat purchase day if above 0, as segments see it; otherwise NaN."""
         known = (self.frequency > 0) & (self.monetary_value > 0)
+        return np.where(known, self.monetary_value, np.nan)
+
+    @property
+    def known_spend(self) -> NDArray[np.float64]:
+        """``repeat_spend`` as models of spend take it: 0 where repeat purchases cost nothing.
+
+        All of them may have been refunded, which is known; NaN alone says that spend is unknown.
+        """
+        known = (self.frequency > 0) & (self.monetary_value >= 0)
         return np.where(known, self.monetary_value, np.nan)
 
     @classmethod

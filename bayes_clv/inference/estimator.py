@@ -27,12 +27,12 @@ from bayes_clv.inference.landmarks import (
 )
 from bayes_clv.inference.progress import Stages
 from bayes_clv.inference.sampling import SamplerSettings
-from bayes_clv.inference.spend.table import MIN_VARIATION, SpendTable, spend_table
+from bayes_clv.inference.spend.table import SpendTable, spend_table
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors, SpendPriors
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.discounting import ValueTerms
-from bayes_clv.posterior.draws import with_group
+from bayes_clv.posterior.draws import alike_in, with_group
 from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
 from bayes_clv.posterior.log_states import segment_draws
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
@@ -102,7 +102,7 @@ class Sampled:
         Each with its verdict. ``spend`` is None where the log has no amounts, and where spend was
         switched off or left out.
     left_out
-        Why spend was left out; mostly empty.
+        What was left out of spend, its segments or all of it, and why; mostly empty.
     """
 
     purchases: Fitted
@@ -257,7 +257,9 @@ class HierarchicalBetaGeo:
     ) -> Sampled:
         """Sample purchases, and spend as long, for their draws are paired.
 
-        Spend that cannot be fitted is left out, for it must not take sound purchases down with it.
+        Spend whose segments cannot be trusted is fitted again without them: amounts of several
+        kinds (prices that never change, and a few that do) leave segments nothing to agree on. If
+        that fails too, spend is left out, for it must not take sound purchases down with it.
         """
         stages = stages or Stages()
         names = data.rule.names
@@ -269,26 +271,39 @@ class HierarchicalBetaGeo:
             dropout=Dropout(self.dropout),
             stages=stages,
         )
-        table = spend_table(data.states, len(names)) if self.spend else None
-        if table is None:
-            return Sampled(purchases)
-        if table.variation < MIN_VARIATION:
-            left_out = (
-                "spend is left out: customers pay the same each time (a purchase differs from "
-                f"the customer's earlier ones by {table.variation:.2%}, less than "
-                f"{MIN_VARIATION:.2%}), so there is nothing to model; value is the price times the "
-                "expected purchases"
-            )
-            return Sampled(purchases, left_out=left_out)
-        fitted = fit_spend(table, names, settings, priors=self.spend_priors, stages=stages)
-        if purchases.diagnostics.sound and not fitted.diagnostics.sound:
-            left_out = (
-                "spend is left out, because its draws cannot be trusted "
-                f"({'; '.join(fitted.diagnostics.complaints)}): amounts may be of several kinds; "
-                "use fewer segments, or check the largest orders"
-            )
-            return Sampled(purchases, left_out=left_out)
-        return Sampled(purchases, SampledSpend(table, fitted))
+        remark = trouble = ""
+        for n_segments in dict.fromkeys((len(names), 1)) if self.spend else ():
+            table = spend_table(data.states, n_segments)
+            if table is None:
+                return Sampled(purchases)
+            spend, trouble = self._sample_spend(table, names, settings, stages)
+            if not trouble or (spend is not None and not purchases.diagnostics.sound):
+                return Sampled(purchases, spend, remark)
+            remark = f"spend is taken to be alike in all segments; with their own, {trouble}"
+        if trouble:
+            trouble = f"spend is left out, because {trouble}: check the largest orders"
+        return Sampled(purchases, left_out=trouble)
+
+    def _sample_spend(
+        self,
+        table: SpendTable,
+        names: tuple[str, ...],
+        settings: SamplerSettings,
+        stages: Stages,
+    ) -> tuple[SampledSpend | None, str]:
+        """The draws, unless there are none, and what is wrong with them; mostly empty."""
+        alike = table.n_segments < len(names) > 1
+        own = (POPULATION_NAME,) if alike else names
+        try:
+            fitted = fit_spend(table, own, settings, priors=self.spend_priors, stages=stages)
+        except (ArithmeticError, ValueError, RuntimeError) as error:  # also of linear algebra
+            return None, f"its posterior cannot be computed ({error})"
+        trouble = ""
+        if not fitted.diagnostics.sound:
+            trouble = f"its draws cannot be trusted ({'; '.join(fitted.diagnostics.complaints)})"
+        if alike:
+            fitted = replace(fitted, tree=alike_in(fitted.tree, names))
+        return SampledSpend(table, fitted), trouble
 
     def _landmark_dates(self, transactions: Transactions) -> tuple[dt.date, ...]:
         start, end = transactions.start, transactions.end

@@ -16,6 +16,11 @@ likelihood; the parameters of segments are fitted with it:
     ln f(Δs | n; x, s) = ln Γ(p(x+n)+q) − ln Γ(px+q) − ln Γ(pn) + (pn−1) ln Δs
                          + (px+q) ln(v+s) − (p(x+n)+q) ln(v+s+Δs)
 
+A mean of 0 is known, too: purchases that were refunded in full. Its likelihood is 0 or infinite,
+for a Gamma distribution pays something each time, so episodes without spend are left out of the
+fit. But what is expected after it is the limit m → 0, which is finite: E = pv/(px + q − 1) falls
+with every such purchase.
+
 All arguments are arrays that broadcast against each other; v and all spend are in one currency.
 The mean of a customer without repeat purchases exists only for q > 1. Nothing is validated here.
 
@@ -87,7 +92,10 @@ def log_likelihood_of_more(
 def expected_spend(
     parameters: SpendParameters, frequency: ArrayLike, monetary_value: ArrayLike
 ) -> Floats:
-    """Expected spend per purchase; pass frequency 0 for a customer whose spend is unknown."""
+    """Expected spend per purchase; pass frequency 0 for a customer whose spend is unknown.
+
+    A ``monetary_value`` of 0 with a frequency above 0 is known, and lowers the expectation.
+    """
     base, slope = spend_line(parameters, frequency)
     return cast(Floats, base + slope * np.asarray(monetary_value, dtype=float))
 

@@ -14,6 +14,9 @@ which one absurd order hardly changes. The mean spend exists only for q > 1, so 
     shape          ln p            1/p: how much a customer's purchases differ, squared
     tail           ln(q−1)         heterogeneity of customers
 
+Shape and tail are that up to ``CERTAIN`` of :mod:`bayes_clv.inference.spend.table`; beyond it p and
+q grow no further than to amounts that differ by a percent, however much prices are alike.
+
 In both models  μ ~ Normal,  τ ~ HalfNormal,  η_s = μ + τ ⊙ z_s,  z_s ~ Normal(0, 1), per component.
 """
 

@@ -82,7 +82,7 @@ def value_customers(
     Customers with equal state and equal mean spend are evaluated once.
     """
     index, distinct = distinct_states(codes, states)
-    pair, state, mean = distinct_pairs(index, states.repeat_spend)
+    pair, state, mean = distinct_pairs(index, states.known_spend)
     summary = np.empty((len(state), 3))
 
     def summarise(group: StateGroup) -> None:

@@ -25,6 +25,15 @@ def with_group(tree: xr.DataTree, name: str, group: xr.DataTree | xr.Dataset) ->
     return more
 
 
+def alike_in(tree: xr.DataTree, names: tuple[str, ...]) -> xr.DataTree:
+    """Return the tree of a model with one segment, as of segments that all have its parameters."""
+    more = tree.copy()
+    posterior = tree["posterior"].to_dataset()
+    every = posterior.isel(segment=[0] * len(names)).assign_coords(segment=list(names))
+    more["posterior"] = xr.DataTree(every)
+    return more
+
+
 def by_code(tree: xr.DataTree) -> Parameters:
     """Return the parameters of purchases, ``(segment + 1, draw)``; the population is last."""
     draws = tree["posterior"].to_dataset()

@@ -83,7 +83,7 @@ def segment_draws(
         frequency, recency, T (days), monetary_value and code, as in `coded_customers`.
     """
     spend = customers.monetary_value.cast("float64")
-    known = (customers.frequency > 0) & (spend > 0)
+    known = (customers.frequency > 0) & (spend >= 0)  # 0 where all was refunded
     shared = customers.group_by(KEYS).aggregate(
         customers=customers.count(),
         spenders=customers.count(where=known),

@@ -164,7 +164,7 @@ class Posterior:
         """Return the expected spend per purchase; see ``probability_alive``.
 
         Customers whose monetary_value is unknown, or who have no repeat purchase, get the expected
-        spend of their segment.
+        spend of their segment. A mean of 0 over repeat purchases is known: less is expected.
         """
         from bayes_clv.posterior import value
 
@@ -271,7 +271,7 @@ class Posterior:
             from bayes_clv.posterior.value import SpendTotals
 
             states = States.from_frame(customers)
-            totals = SpendTotals.of_customers(states.repeat_spend)
+            totals = SpendTotals.of_customers(states.known_spend)
             return SegmentComparison(self.segment_draws(states, totals, horizon, terms), level)
         if not self.has_comparison:
             raise InputError("this posterior holds no comparison: give the customers to compare")

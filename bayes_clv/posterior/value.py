@@ -160,7 +160,7 @@ class SpendTotals:
     customers
         Number of customers.
     spenders
-        Number of customers with a known mean spend per repeat purchase.
+        Number of customers with a known mean spend per repeat purchase, which may be 0.
     spend
         Sum of these mean spends.
     """

@@ -78,7 +78,11 @@ def spender(posterior_by_hand):
 
 def test_value_is_answered_on_the_terms_that_are_asked_for(spender):
     client, posterior = spender
-    customers = [ONE | {"monetary_value": 20.5}, {"frequency": 0, "recency": 0, "T": 60}]
+    customers = [
+        ONE | {"monetary_value": 20.5},
+        ONE | {"monetary_value": 0},  # known: everything was refunded
+        {"frequency": 0, "recency": 0, "T": 60},
+    ]
     terms = {"horizon_days": 180, "annual_discount_rate": 0.05, "margin": 0.3}
     data = ask(client, customers, level=0.8, value=terms).json["data"]
     assert data["value_terms"] == terms

@@ -363,6 +363,21 @@ def test_amounts_that_are_missing_or_not_finite_are_counted(bad, reason):
     assert read_transactions(_frame(amount=[1.0, bad])).ledger == Ledger(2, ((reason, 1),))
 
 
+@pytest.mark.parametrize("bad", [2e18, -2e18, 1e26, 1e40, 1e150, 1e300])
+def test_amounts_that_no_purchase_costs_are_unreadable(bad):
+    unreadable = Ledger(2, (("unreadable amount", 1),))
+    assert read_transactions(_frame(amount=[1.0, bad])).ledger == unreadable
+    assert read_transactions(_frame(amount=["1", f"{bad:g}"])).ledger == unreadable
+    assert read_transactions(_frame(quantity=[1, 10], price=[1.0, bad])).ledger == unreadable
+    assert read_transactions(_frame(amount=[1.0, 1e18])).ledger.rejected == ()
+
+
+@pytest.mark.parametrize("each", [1e10, 1e17, 1e149])
+def test_a_product_that_no_purchase_costs_is_unreadable(each):
+    log = read_transactions(_frame(quantity=[1.0, each], price=[1.0, each]))
+    assert log.ledger.rejected == (("unreadable amount", 1),)
+
+
 # ---- customers
 
 

@@ -42,7 +42,7 @@ def test_idle_time_is_the_time_since_the_last_purchase() -> None:
     np.testing.assert_array_equal(States.from_frame(frame()).idle_time, [10.0, 0.0, 9.5])
 
 
-def test_repeat_spend_is_unknown_for_one_time_buyers_and_where_no_positive_spend_is_known() -> None:
+def test_spend_is_unknown_of_one_time_buyers_and_segments_do_not_see_one_of_zero() -> None:
     states = States(
         frequency=np.array([0.0, 0.0, 1.0, 1.0, 1.0]),
         recency=np.zeros(5),
@@ -50,6 +50,7 @@ def test_repeat_spend_is_unknown_for_one_time_buyers_and_where_no_positive_spend
         monetary_value=np.array([0.0, 9.0, 0.0, np.nan, 9.0]),
     )
     np.testing.assert_array_equal(states.repeat_spend, [np.nan, np.nan, np.nan, np.nan, 9.0])
+    np.testing.assert_array_equal(states.known_spend, [np.nan, np.nan, 0.0, np.nan, 9.0])
 
 
 def test_states_read_a_frame_without_altering_it() -> None:

@@ -1,7 +1,9 @@
 """The whole path on real data: published estimates, verdict, reproducibility."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +16,12 @@ from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.inference import estimator as hierarchical
 from bayes_clv.inference.estimator import HierarchicalBetaGeo, Prepared
-from bayes_clv.inference.fitting import Fitted
+from bayes_clv.inference.fitting import Fitted, fit_spend
 from bayes_clv.inference.sampling import SamplerSettings
+from bayes_clv.inference.spend.table import SpendTable
 from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.draws import spend_by_code
 from bayes_clv.posterior.posterior import Posterior, load_posterior
 from bayes_clv.segments.estimators import KMeansSegmenter
 
@@ -142,28 +146,52 @@ def test_spend_that_failed_never_takes_sound_purchases_down(
         assert "left out, because its draws cannot be trusted (R-hat is 1.4" in sampled.left_out
 
 
-@pytest.mark.parametrize(
-    ("amount", "fitted"),
-    [
-        (lambda log: 5.0, False),
-        (lambda log: 5.0 + log["customer_id"] % 7, False),  # each always the same
-        (lambda log: 5.0 + 1e-9 * np.arange(len(log)), False),
-        (lambda log: 5.0 + 0.02 * (np.arange(len(log)) % 3), True),
-        (lambda log: np.where(np.arange(len(log)) == 100, 1e9, log["amount"]), True),
-    ],
-)
-def test_spend_is_left_out_where_nothing_varies_and_only_there(
-    monkeypatch: pytest.MonkeyPatch, amount: Callable[[pd.DataFrame], object], fitted: bool
+@pytest.mark.parametrize("trouble", [BAD, RuntimeError("no")])
+def test_spend_whose_segments_failed_is_fitted_without_them(
+    monkeypatch: pytest.MonkeyPatch, trouble: Diagnostics | Exception
+) -> None:
+    settings = SamplerSettings(draws=20, tune=50, chains=2)
+
+    def fit_or_fail(table: SpendTable, *given: Any, **more: Any) -> Fitted:
+        if table.n_segments and isinstance(trouble, Exception):
+            raise trouble
+        fitted = fit_spend(table, *given, **more)
+        return replace(fitted, diagnostics=BAD if table.n_segments else GOOD)
+
+    purchases = Fitted(xr.DataTree(), GOOD, settings, 1)
+    monkeypatch.setattr(hierarchical, "fit_table", lambda *given, **more: purchases)
+    monkeypatch.setattr(hierarchical, "fit_spend", fit_or_fail)
+    estimator = HierarchicalBetaGeo(landmarks=2)
+    data = estimator.prepare(load_cdnow(sample=True))
+    sampled = estimator.sample(data, settings)
+    assert sampled.spend is not None
+    assert sampled.spend.table.n_segments == 0
+    assert sampled.left_out.startswith(
+        "spend is taken to be alike in all segments; with their own, its "
+    )
+    found = spend_by_code(sampled.tree)
+    assert found.p.shape == (len(data.rule.names) + 1, 40)
+    for values in (found.p, found.q, found.v):
+        np.testing.assert_array_equal(values, np.tile(values[-1], (len(values), 1)))
+    assert list(sampled.tree["spend/posterior"]["segment"].values) == list(data.rule.names)
+
+
+@pytest.mark.parametrize("fault", [np.linalg.LinAlgError("Singular matrix"), RuntimeError("no")])
+def test_spend_that_cannot_be_computed_never_takes_purchases_down(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
     taken = Fitted(xr.DataTree(), GOOD, SamplerSettings(), 1)
+
+    def fails(*given: object, **more: object) -> Fitted:
+        raise fault
+
     monkeypatch.setattr(hierarchical, "fit_table", lambda *given, **more: taken)
-    monkeypatch.setattr(hierarchical, "fit_spend", lambda *given, **more: taken)
-    frame = load_cdnow(sample=True).table.to_pandas().drop_duplicates(["customer_id", "date"])
-    log = read_transactions(frame.assign(amount=amount(frame)), keep_zero_amounts=True)
-    estimator = HierarchicalBetaGeo()
-    sampled = estimator.sample(estimator.prepare(log), SamplerSettings())
-    assert (sampled.spend is not None) == fitted
-    assert ("customers pay the same each time" in sampled.left_out) != fitted
+    monkeypatch.setattr(hierarchical, "fit_spend", fails)
+    estimator = HierarchicalBetaGeo(segmenter=None)
+    sampled = estimator.sample(estimator.prepare(load_cdnow(sample=True)), SamplerSettings())
+    assert sampled.purchases is taken
+    assert sampled.spend is None
+    assert f"left out, because its posterior cannot be computed ({fault})" in sampled.left_out
 
 
 def test_more_segments_than_the_log_can_carry_are_refused_before_sampling() -> None:

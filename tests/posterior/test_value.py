@@ -35,6 +35,7 @@ def customers(make_customers: Callable[..., pd.DataFrame]) -> pd.DataFrame:
     frame = make_customers(300)
     rng = np.random.default_rng(8)
     spend = np.round(rng.gamma(3, 15, len(frame)), 2)
+    spend[5::11] = 0.0  # all refunded
     frame["monetary_value"] = np.where(frame.frequency > 0, spend, 0.0)
     frame.loc[::17, "monetary_value"] = np.nan
     frame["total_spend"] = frame.monetary_value * (frame.frequency + 1)
@@ -112,7 +113,7 @@ def test_terms_that_cannot_be_are_refused(terms: dict[str, float], words: str) -
 
 def known_spend(customers: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
     """Frequency and mean spend as the model of spend takes them: 0 and 0 where unknown."""
-    known = (customers.frequency > 0) & (customers.monetary_value > 0)
+    known = (customers.frequency > 0) & (customers.monetary_value >= 0)
     return customers.frequency.where(known, 0), customers.monetary_value.where(known, 0.0)
 
 
@@ -166,19 +167,54 @@ def test_a_discount_lowers_value_by_less_than_if_all_came_at_the_end(
 
 
 def test_customers_without_a_known_spend_are_expected_to_spend_as_their_segment(
-    posterior: Posterior,
+    posterior_by_hand: Make,
 ) -> None:
+    posterior = posterior_by_hand(PooledRule(), spend=True)
     state = {"frequency": 2, "recency": 30.0, "T": 60.0}
-    frame = pd.DataFrame(
-        [state, state | {"monetary_value": np.nan}, state | {"monetary_value": 0.0}]
+    once = {"frequency": 0, "recency": 0.0, "T": 60.0, "monetary_value": 0.0}
+    answers = posterior.expected_spend(
+        pd.DataFrame([state, state | {"monetary_value": np.nan}, once])
     )
-    answers = posterior.expected_spend(frame)
     assert answers.drop_duplicates().shape[0] == 1
-    p, q, v = (
-        getattr(posterior.spend_parameters, name)[posterior.codes(states_of(frame))[0]]
-        for name in "pqv"
-    )
+    p, q, v = (getattr(posterior.spend_parameters, name)[0] for name in "pqv")
     assert answers["mean"][0] == pytest.approx((p * v / (q - 1)).mean())
+
+
+def test_a_mean_spend_of_zero_is_known_and_the_more_purchases_it_is_of_the_less_is_expected(
+    posterior_by_hand: Make,
+) -> None:
+    """By quadrature over ν: after x purchases that cost nothing its density is ν^(px+q−1) e^−vν."""
+    posterior = posterior_by_hand(PooledRule(), draws=3, spend=True)
+    p, q, v = (getattr(posterior.spend_parameters, name)[0] for name in "pqv")
+    x = np.array([0, 1, 4, 30])
+    frame = pd.DataFrame({"frequency": x, "recency": x * 5.0, "T": 200.0, "monetary_value": 0.0})
+
+    def expected(x: int, p: float, q: float, v: float) -> float:
+        def moment(k: int) -> float:
+            peak = (p * x + q - 1) / v
+            return quad(
+                lambda nu: nu**-k * np.exp((p * x + q - 1) * np.log(nu / peak) - v * (nu - peak)),
+                0,
+                np.inf if not x else 12 * peak,
+                points=None if not x else [peak],
+                epsabs=0,
+                limit=400,
+            )[0]
+
+        return p * moment(1) / moment(0)
+
+    reference = [np.mean([expected(n, *of) for of in zip(p, q, v, strict=True)]) for n in x]
+    seen = posterior.expected_spend(frame)["mean"]
+    np.testing.assert_allclose(seen, reference, rtol=1e-7)
+    assert (np.diff(seen) < 0).all()
+    value = posterior.customer_lifetime_value(frame, annual_discount_rate=0.0)["mean"]
+    unknown = posterior.customer_lifetime_value(
+        frame.assign(monetary_value=np.nan), annual_discount_rate=0.0
+    )["mean"]
+    np.testing.assert_array_equal(value[:1], unknown[:1])
+    assert (value[1:] < 0.6 * unknown[1:]).all()
+    almost = posterior.expected_spend(frame.assign(monetary_value=1e-9))["mean"]
+    np.testing.assert_allclose(almost, seen, rtol=1e-6)
 
 
 def test_a_posterior_without_spend_says_what_to_do(posterior_by_hand: Make) -> None:
@@ -220,7 +256,13 @@ def lives_by_numpy(
 
 
 @pytest.mark.parametrize(
-    ("state", "m"), [((4, 100.0, 110.0), 30.0), ((0, 0.0, 40.0), np.nan), ((40, 200.0, 203.0), 8.0)]
+    ("state", "m"),
+    [
+        ((4, 100.0, 110.0), 30.0),
+        ((4, 100.0, 110.0), 0.0),
+        ((0, 0.0, 40.0), np.nan),
+        ((40, 200.0, 203.0), 8.0),
+    ],
 )
 def test_outcomes_are_those_of_lives_whose_rates_are_drawn(
     posterior_by_hand: Make, state: tuple[int, float, float], m: float
@@ -309,12 +351,12 @@ def test_distinct_states_with_their_tallies_compare_as_the_customers_do(
     twice = pd.concat([customers, customers.assign(monetary_value=np.nan)], ignore_index=True)
     states = states_of(twice)
     by_customer = posterior.segment_draws(
-        states, SpendTotals.of_customers(states.repeat_spend), 90.0, ValueTerms()
+        states, SpendTotals.of_customers(states.known_spend), 90.0, ValueTerms()
     )
     once = states_of(customers)
-    known = ~np.isnan(once.repeat_spend)
+    known = ~np.isnan(once.known_spend)
     tally = SpendTotals(
-        np.full(len(once), 2.0), known.astype(float), np.nan_to_num(once.repeat_spend)
+        np.full(len(once), 2.0), known.astype(float), np.nan_to_num(once.known_spend)
     )
     gathered = posterior.segment_draws(once, tally, 90.0, ValueTerms())
     for name in ("customers", "value", "value_if_alive", "buys_again"):

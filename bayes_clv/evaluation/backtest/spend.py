@@ -184,7 +184,7 @@ def forecast_money(
     states = States.from_frame(known)
     index, distinct = distinct_states(posterior.codes(states), states)
     order = np.argsort(index, kind="stable")
-    spend, observed, state = states.repeat_spend[order], actual[order], index[order]
+    spend, observed, state = states.known_spend[order], actual[order], index[order]
     columns = np.empty((3, len(order)))
 
     def evaluate(group: StateGroup) -> Floats:

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 
 from bayes_clv.inference.coordinates import Coordinates
 from bayes_clv.inference.hierarchy import HierarchicalDensity, Variables, backward, forward
-from bayes_clv.inference.spend.table import HIGHEST, LOWEST, MIDDLE, REACH, SpendSums, SpendTable
+from bayes_clv.inference.spend.table import (
+    CERTAIN,
+    HIGHEST,
+    LOWEST,
+    MIDDLE,
+    REACH,
+    SpendSums,
+    SpendTable,
+)
 from bayes_clv.models.priors import PriorArrays, SpendPriors
 from bayes_clv.numerics.jit import compiled
 from bayes_clv.numerics.special import log_gamma_and_digamma, log_rise
@@ -29,22 +37,23 @@ def value_and_gradient_by_eta(eta: Floats, sums: SpendSums) -> tuple[float, Floa
     The components are those of :class:`bayes_clv.models.priors.SpendPriors`, the density that of
     spend in units of the table.
     """
+    curbed, rise = _curbed(eta)
     p, q, _ = _parameters_of(eta)
     by_p, by_q, by_u = np.zeros_like(p), np.zeros_like(p), np.zeros_like(p)
     value = 0.0
     for k in range(len(sums.purchases)):
         g, w, x = sums.purchases_group[k], sums.purchases_weight[k], sums.purchases[k]
-        rise, rise_by_q, rise_by_n = log_rise(q[g], p[g] * x)  # Σ w = 0: ln Γ(q) may be left out
-        value += w * rise
-        by_p[g] += w * rise_by_n * x
-        by_q[g] += w * rise_by_q
+        more, more_by_q, more_by_n = log_rise(q[g], p[g] * x)  # Σ w = 0: ln Γ(q) may be left out
+        value += w * more
+        by_p[g] += w * more_by_n * x
+        by_q[g] += w * more_by_q
     for k in range(len(sums.more)):
         g, w = sums.more_group[k], sums.more_weight[k]
         log_gamma, psi = log_gamma_and_digamma(p[g] * sums.more[k])
         value -= w * log_gamma
         by_p[g] -= w * psi * sums.more[k]
     for g in range(POPULATION, len(p) - 1):
-        u = eta[g, 0] + eta[g, 2] - eta[g, 1]  # ln v
+        u = curbed[g, 0] + curbed[g, 2] - curbed[g, 1]  # ln v
         a, a_slope = _smooth(sums.by_count[g], sums.count_slopes[g], u)
         b, b_slope = _smooth(sums.by_one[g], sums.one_slopes[g], u)
         value += p[g] * (sums.log_spend_by_purchase[g] + a) - sums.log_spend[g] + q[g] * b
@@ -55,14 +64,27 @@ def value_and_gradient_by_eta(eta: Floats, sums: SpendSums) -> tuple[float, Floa
     slope[:, 0] = by_u
     slope[:, 1] = p * by_p - by_u
     slope[:, 2] = (q - 1) * by_q + by_u
-    return value, slope
+    return value, slope * rise
 
 
 @compiled
 def _parameters_of(eta: Floats) -> tuple[Floats, Floats, Floats]:
     """Turn η ``(group, component)`` into p, q and v, in units of the table."""
-    level, shape, tail = eta[:, 0], eta[:, 1], eta[:, 2]
+    curbed, _ = _curbed(eta)
+    level, shape, tail = curbed[:, 0], curbed[:, 1], curbed[:, 2]
     return np.exp(shape), 1 + np.exp(tail), np.exp(level + tail - shape)
+
+
+@compiled
+def _curbed(eta: Floats) -> tuple[Floats, Floats]:
+    """Curb shape and tail, which then tend to ``CERTAIN`` + 1; and the slopes of doing so."""
+    curbed, rise = eta.copy(), np.ones_like(eta)
+    for g in range(len(eta)):
+        for component in range(1, eta.shape[1]):
+            if eta[g, component] > CERTAIN:
+                fading = math.exp(CERTAIN - eta[g, component])
+                curbed[g, component], rise[g, component] = CERTAIN + 1.0 - fading, fading
+    return curbed, rise
 
 
 @compiled

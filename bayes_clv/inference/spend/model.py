@@ -8,6 +8,7 @@ import pymc as pm
 import pytensor.tensor as pt
 
 from bayes_clv.inference.spend.table import (
+    CERTAIN,
     HIGHEST,
     LOWEST,
     MIDDLE,
@@ -49,7 +50,7 @@ def build_spend_model(
             tau = pm.HalfNormal("tau", priors.column("between"), dims="component")
             z = pm.Normal("z", 0, 1, dims=("segment", "component"))
             eta = pt.concatenate([mu + tau * z, eta])
-        level, shape, tail = (eta[:, i] for i in range(len(SPEND_COMPONENTS)))
+        level, shape, tail = eta[:, 0], _curbed(eta[:, 1]), _curbed(eta[:, 2])
         p, q, log_v = pt.exp(shape), 1 + pt.exp(tail), level + tail - shape
         for name, value in (("p", p), ("q", q), ("v", table.unit * pt.exp(log_v))):
             pm.Deterministic(f"{name}_population", value[-1])
@@ -57,6 +58,10 @@ def build_spend_model(
             pm.Deterministic(name, by_segment, dims="segment")
         pm.Potential("spend_log_likelihood", _log_likelihood(p, q, log_v, table.sums))
     return model
+
+
+def _curbed(component: Tensor) -> Tensor:
+    return pt.minimum(component, CERTAIN) - pt.expm1(-pt.maximum(component - CERTAIN, 0))
 
 
 def _log_likelihood(p: Tensor, q: Tensor, log_v: Tensor, sums: SpendSums) -> Tensor:

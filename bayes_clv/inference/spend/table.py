@@ -42,7 +42,11 @@ LOWEST, HIGHEST = -16.0, 12.0  # u = ln v of the polynomials
 MIDDLE, REACH = (LOWEST + HIGHEST) / 2, (HIGHEST - LOWEST) / 2
 _NODES = 140
 _U = MIDDLE + REACH * cheb.chebpts1(_NODES)
-MIN_VARIATION = 5e-4  # of purchases: below it the price is certain, p → ∞
+# ln p and ln(q−1) are the components shape and tail up to here, and grow by no more than 1 beyond.
+# Where each customer always pays the same, the likelihood rises for ever with p; where all
+# customers do, with q too. e^8 to e^9 says that amounts differ by a percent. Less matters to
+# nobody; farther out sums of ln Γ lose their digits, and segments differ in the size of infinity.
+CERTAIN = 8.0
 _LEAST = 1e-9  # share of a sum, below which an addition is lost in rounding
 # Engines add floats in any order, so that the last digits differ; sums of decimals are exact.
 _EXACT = "decimal(38, 12)"
@@ -92,9 +96,6 @@ class SpendTable:
         purchase, which a single absurd order hardly moves.
     mean
         Mean spend per repeat purchase, in the currency of the log.
-    variation
-        How much a purchase differs from what its customer paid before, as a share (root mean
-        square); from the mean of all customers where no customer paid before.
     n_episodes
         ``(group,)`` how many episodes.
     sums
@@ -105,7 +106,6 @@ class SpendTable:
 
     unit: float
     mean: float
-    variation: float
     n_episodes: Floats
     sums: SpendSums
     without_spend: int
@@ -162,7 +162,6 @@ def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:
     return SpendTable(
         unit=unit,
         mean=sums["spend"] / sums["purchases"],
-        variation=_variation(spent),
         n_episodes=of_groups.pop("n_episodes"),
         sums=SpendSums(**_of_counts(spent), **of_groups, **_of_nodes(spent, n_groups)),
         without_spend=sums["episodes"] - sums["paid"],
@@ -212,22 +211,6 @@ def _weighed(rows: ir.Table) -> pd.DataFrame:
     table = rows.group_by("group", "count").aggregate(weight=rows.weight.sum().cast("float64"))
     frame: pd.DataFrame = table.filter(table.weight != 0).order_by("group", "count").to_pandas()
     return frame
-
-
-def _variation(spent: ir.Table) -> float:
-    before, then = spent.spent / spent["count"].nullif(0), spent.more_spend / spent.more
-    own = (spent.spent + spent.more_spend) / (spent["count"] + spent.more)
-    from_before = ((then - before) / own) ** 2 / (1 / spent.more + 1 / spent["count"].nullif(0))
-    (found,) = (
-        spent.aggregate(
-            own=from_before.mean(where=(spent["count"] > 0) & (spent.spent > 0)),
-            mean=then.mean(),
-            spread=then.std(how="pop"),
-        )
-        .to_pyarrow()
-        .to_pylist()
-    )
-    return found["spread"] / found["mean"] if found["own"] is None else math.sqrt(found["own"])
 
 
 def _of_groups(spent: ir.Table, n_groups: int) -> dict[str, Any]:
