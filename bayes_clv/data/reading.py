@@ -17,6 +17,7 @@ Ledger(rows_in=3, rejected=(('no customer', 1), ('cancelled', 1)))
 import dataclasses
 import datetime as dt
 import os
+from collections.abc import Mapping
 from typing import Literal
 
 import ibis.expr.types as ir
@@ -104,10 +105,6 @@ def read_transactions(
         The source cannot be read, a column cannot be found, or no row is a purchase; the message
         is one line that says what to do.
     """
-    if refunds not in ("ignore", "net"):
-        raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
-    rules = Rules(None if end is None else as_date(end, "end"), date_format, keep_zero_amounts)
-    log = open_source(source, table, time_zone)
     named = {
         "customer": customer,
         "date": date,
@@ -117,12 +114,26 @@ def read_transactions(
         "invoice": invoice,
         "segment": segment,
     }
+    _check_options(named | {"table": table, "time_zone": time_zone}, keep_zero_amounts, refunds)
+    rules = Rules(None if end is None else as_date(end, "end"), date_format, keep_zero_amounts)
+    log = open_source(source, table, time_zone)
     roles = find_columns(log.columns, named, log.name)
     try:
         report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
         return _clean(log.load(roles), rules, log.name, report, net=refunds == "net")
     except failures() as error:
         raise InputError(f"{log.name} cannot be read: {one_line(error)}") from error
+
+
+def _check_options(names: Mapping[str, object], keep_zero_amounts: object, refunds: object) -> None:
+    """Check the types of the options that are neither dates nor formats."""
+    for name, value in names.items():
+        if not (value is None or isinstance(value, str)):
+            raise InputError(f"{name} must be a name, as text: {value!r}")
+    if not isinstance(keep_zero_amounts, bool):
+        raise InputError(f"keep_zero_amounts must be True or False: {keep_zero_amounts!r}")
+    if not (isinstance(refunds, str) and refunds in ("ignore", "net")):
+        raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
 
 
 def _clean(

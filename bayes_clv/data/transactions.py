@@ -8,6 +8,7 @@ import ibis
 import ibis.expr.types as ir
 
 from bayes_clv.data.cleaning import AFTER_END
+from bayes_clv.data.dates import as_date
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.report import ReadingReport
 from bayes_clv.errors import InputError
@@ -46,14 +47,15 @@ class Transactions:
     refunds: ir.Table | None = field(default=None, repr=False)
     report: ReadingReport = field(default_factory=ReadingReport, repr=False)
 
-    def until(self, end: dt.date) -> Self:
-        """Return the log as it was on an earlier day: later rows are rejected.
+    def until(self, end: dt.date | str) -> Self:
+        """Return the log as it was on an earlier day, a date or ISO text: later rows are rejected.
 
         Raises
         ------
         InputError
-            ``end`` is before the first purchase or after the observation end.
+            ``end`` is no date, before the first purchase or after the observation end.
         """
+        end = as_date(end, "end")
         if not self.start <= end <= self.end:
             raise InputError(f"the log covers {self.start} … {self.end}, not {end}")
         earlier = self.table.date <= ibis.literal(end)
