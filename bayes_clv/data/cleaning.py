@@ -122,7 +122,7 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
     if "quantity" in raw.columns:
         columns |= {"quantity_in": raw.quantity, "quantity": _number(raw.quantity, "quantity")}
     if "segment" in raw.columns:
-        columns["segment"] = _segment(raw.segment)
+        columns["segment"] = _segment(raw.segment, rules.untyped)
     rows = raw.select(**columns)
     lettered = _uses_letters(raw)
     tests = {
@@ -248,8 +248,20 @@ def _whole(raw: ir.Table) -> ir.IntegerValue:
     return ibis.ifelse(finite, column, ibis.null("float64")).cast("int64")
 
 
-def _segment(column: ir.Value) -> ir.StringValue:
+def _segment(column: ir.Value, untyped: bool) -> ir.StringValue:
+    """Return the user's own segments as text, the same for 1, 1.0 and, in a text file, "1.0"."""
+    if column.type().is_floating() or column.type().is_decimal():
+        number = column.cast("float64")
+        whole = (number == number.floor()) & number.between(
+            -_LARGEST_WHOLE_FLOAT, _LARGEST_WHOLE_FLOAT
+        )
+        known = number.between(-_LARGEST, _LARGEST)  # a missing number may be NaN
+        as_whole = ibis.ifelse(whole, number, ibis.null("float64")).cast("int64").cast("string")
+        fraction = ibis.ifelse(known, number, ibis.null("float64")).cast("string")
+        return as_whole.fill_null(fraction).fill_null(NO_SEGMENT)
     text = _trim(column.cast("string")).nullif("")
+    if untyped:
+        text = text.re_replace(r"^([0-9]+)[.]0+$", r"\1")
     return text.fill_null(NO_SEGMENT)
 
 

@@ -34,7 +34,8 @@ def summarise(transactions: Log, landmarks: Sequence[dt.date | str] | None = Non
     transactions
         A clean log, or what ``read_transactions`` reads without options.
     landmarks
-        Dates or ISO text, in any order; purchases on the day itself count. Default: the observation end.
+        Dates or ISO text, in any order; purchases on the day itself count. Default: the observation
+        end.
 
     Returns
     -------

@@ -10,6 +10,7 @@
 | `value` | customer value: discounted purchases times spend, expected and sampled |
 | `discounting` | horizon, discount rate and margin, and the discounting of purchases |
 | `estimates` | the answer about one customer |
+| `segment_names` | the name of a segment that a caller sends |
 | `state_groups` | distinct states in groups and blocks, which answers are computed for |
 | `log_states` | customers of a log counted by segment and state, in the log's engine |
 | `every_answer` | all answers about each customer of a table |
