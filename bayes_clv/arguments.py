@@ -9,7 +9,7 @@ and the value. Truth values and text are not numbers: ``True`` is a slip, and ``
 import datetime as dt
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from numbers import Real
@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from bayes_clv.errors import InputError
+
+type Days = float | dt.timedelta | np.timedelta64
 
 _LONGEST = 80  # characters of a value in a message
 _LARGEST_SEED = 2**63 - 1  # compiled code takes seeds as int64
@@ -89,8 +91,10 @@ def _float(value: Any) -> float:
 
 
 def _range(least: float, most: float, above: float) -> str:
-    if above == 0 and most == math.inf:
+    if most == math.inf and above == 0:
         return "a positive number"
+    if most == math.inf and least == 0:
+        return "0 or more"
     words = "a number"
     if above > -math.inf:
         words += f" above {above:g}"
@@ -125,6 +129,21 @@ def whole(name: str, value: object, *, least: int | None = None, most: int | Non
     if most is not None and exact > most:
         raise InputError(f"{name} must be at most {most}: {shown(value)}")
     return int(exact)
+
+
+def wholes(name: str, values: object, *, least: int | None = None) -> tuple[int, ...]:
+    """Return one or more whole numbers, given as a list or another collection.
+
+    Raises
+    ------
+    InputError
+        They are no collection, there is none, or one is no whole number from ``least`` on.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InputError(f"{name} must be a list of whole numbers: {shown(values)}")
+    found = tuple(whole(name, value, least=least) for value in values)
+    require(bool(found), f"{name} must hold at least one number; got none")
+    return found
 
 
 def tails(level: object) -> tuple[float, float]:
@@ -250,8 +269,8 @@ def member[Words: StrEnum](name: str, value: object, words: type[Words]) -> Word
     return words(choice(name, value, [word.value for word in words]))
 
 
-def instance[Kind](name: str, value: object, kind: type[Kind], how: str) -> Kind:
-    """Return a value of the type ``kind``; the message says ``how`` to get one.
+def instance[Kind](name: str, value: object, kind: type[Kind], how: str = "") -> Kind:
+    """Return a value of the type ``kind``; the message may say ``how`` it can be given.
 
     Raises
     ------
@@ -259,7 +278,37 @@ def instance[Kind](name: str, value: object, kind: type[Kind], how: str) -> Kind
         ``value`` has another type.
     """
     if not isinstance(value, kind):
-        raise InputError(f"{name} must be {how}: {shown(value)}")
+        raise InputError(f"{name} must be {how or f'a {kind.__name__}'}: {shown(value)}")
+    return value
+
+
+def instances[Kind](name: str, values: object, kind: type[Kind]) -> tuple[Kind, ...]:
+    """Return one or more values of the type ``kind``, given as a list or another collection.
+
+    Raises
+    ------
+    InputError
+        They are no collection, there is none, or one has another type.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise InputError(f"{name} must be a list of {kind.__name__}: {shown(values)}")
+    how = f"a list of {kind.__name__}; one of them is"
+    found = tuple(values)
+    for value in found:
+        require(isinstance(value, kind), f"{name} must be {how} {shown(value)}")
+    require(bool(found), f"{name} must hold at least one {kind.__name__}; got none")
+    return found
+
+
+def function[Function: Callable[..., object]](name: str, value: Function) -> Function:
+    """Return a function; it is not called here.
+
+    Raises
+    ------
+    InputError
+        ``value`` cannot be called.
+    """
+    require(callable(value), f"{name} must be a function: {shown(value)}")
     return value
 
 

@@ -19,6 +19,7 @@ Logs stay in the engine that holds them; all queries go through Ibis.
 | `states` | the states of customers on a date, the model's only input |
 | `floats` | columns of a DataFrame as numbers: timedeltas become days |
 | `given_customers` | customers as a DataFrame, another table or a log |
+| `described` | a short text and an HTML table that say what an object is |
 | `adequacy` | whether a log has enough data, and the figures that show it |
 | `datasets` | CDNOW, which is part of the package |
 """

@@ -102,7 +102,7 @@ def _days(column: pd.Series) -> Floats:
     if isinstance(dtype, pd.CategoricalDtype):
         column = column.astype(dtype.categories.dtype)
     elif hasattr(dtype, "pyarrow_dtype"):
-        column = column.astype(f"timedelta64[{dtype.pyarrow_dtype.unit}]")
+        column = column.astype(cast(Any, f"timedelta64[{dtype.pyarrow_dtype.unit}]"))
     values = pd.to_timedelta(column).to_numpy()
     missing = np.isnat(values)
     whole, rest = np.divmod(np.where(missing, _DAY * 0, values), _DAY)

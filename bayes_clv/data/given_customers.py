@@ -1,11 +1,17 @@
 """Customers in any of the forms in which a caller may give them."""
 
 import os
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from bayes_clv.data.states import DURATIONS
 from bayes_clv.errors import InputError
+
+if TYPE_CHECKING:
+    from bayes_clv.data.transactions import Transactions
+
+type Customers = "pd.DataFrame | Transactions"
 
 
 def as_customers(given: object) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """The states of customers on a date: the model's only input about customers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_clv.data.described import Described
 from bayes_clv.data.floats import floats
 from bayes_clv.errors import InputError
 
 DURATIONS = ("frequency", "recency", "T")
 
 
-@dataclass(frozen=True, slots=True)
-class States:
+@dataclass(frozen=True, slots=True, repr=False)
+class States(Described):
     """States of customers, one per element of each array.
 
     Attributes
@@ -81,6 +82,9 @@ class States:
         if "segment" in customers.columns:
             segment = customers["segment"].to_numpy(dtype=object)
         return cls(frequency, recency, T, monetary_value, segment)
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"customers": len(self), "segments": "no" if self.segment is None else "own"}
 
 
 def check_columns(customers: pd.DataFrame) -> None:

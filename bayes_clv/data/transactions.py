@@ -1,6 +1,7 @@
 """The log after cleaning."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -9,13 +10,14 @@ import ibis.expr.types as ir
 
 from bayes_clv.data.cleaning import AFTER_END
 from bayes_clv.data.dates import as_date
+from bayes_clv.data.described import Described
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.report import ReadingReport
 from bayes_clv.errors import InputError
 
 
-@dataclass(frozen=True)
-class Transactions:
+@dataclass(frozen=True, repr=False)
+class Transactions(Described):
     """A clean log of purchases, still in the engine that read it.
 
     Parameters
@@ -69,3 +71,12 @@ class Transactions:
             refunds = refunds.filter(refunds.refunded <= ibis.literal(end))
         table = self.table.filter(earlier)
         return replace(self, table=table, ledger=ledger, end=end, refunds=refunds)
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "source": self.source,
+            "window": f"{self.start} … {self.end}",
+            "rows": f"{self.ledger.rows_kept:,} of {self.ledger.rows_in:,}",
+            "amounts": "yes" if self.has_amounts else "no",
+            "warnings": len(self.report.warnings),
+        }

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from bayes_clv import arguments
+from bayes_clv.data.given_log import as_log
 from bayes_clv.data.rfm import purchase_days
 from bayes_clv.data.transactions import Transactions
-from bayes_clv.errors import InputError
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
@@ -79,9 +80,10 @@ def alive_history(
     InputError
         The customer is not in the log.
     """
+    arguments.instance("posterior", posterior, Posterior)
+    transactions, horizon = as_log(transactions), arguments.days("horizon", horizon)
     bought = _bought(transactions, customer)
-    if bought.empty:
-        raise InputError(f"customer must be in the log: {customer!r}")
+    arguments.require(not bought.empty, f"customer must be in the log: {arguments.shown(customer)}")
     dates = pd.date_range(bought.index[0], pd.Timestamp(transactions.end))
     position = np.searchsorted(bought.index.to_numpy(), dates.to_numpy(), side="right") - 1
     states = bought.iloc[position].set_axis(dates)
@@ -114,6 +116,7 @@ def plot_alive_history(history: AliveHistory, ax: Axes | None = None) -> Axes:
     >>> ax.get_title(loc="left")
     'Customer 4: 4 purchase days'
     """
+    arguments.instance("history", history, AliveHistory)
     if ax is None:
         (ax,) = new_axes(height=4.2)
     table = history.table

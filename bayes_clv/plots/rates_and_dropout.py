@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammaln, logit
 
 from bayes_clv import arguments
+from bayes_clv.data.given_customers import as_customers
 from bayes_clv.data.states import States
-from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters, probability_alive
 from bayes_clv.plots.style import (
     BAND,
@@ -91,6 +91,10 @@ def heterogeneity(
     seed
         Seed of the random sample of customers.
     """
+    arguments.instance("posterior", posterior, Posterior)
+    seed = arguments.seed(seed)
+    if customers is not None:
+        customers = as_customers(customers)
     rng = np.random.default_rng(seed)
     n = posterior.parameters.r.shape[1]
     draws = np.linspace(0, n - 1, min(DRAWS, n)).astype(int)
@@ -105,8 +109,7 @@ def heterogeneity(
             groups[int(code)] = np.stack(
                 [states.frequency[here], states.recency[here], states.T[here]]
             )
-    if not groups:
-        raise InputError("customers must hold at least one row")
+    arguments.require(bool(groups), "customers must hold at least one row")
     rate, chance = (
         np.geomspace(*_RATES, _POINTS),
         expit(np.linspace(-_FURTHEST, _FURTHEST, _POINTS)),
@@ -154,6 +157,7 @@ def plot_heterogeneity(
     >>> [label.get_text() for label in left.get_yticklabels()]
     ['all customers', 'population']
     """
+    arguments.instance("densities", densities, Heterogeneity)
     n = len(densities.names)
     pair = new_axes(1, 2, height=1.6 + 0.75 * n) if axes is None else given_axes(axes, 2)
     _ridges(pair[0], densities.rate, densities.of_rate, BLUE)

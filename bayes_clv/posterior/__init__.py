@@ -3,6 +3,7 @@
 | module | what it is for |
 | --- | --- |
 | `posterior` | `Posterior`: answers about customers and segments, with intervals |
+| `fit` | what a fit consists of, and what it says about itself |
 | `answers` | the same answers as functions of posterior draws, for many customers or one |
 | `comparison` | segments compared, with credible intervals |
 | `measures` | P(alive), P(purchase), expected and sampled purchases, for blocks of states |

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_clv.data.described import Described, listed, short
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.segments import own
@@ -99,8 +100,8 @@ class PooledRule:
         return 0
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnRule:
+@dataclass(frozen=True, slots=True, repr=False)
+class ColumnRule(Described):
     """The user's own segments, read from a column and matched by value; see ``segments.own``.
 
     An unknown value has no segment.
@@ -120,6 +121,9 @@ class ColumnRule:
     ) -> int:
         """Return ``POPULATION``: a state without a segment name has no segment."""
         return POPULATION
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"segments": listed(self.names)}
 
 
 def code_of(rule: SegmentRule, segment: Any) -> int:
@@ -196,8 +200,8 @@ RFM_GRID_CODES: tuple[tuple[int, ...], ...] = tuple(
 _RFM_CODES = np.array(RFM_GRID_CODES, dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class RFMRule:
+@dataclass(frozen=True, slots=True, repr=False)
+class RFMRule(Described):
     """Quintile scores for idle time, frequency and spend, looked up in the usual naming grid.
 
     The recency score falls with idle time. The frequency score is 1 for one-time buyers and 2 to 5
@@ -240,14 +244,22 @@ class RFMRule:
                 value = (value + score + 1) // 2
         return RFM_GRID_CODES[idle_row][value - 1]
 
+    def _facts(self) -> Mapping[str, object]:
+        cuts = {
+            "idle": self.idle_cuts,
+            "frequency": self.frequency_cuts,
+            "spend": self.monetary_cuts,
+        }
+        return {f"{name} cuts": ", ".join(map(short, of)) or "none" for name, of in cuts.items()}
+
 
 def _above(values: NDArray[np.float64], limits: tuple[float, ...]) -> Codes:
     """Count the ascending limits below each value; 0 for NaN."""
     return np.searchsorted(_array(limits), np.where(np.isnan(values), -np.inf, values))
 
 
-@dataclass(frozen=True, slots=True)
-class KMeansRule:
+@dataclass(frozen=True, slots=True, repr=False)
+class KMeansRule(Described):
     """The nearest of k centroids in standardised log idle time, log frequency and log spend.
 
     A feature that is unknown (such as the spend of a one-time buyer) is left out of the distance.
@@ -290,6 +302,9 @@ class KMeansRule:
         ]
         enough = min(distances) + NOISE
         return next(code for code, distance in enumerate(distances) if distance <= enough)
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"segments": listed(self.names), "features": ", ".join(self.features)}
 
 
 @cache
