@@ -132,18 +132,16 @@ def whole(name: str, value: object, *, least: int | None = None, most: int | Non
 
 
 def wholes(name: str, values: object, *, least: int | None = None) -> tuple[int, ...]:
-    """Return one or more whole numbers, given as a list or another collection.
+    """Return whole numbers, given as a list or another collection.
 
     Raises
     ------
     InputError
-        They are no collection, there is none, or one is no whole number from ``least`` on.
+        They are no collection, or one is no whole number from ``least`` on.
     """
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise InputError(f"{name} must be a list of whole numbers: {shown(values)}")
-    found = tuple(whole(name, value, least=least) for value in values)
-    require(bool(found), f"{name} must hold at least one number; got none")
-    return found
+    return tuple(whole(name, value, least=least) for value in values)
 
 
 def tails(level: object) -> tuple[float, float]:
@@ -207,9 +205,10 @@ def whole_days(name: str, value: object, *, least: int = 1) -> int:
     7
     """
     found = _of_timedelta(value)
-    if found is None or not found.is_integer():
-        return whole(name, value, least=least)
-    return whole(name, found, least=least)
+    exact = whole(name, value if found is None or not found.is_integer() else found)
+    day = "day" if least == 1 else "days"
+    require(exact >= least, f"{name} must be at least {least} {day}: {shown(value)}")
+    return exact
 
 
 def seed(value: object) -> int:

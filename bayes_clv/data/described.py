@@ -25,11 +25,20 @@ class Described:
         return f"{type(self).__name__}({facts})"
 
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(short(value))}</td></tr>"
-            for name, value in self._facts().items()
-        )
-        return f"<table><caption>{escape(type(self).__name__)}</caption>{rows}</table>"
+        return html_table(type(self).__name__, self._facts())
+
+
+def html_table(title: str, facts: Mapping[str, object]) -> str:
+    """Return a table of two columns, all its text escaped.
+
+    >>> html_table("Log", {"source": "<b>.csv"})
+    '<table><caption>Log</caption><tr><th>source</th><td>&lt;b&gt;.csv</td></tr></table>'
+    """
+    rows = "".join(
+        f"<tr><th>{escape(name)}</th><td>{escape(short(value))}</td></tr>"
+        for name, value in facts.items()
+    )
+    return f"<table><caption>{escape(title)}</caption>{rows}</table>"
 
 
 def short(value: object) -> str:

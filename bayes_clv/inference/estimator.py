@@ -138,8 +138,8 @@ class Sampled(Described):
         return {"spend": "no" if self.spend is None else "yes", "verdict": self.diagnostics.verdict}
 
 
-@dataclass(frozen=True)
-class HierarchicalBetaGeo:
+@dataclass(frozen=True, repr=False)
+class HierarchicalBetaGeo(Described):
     """Hierarchical BG/NBD, partially pooled across segments by the landmark likelihood.
 
     Parameters
@@ -328,6 +328,15 @@ class HierarchicalBetaGeo:
             )
             return Sampled(purchases, left_out=left_out)
         return Sampled(purchases, SampledSpend(table, fitted))
+
+    def _facts(self) -> Mapping[str, object]:
+        dates = self.landmarks
+        return {
+            "segmenter": self.segmenter,
+            "landmarks": listed(dates) if isinstance(dates, tuple) else dates,
+            "model": self.dropout.model_name + (" and spend" if self.spend else ""),
+            "priors": "default" if self.priors == Priors() else "own",
+        }
 
     def _landmark_dates(self, transactions: Transactions) -> tuple[dt.date, ...]:
         start, end = transactions.start, transactions.end

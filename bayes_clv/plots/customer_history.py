@@ -1,6 +1,7 @@
 """One customer by day: P(alive) falls between purchases and rises with every purchase."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bayes_clv import arguments
+from bayes_clv.data.described import Described
 from bayes_clv.data.given_log import as_log
 from bayes_clv.data.rfm import purchase_days
 from bayes_clv.data.transactions import Transactions
@@ -28,8 +30,8 @@ from bayes_clv.plots.style import (
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 
 
-@dataclass(frozen=True)
-class AliveHistory:
+@dataclass(frozen=True, repr=False)
+class AliveHistory(Described):
     """P(alive) and P(purchase) of one customer, day by day.
 
     Attributes
@@ -47,6 +49,9 @@ class AliveHistory:
     customer: Any
     horizon: float
     level: float
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"days": len(self.table), "purchases": len(self.purchases), "level": self.level}
 
 
 def alive_history(

@@ -1,5 +1,6 @@
 """Exploration of a log before any model: weeks, weekdays, cohorts, and customers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
+from bayes_clv.data.described import Described
 from bayes_clv.data.given_customers import as_customers
 from bayes_clv.data.given_log import as_log
 from bayes_clv.data.rfm import purchase_days
@@ -35,8 +37,8 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MOST_WRITTEN = 15  # above twice as many columns a cohort table has no numbers
 
 
-@dataclass(frozen=True)
-class Calendar:
+@dataclass(frozen=True, repr=False)
+class Calendar(Described):
     """When customers buy; purchases of one customer on one day count once.
 
     Attributes
@@ -50,6 +52,9 @@ class Calendar:
 
     weeks: pd.DataFrame
     weekdays: pd.Series
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"weeks": len(self.weeks)}
 
 
 def calendar(transactions: Transactions) -> Calendar:

@@ -1,5 +1,6 @@
 """Posterior mean and interval width of a measure, over frequency and recency."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
@@ -10,6 +11,7 @@ from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
+from bayes_clv.data.described import Described
 from bayes_clv.plots.style import (
     TEXT,
     ManyAxes,
@@ -23,8 +25,8 @@ from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 type Measure = Literal["prob_alive", "prob_purchase", "expected_purchases"]
 
 
-@dataclass(frozen=True)
-class StateMatrix:
+@dataclass(frozen=True, repr=False)
+class StateMatrix(Described):
     """A measure over frequency and recency.
 
     Attributes
@@ -42,6 +44,10 @@ class StateMatrix:
     T: float
     horizon: float
     level: float
+
+    def _facts(self) -> Mapping[str, object]:
+        rows, columns = self.mean.shape
+        return {"measure": self.measure, "recencies": rows, "frequencies": columns, "T": self.T}
 
 
 def state_matrix(

@@ -10,6 +10,7 @@ shape: λ f(λ) and p (1−p) f(p). For a customer with the history (x, t_x, T) 
 and for a customer without a history (x = t_x = T = 0) they are Gamma(r, α) and Beta(a, b).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammaln, logit
 
 from bayes_clv import arguments
+from bayes_clv.data.described import Described, listed
 from bayes_clv.data.given_customers import as_customers
 from bayes_clv.data.states import States
 from bayes_clv.models.bgnbd import Dropout, Parameters, probability_alive
@@ -44,8 +46,8 @@ _RATES = (0.02, 500.0)  # purchases a year
 _FURTHEST = 6.2  # logit of the probabilities at the edges: 0.2% and 99.8%
 
 
-@dataclass(frozen=True)
-class Heterogeneity:
+@dataclass(frozen=True, repr=False)
+class Heterogeneity(Described):
     """Densities of ln λ and logit p.
 
     Attributes
@@ -67,6 +69,9 @@ class Heterogeneity:
     of_rate: Floats
     of_chance: Floats
     level: float
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"segments": listed(self.names), "level": self.level}
 
 
 def heterogeneity(

@@ -157,10 +157,8 @@ class Posterior(Fit):
         """
         from bayes_clv.posterior import value
 
-        customers, terms = (
-            as_customers(customers),
-            ValueTerms(horizon, annual_discount_rate, margin),
-        )
+        customers = as_customers(customers)
+        terms = ValueTerms(arguments.days("horizon", horizon), annual_discount_rate, margin)
         answers = self._values(customers, value.expected_value(terms, self.dropout), level)
         if "total_spend" in customers:
             past = terms.margin * numbers(customers, "total_spend", allow_missing=True)

@@ -68,7 +68,7 @@ def compare_n_segments(
         given, or ``resamples`` is below 1.
     """
     states, numbers = as_customers(states), arguments.wholes("n_segments", n_segments)
-    if min(numbers) < 2:
+    if not numbers or min(numbers) < 2:
         raise InputError(f"n_segments must hold numbers of 2 or more: {list(numbers)}")
     resamples, seed = arguments.whole("resamples", resamples, least=1), arguments.seed(seed)
     tails, rng = arguments.tails(level), np.random.default_rng(seed)

@@ -67,6 +67,7 @@ def default_methods(
     """
     n_segments = arguments.wholes("n_segments", n_segments, least=1)
     landmarks = arguments.wholes("landmarks", landmarks, least=1)
+    arguments.require(bool(n_segments), "n_segments must hold at least one number; got none")
     middle = sorted(n_segments)[len(n_segments) // 2]
     mbg = Dropout.AFTER_ANY
     methods = [

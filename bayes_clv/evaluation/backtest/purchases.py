@@ -208,7 +208,7 @@ def backtest(
         If the log or an argument is invalid.
     """
     transactions = as_log(transactions)
-    fast, seed = arguments.flag("fast", fast), arguments.seed(seed)
+    fast, seed = arguments.flag("fast", fast), arguments.whole("seed", seed, least=0)
     methods = arguments.instances("methods", methods or default_methods(), Method)
     splits = splits or default_splits(transactions.start, transactions.end)
     splits = arguments.instances("splits", splits, Split)

@@ -139,7 +139,8 @@ def backtest_money(
         If the log has no amounts, or origin or horizon is outside the log.
     """
     transactions = as_log(transactions)
-    seed, methods = arguments.seed(seed), arguments.instances("methods", methods, Method)
+    seed = arguments.whole("seed", seed, least=0)
+    methods = arguments.instances("methods", methods, Method)
     if not transactions.has_amounts:
         raise InputError("a backtest of money needs a log with amounts")
     start, end = transactions.start, transactions.end

@@ -105,9 +105,9 @@ class Scenario:
     def _settle_types(self) -> None:
         arguments.instance("parameters", self.parameters, Parameters)
         for name in ("r", "alpha", "a", "b"):
-            value = arguments.shown(getattr(self.parameters, name))
+            value = getattr(self.parameters, name)
             try:
-                arguments.number(name, getattr(self.parameters, name), above=0)
+                arguments.number(name, value, above=0)
             except InputError:
                 raise InputError(f"{name} must be one positive number: {value}") from None
         for name in ("start", "end"):
