@@ -20,6 +20,7 @@ from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.rfm import durations, sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
+from bayes_clv.inference import options
 from bayes_clv.inference.fitting import Fitted, fit_spend, fit_table
 from bayes_clv.inference.landmarks import (
     LandmarkTable,
@@ -27,13 +28,7 @@ from bayes_clv.inference.landmarks import (
     landmark_dates,
     landmark_table,
 )
-from bayes_clv.inference.options import (
-    Landmarks,
-    Segmentation,
-    Segmenter,
-    settled_landmarks,
-    settled_segmenter,
-)
+from bayes_clv.inference.options import Landmarks, Segmentation, Segmenter
 from bayes_clv.inference.progress import Stages
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.inference.spend.table import MIN_VARIATION, SpendTable, spend_table
@@ -176,8 +171,8 @@ class HierarchicalBetaGeo(Described):
 
     def __post_init__(self) -> None:
         settled = {
-            "segmenter": settled_segmenter(self.segmenter),
-            "landmarks": settled_landmarks(self.landmarks),
+            "segmenter": options.settled_segmenter(self.segmenter),
+            "landmarks": options.settled_landmarks(self.landmarks),
             "priors": arguments.instance("priors", self.priors, Priors, "Priors(…)"),
             "dropout": arguments.member("dropout", self.dropout, Dropout),
             "spend": arguments.flag("spend", self.spend),
