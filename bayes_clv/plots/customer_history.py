@@ -87,6 +87,10 @@ def alive_history(
     """
     arguments.instance("posterior", posterior, Posterior)
     transactions, horizon = as_log(transactions), arguments.days("horizon", horizon)
+    # Engines refuse to compare a number with text.
+    numbered = transactions.table.customer_id.type().is_integer()
+    fits = isinstance(customer, int | np.integer if numbered else str)
+    arguments.require(fits, f"customer must be in the log: {arguments.shown(customer)}")
     bought = _bought(transactions, customer)
     arguments.require(not bought.empty, f"customer must be in the log: {arguments.shown(customer)}")
     dates = pd.date_range(bought.index[0], pd.Timestamp(transactions.end))

@@ -9,7 +9,10 @@ import numpy as np
 import xarray as xr
 from ibis import ir
 
+from bayes_clv import arguments
+from bayes_clv.arguments import Days
 from bayes_clv.data.engines import cached, to_arrow
+from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
@@ -55,9 +58,9 @@ def coded_customers(posterior: Posterior, transactions: Transactions) -> ir.Tabl
 
 def compare_log(
     posterior: Posterior,
-    transactions: Transactions,
+    transactions: Log,
     *,
-    horizon: float = COMPARISON_HORIZON,
+    horizon: Days = COMPARISON_HORIZON,
     terms: ValueTerms | None = None,
     level: float = 0.9,
 ) -> SegmentComparison:
@@ -73,7 +76,9 @@ def compare_log(
         The terms of value; by default a horizon of one year. A posterior without spend ignores
         them.
     """
-    customers = coded_customers(posterior, transactions)
+    horizon = arguments.days("horizon", horizon)
+    arguments.tails(level)
+    customers = coded_customers(posterior, as_log(transactions))
     terms = (terms or ValueTerms()) if posterior.has_spend else None
     return SegmentComparison(segment_draws(posterior, customers, horizon, terms), level)
 
