@@ -88,6 +88,8 @@ def match(value: Any, names: tuple[str, ...]) -> str | None:
     >>> match(1.0, ("1", "2")), match("1.0", ("1.0", "1")), match("3", ("1", "2"))
     ('1', '1.0', None)
     """
+    if isinstance(value, str) and value in names:
+        return value
     text = text_of(value)
     if text is None or text in names:
         return text
