@@ -97,16 +97,14 @@ def _kind_of_objects(column: pd.Series) -> str:
 
 
 def _days(column: pd.Series) -> Floats:
-    """Return timedeltas as days: whole days exactly, since 2^53 ns are only 104 days."""
+    """Return timedeltas as days: whole days exactly, for a day is a multiple of 2^16 ns."""
     dtype: Any = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
         column = column.astype(dtype.categories.dtype)
     elif hasattr(dtype, "pyarrow_dtype"):
         column = column.astype(cast(Any, f"timedelta64[{dtype.pyarrow_dtype.unit}]"))
-    values = pd.to_timedelta(column).to_numpy()
-    missing = np.isnat(values)
-    whole, rest = np.divmod(np.where(missing, _DAY * 0, values), _DAY)
-    return np.where(missing, np.nan, whole + rest / _DAY)
+    days: Floats = pd.to_timedelta(column).to_numpy() / _DAY  # NaT becomes NaN
+    return days
 
 
 def _type_name(column: pd.Series) -> str:

@@ -29,8 +29,9 @@ from bayes_clv.segments.rules import (
 def key_expression(text: ir.StringValue) -> ir.StringValue:
     """Return the key of a column of text: see ``own.key``."""
     lower, shortened = text.lower(), text
-    for pattern in PATTERNS:
-        shortened = shortened.re_replace(pattern, r"\1")
+    for pattern in PATTERNS:  # not re_replace: engines write its groups in different ways
+        group = shortened.re_extract(pattern, 1)
+        shortened = ibis.ifelse(shortened.re_search(pattern), group, shortened)
     return ibis.ifelse(lower.isin(TRUTH), lower, shortened)
 
 

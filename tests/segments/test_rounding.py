@@ -14,6 +14,7 @@ from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
+from bayes_clv.segments.naming import centroid_names
 from bayes_clv.segments.rules import NOISE, KMeansRule, RFMRule, SegmentRule
 
 PRICE = 33.33
@@ -82,6 +83,21 @@ def test_one_price_splits_no_segment_by_kmeans(price: float) -> None:
     assert not any("baskets" in name for name in rule.names)
     with pytest.raises(InputError, match="must not exceed the number of distinct states, 1"):
         KMeansSegmenter(2, features=("monetary_value",)).fit(frame[frame["frequency"] > 0])
+
+
+def test_noise_chooses_no_word_of_a_name() -> None:
+    money = np.log(noisy([PRICE]))
+    known = {"frequency": np.log1p(np.arange(7.0)), "idle_time": np.log1p(np.arange(7.0))}
+    population = known | {"monetary_value": money}
+    ends = np.array([money.min(), money.max(), np.nextafter(money.max(), 9)])
+    names = []
+    for spend in (ends, ends[::-1]):
+        one = {"frequency": np.full(3, 1.0), "idle_time": np.full(3, 1.0), "monetary_value": spend}
+        order, found = centroid_names(one, population)
+        assert order == [0, 1, 2]
+        names.append(found)
+    assert names[0] == names[1]
+    assert {name.rsplit(" ", 1)[0] for name in names[0]} == {"occasional, recent, small baskets"}
 
 
 @pytest.mark.parametrize("segmenter", [RFMSegmenter(), KMeansSegmenter(5)], ids=["rfm", "kmeans"])
