@@ -53,6 +53,8 @@ def score(
 ) -> list[Prediction]:
     """Return the predictions for each customer, in the order of the customers."""
     frame = pd.DataFrame([customer.model_dump(exclude={"customer_id"}) for customer in customers])
+    if posterior.rule.kind == "column":  # who is in no segment is meant to be in the population
+        frame["segment"] = frame["segment"].fillna(posterior.answerable[-1])
     answers = expectations(posterior, frame, horizon, terms, level=level)
     rows = {name: _rows(answer) for name, answer in answers.items()}
     unknown: dict[str, Any] = {"expected_spend": None, "expected_value": None}

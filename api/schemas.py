@@ -25,6 +25,7 @@ from api.words import named, shown
 from bayes_clv.errors import InputError
 from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON
+from bayes_clv.posterior.segment_names import segment_named
 
 LIMIT = 1e9  # purchases or days; more than any customer has, and far from overflow
 MONEY_LIMIT = 1e15
@@ -138,14 +139,18 @@ class State(Request):
             raise PydanticCustomError("rule", rule, {"recency": recency})
         return T
 
-    @field_validator("segment")
+    @field_validator("segment", mode="before")
     @classmethod
-    def _known(cls, segment: str | None, info: ValidationInfo) -> str | None:
+    def _known(cls, segment: object, info: ValidationInfo) -> object:
+        """Return the model's name of a segment; a number may stand for one: 1 for "1"."""
         known: Collection[str] = info.context or ()
-        if segment is not None and segment not in known:
+        if not isinstance(segment, str | float | int):
+            return segment
+        name = segment_named(segment, known)
+        if name is None and isinstance(segment, str):
             names = ", ".join([*known][:_MAX_NAMES]) + ", …" * (len(known) > _MAX_NAMES)
             raise PydanticCustomError("rule", "must be one of {names}", {"names": names})
-        return segment
+        return segment if name is None else name
 
 
 class Customer(State):

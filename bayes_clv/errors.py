@@ -1,4 +1,4 @@
-"""Errors that this package raises; each message is one line that says what to do."""
+"""Errors and warnings of this package; each message is one line that says what to do."""
 
 
 class BayesClvError(Exception):
@@ -15,3 +15,11 @@ class ArtifactError(BayesClvError):
 
 class UnsoundPosterior(BayesClvError):
     """The sampler's diagnostics show that the posterior cannot be trusted; exit code 3."""
+
+
+class BayesClvWarning(UserWarning):
+    """Base of the warnings below; the command line prints them as one line on stderr."""
+
+
+class SegmentWarning(BayesClvWarning):
+    """Customers have own segments that the model does not know."""

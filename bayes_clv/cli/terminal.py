@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from bayes_clv.errors import BayesClvError, InputError, UnsoundPosterior
+from bayes_clv.errors import BayesClvError, BayesClvWarning, InputError, UnsoundPosterior
 
 BAD_INPUT, UNSOUND = 2, 3  # exit codes
 
@@ -26,9 +27,13 @@ out, err = Console(), Console(stderr=True)
 
 @contextmanager
 def errors() -> Iterator[None]:
-    """Turn errors of this package and of engines into one line and an exit code."""
+    """Turn errors of this package and of engines into one line and an exit code.
+
+    Warnings of this package become a line, too.
+    """
     try:
-        yield
+        with _warnings():
+            yield
     except BayesClvError as error:
         _complain(str(error))
         code = UNSOUND if isinstance(error, UnsoundPosterior) else BAD_INPUT
@@ -40,6 +45,23 @@ def errors() -> Iterator[None]:
             raise
         _complain(f"the engine that holds the log failed: {one_line(error)}")
         raise typer.Exit(BAD_INPUT) from None
+
+
+@contextmanager
+def _warnings() -> Iterator[None]:
+    """Print warnings of this package as one line each, without the place in the code."""
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if not issubclass(category, BayesClvWarning):
+            elsewhere(message, category, *where, **more)
+            return
+        words = f"Warning: {message}"
+        err.print(words, style="yellow", highlight=False, markup=False, soft_wrap=True)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", BayesClvWarning)
+        elsewhere, warnings.showwarning = warnings.showwarning, show
+        yield
 
 
 def _complain(words: str) -> None:

@@ -18,9 +18,13 @@ Logs stay in the engine that holds them; all queries go through Ibis.
 | `ledger` | rows in = rows kept + rows rejected, by reason |
 | `report` | how a log was read: columns, notations, examples, warnings |
 | `transactions` | `Transactions`: the log after cleaning |
+| `given_log` | a log as a path, a table or `Transactions` |
 | `engines` | the engines that may hold a log: connecting, and uploading a table |
 | `rfm` | one row per customer per landmark, in one Ibis query |
 | `states` | the states of customers on a date, the model's only input |
+| `floats` | columns of a DataFrame as numbers: timedeltas become days |
+| `given_customers` | customers as a DataFrame, another table or a log |
+| `described` | a short text and an HTML table that say what an object is |
 | `adequacy` | whether a log has enough data, and the figures that show it |
 | `datasets` | CDNOW, which is part of the package |
 """

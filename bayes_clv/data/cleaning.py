@@ -37,7 +37,7 @@ import ibis.expr.types as ir
 
 from bayes_clv.data.dates import with_days
 from bayes_clv.data.ids import TOTALS as TOTAL_WORDS
-from bayes_clv.data.ids import IdFacts, as_ids, check_ids
+from bayes_clv.data.ids import IdFacts, as_ids, as_segments, check_ids
 from bayes_clv.data.numbers import Mark, NumberNotation, number_notations, within
 from bayes_clv.data.report import SOURCE_REASONS
 from bayes_clv.errors import InputError
@@ -71,7 +71,6 @@ MISSING = (
     r"(?i)^\s*([(<\[]?(nan|nat|null|none|nil|na|n/a|undefined)[)>\]]?|\\n|-+"
     r"|#(n/a|nv|n/d|null!|ref!|value!|name[?]|div/0!|num!))?\s*$"
 )
-NO_SEGMENT = "missing"
 BOOKKEEPING = (
     r"(?i)^\s*(adjust(ment)?[0-9]*|(bank|amazon) ?(charges?|fees?)|bad ?debt|fees?|discount"
     r"|test[0-9]*)\s*$"
@@ -198,7 +197,7 @@ def _columns(
     if "quantity" in raw.columns:
         columns["quantity"] = _number(raw, "quantity", numbers)
     if "segment" in raw.columns:
-        columns["segment"] = _segment(raw.segment)
+        columns["segment"] = as_segments(raw.segment, untyped=rules.untyped)
     return columns
 
 
@@ -231,10 +230,6 @@ def _shown(rows: ir.Table) -> ir.StringValue:
         else_=ibis.null("string"),
     )
     return value.strip().nullif("")
-
-
-def _segment(column: ir.Value) -> ir.StringValue:
-    return column.cast("string").strip().nullif("").fill_null(NO_SEGMENT)
 
 
 def _amount(raw: ir.Table, numbers: Mapping[str, NumberNotation]) -> ir.FloatingValue:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.transactions import Transactions
+from bayes_clv.errors import InputError
 
 # The observation end of the full log and the sample; the last purchase may be earlier.
 CDNOW_END = dt.date(1998, 6, 30)
@@ -28,6 +29,8 @@ def load_cdnow(*, sample: bool = False) -> Transactions:
     >>> load_cdnow(sample=True).ledger
     Ledger(rows_in=6919, rejected=())
     """
+    if not isinstance(sample, bool):
+        raise InputError(f"sample must be True or False: {sample!r}")
     with (resources.files("bayes_clv") / "data" / "cdnow.parquet").open("rb") as file:
         log = pd.read_parquet(file)
     if sample:

@@ -15,6 +15,7 @@ from typing import Any
 
 import ibis
 import ibis.expr.types as ir
+import numpy as np
 
 from bayes_clv.data.date_formats import (
     SERIALS,
@@ -123,7 +124,7 @@ def with_days(raw: ir.Table, date_formats: Sequence[str] = ()) -> tuple[ir.Table
 
 
 def as_date(value: dt.date | str, argument: str) -> dt.date:
-    """Read one date given by a caller: a date, a datetime (its day) or ISO text.
+    """Read one date given by a caller: a date, a datetime or datetime64 (its day), or ISO text.
 
     Raises
     ------
@@ -132,6 +133,8 @@ def as_date(value: dt.date | str, argument: str) -> dt.date:
     """
     try:
         day = dt.datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(day, np.datetime64):
+            day = day.astype("datetime64[D]").item()
         return dt.date(day.year, day.month, day.day)
     except (ValueError, TypeError, AttributeError):
         raise InputError(f"{argument} must be a date such as 2010-12-31; got {value!r}") from None

@@ -1,4 +1,4 @@
-"""Ids of customers, exact: no two ids are merged, and none changes its digits."""
+"""Ids of customers, exact: no two are merged, and none changes its digits; names of segments."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ from bayes_clv.errors import InputError
 _LARGEST_WHOLE_FLOAT = 2**53
 _LARGEST_FLOAT = 1e300
 _INT64_DIGITS = 18
+NO_SEGMENT = "missing"
 _TOTAL = (
     *("total", "grand total", "subtotal", "sub-total", "total general", "total général", "totals"),
     *("sum", "summe", "gesamt", "gesamtsumme", "endsumme", "insgesamt", "somme", "totaux", "suma"),
@@ -99,6 +100,22 @@ def as_ids(column: ir.Value, facts: IdFacts, *, untyped: bool) -> ir.Value:
     if dtype.is_floating() or dtype.is_decimal():
         number = column.cast("float64")
         return ibis.ifelse(_is_finite(number), number, ibis.null("float64")).cast("int64")
+    return _as_text(column, untyped)
+
+
+def as_segments(column: ir.Value, *, untyped: bool) -> ir.StringValue:
+    """Return the user's own segments as text, the same for 1, 1.0 and, in a text file, "1.0"."""
+    dtype = column.type()
+    if dtype.is_floating() or dtype.is_decimal():
+        number = column.cast("float64")
+        number = ibis.ifelse(_is_finite(number), number, ibis.null("float64"))
+        whole = (number == number.floor()) & (number.abs() <= _LARGEST_WHOLE_FLOAT)
+        as_whole = ibis.ifelse(whole, number, ibis.null("float64")).cast("int64").cast("string")
+        return as_whole.fill_null(number.cast("string")).fill_null(NO_SEGMENT)
+    return _as_text(column, untyped).nullif("").fill_null(NO_SEGMENT)
+
+
+def _as_text(column: ir.Value, untyped: bool) -> ir.StringValue:
     text = column.cast("string")
     # A search is several times cheaper than to strip.
     text = ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from bayes_clv.data.described import html_table
 from bayes_clv.errors import InputError
 
 
@@ -44,6 +45,10 @@ class Ledger:
     def rows_kept(self) -> int:
         """Rows that no rule rejected."""
         return self.rows_in - sum(count for _, count in self.rejected)
+
+    def _repr_html_(self) -> str:
+        facts = {"read": self.rows_in, "kept": self.rows_kept, **dict(self.rejected)}
+        return html_table("Ledger", facts)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain types for JSON; `from_dict` reads them."""

@@ -116,18 +116,6 @@ def read_transactions(
         The source cannot be read, a column cannot be found, or no row is a purchase; the message
         is one line that says what to do.
     """
-    if refunds not in ("ignore", "net"):
-        raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
-    if decimal_mark not in (None, ".", ","):
-        raise InputError(f'decimal_mark must be "." or ",": {decimal_mark!r}')
-    rules = Rules(
-        end=None if end is None else as_date(end, "end"),
-        date_formats=_several(date_format),
-        keep_zero_amounts=keep_zero_amounts,
-        decimal=decimal_mark,
-        no_customer=_several(no_customer),
-    )
-    log = open_source(source, table, time_zone)
     named = {
         "customer": customer,
         "date": date,
@@ -137,6 +125,17 @@ def read_transactions(
         "invoice": invoice,
         "segment": segment,
     }
+    _check_options(named | {"table": table, "time_zone": time_zone}, keep_zero_amounts, refunds)
+    if decimal_mark not in (None, ".", ","):
+        raise InputError(f'decimal_mark must be "." or ",": {decimal_mark!r}')
+    rules = Rules(
+        end=None if end is None else as_date(end, "end"),
+        date_formats=_several("date_format", date_format),
+        keep_zero_amounts=keep_zero_amounts,
+        decimal=decimal_mark,
+        no_customer=_several("no_customer", no_customer),
+    )
+    log = open_source(source, table, time_zone)
     roles = find_columns(log.columns, named, log.name)
     report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
     others = {f"other_{i}": i for i in other_ids(log.columns, roles)}
@@ -169,8 +168,23 @@ def _with_remarks(
     return dataclasses.replace(report, remarks=tuple(remarks), warnings=tuple(warnings))
 
 
-def _several(given: str | Sequence[str] | None) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given or ())
+def _check_options(names: Mapping[str, object], keep_zero_amounts: object, refunds: object) -> None:
+    """Check the types of the options that are neither dates nor formats."""
+    for name, value in names.items():
+        if not (value is None or isinstance(value, str)):
+            raise InputError(f"{name} must be a name, as text: {value!r}")
+    if not isinstance(keep_zero_amounts, bool):
+        raise InputError(f"keep_zero_amounts must be True or False: {keep_zero_amounts!r}")
+    if not (isinstance(refunds, str) and refunds in ("ignore", "net")):
+        raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
+
+
+def _several(name: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return one text or several as a tuple."""
+    several = (given,) if isinstance(given, str) else given or ()
+    if not isinstance(several, Sequence) or not all(isinstance(each, str) for each in several):
+        raise InputError(f"{name} must be a text or a list of texts: {given!r}")
+    return tuple(several)
 
 
 def _clean(

@@ -11,7 +11,7 @@ Conventions are those of pymc-marketing and lifetimes: the first purchase day co
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import ibis
@@ -20,20 +20,22 @@ import pandas as pd
 
 from bayes_clv.data.dates import as_date
 from bayes_clv.data.engines import to_arrow
-from bayes_clv.data.states import DURATIONS
+from bayes_clv.data.given_log import Log, as_log
+from bayes_clv.data.states import DURATIONS, States
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 
 
-def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = None) -> ir.Table:
+def summarise(transactions: Log, landmarks: Sequence[dt.date | str] | None = None) -> ir.Table:
     """Summarise every customer at every landmark on or after their first purchase.
 
     Parameters
     ----------
     transactions
-        A clean log.
+        A clean log, or what ``read_transactions`` reads without options.
     landmarks
-        Dates, in any order; purchases on the day itself count. Default: the observation end.
+        Dates or ISO text, in any order; purchases on the day itself count. Default: the observation
+        end.
 
     Returns
     -------
@@ -49,6 +51,7 @@ def summarise(transactions: Transactions, landmarks: Sequence[dt.date] | None = 
     InputError
         A landmark is no date, is given twice or is after the observation end, or there is none.
     """
+    transactions = as_log(transactions)
     dates = _landmarks(transactions, landmarks)
     customers = _side_by_side(purchase_days(transactions, dates), dates)
     return (
@@ -71,15 +74,31 @@ def durations(states: ir.Table) -> ir.Table:
     ibis.Table
         `states` with recency (first to last purchase) and T (first purchase to landmark), float64
         days.
+
+    Raises
+    ------
+    InputError
+        `states` is no such table.
     """
+    if not isinstance(states, ir.Table) or not {"first", "last", "landmark"} <= {*states.columns}:
+        raise InputError(
+            "states must be an Ibis table with first, last and landmark, as summarise returns it; "
+            f"got {type(states).__name__}"
+        )
     return states.mutate(
         recency=states["last"].delta(states["first"], unit="day").cast("float64"),
         T=states["landmark"].delta(states["first"], unit="day").cast("float64"),
     )
 
 
-def customers(transactions: Transactions) -> pd.DataFrame:
+def customers(transactions: Log) -> pd.DataFrame:
     """Summarise every customer at the observation end.
+
+    Parameters
+    ----------
+    transactions
+        A clean log, or what ``read_transactions`` reads without options. A DataFrame that has
+        frequency, recency and T is a summary already: it is checked and returned, in days.
 
     Returns
     -------
@@ -87,6 +106,9 @@ def customers(transactions: Transactions) -> pd.DataFrame:
         customer_id, frequency, recency, T (days), monetary_value, total_spend (NaN where the log
         has no amounts) and segment where the log has one, ordered by customer_id.
     """
+    if isinstance(transactions, pd.DataFrame) and set(DURATIONS) <= {*transactions.columns}:
+        known = States.from_frame(transactions)
+        return transactions.assign(recency=known.recency, T=known.T)
     states = durations(summarise(transactions))
     columns = ["customer_id", *DURATIONS, "monetary_value", "total_spend", "segment"]
     states = states.select(*(column for column in columns if column in states.columns))
@@ -123,10 +145,12 @@ def _md5(text: str) -> str:  # type: ignore[empty-body]
 
 
 def _landmarks(
-    transactions: Transactions, landmarks: Sequence[dt.date] | None
+    transactions: Transactions, landmarks: Sequence[dt.date | str] | None
 ) -> tuple[dt.date, ...]:
     if landmarks is None:
         return (transactions.end,)
+    if isinstance(landmarks, str) or not isinstance(landmarks, Iterable):
+        raise InputError(f"landmarks must be a list of dates, or None; got {landmarks!r}")
     dates = tuple(sorted(as_date(landmark, "a landmark") for landmark in landmarks))
     if not dates:
         raise InputError("landmarks must hold at least one date, or be None; got none")

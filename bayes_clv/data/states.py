@@ -1,20 +1,22 @@
 """The states of customers on a date: the model's only input about customers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_clv.data.described import Described
+from bayes_clv.data.floats import floats
 from bayes_clv.errors import InputError
 
 DURATIONS = ("frequency", "recency", "T")
 
 
-@dataclass(frozen=True, slots=True)
-class States:
+@dataclass(frozen=True, slots=True, repr=False)
+class States(Described):
     """States of customers, one per element of each array.
 
     Attributes
@@ -64,6 +66,8 @@ class States:
     def from_frame(cls, customers: pd.DataFrame) -> "States":
         """Read and validate a frame: frequency, recency, T; optionally monetary_value, segment.
 
+        recency and T are numbers of days or timedeltas.
+
         Raises
         ------
         InputError
@@ -88,37 +92,42 @@ class States:
             segment = customers["segment"].to_numpy(dtype=object)
         return cls(frequency, recency, T, monetary_value, segment)
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"customers": len(self), "segments": "no" if self.segment is None else "own"}
+
 
 def check_columns(customers: pd.DataFrame) -> None:
-    """Raise InputError for a frame without frequency, recency or T."""
+    """Raise InputError for what is no DataFrame with frequency, recency and T, once each."""
+    if not isinstance(customers, pd.DataFrame):
+        raise InputError(
+            "customers must be a pandas DataFrame with the columns frequency, recency and T; "
+            f"got {type(customers).__name__}"
+        )
     missing = [name for name in DURATIONS if name not in customers.columns]
     if missing:
         raise InputError(
             f"customers lack {_join(missing)}; they need the columns frequency, recency and T, "
             f"and have {_join(list(customers.columns))}"
         )
+    for name in (*DURATIONS, "monetary_value", "total_spend", "segment"):
+        if isinstance(customers.get(name), pd.DataFrame):
+            raise InputError(f"customers must have one column {name}; they have several")
 
 
 def numbers(
     customers: pd.DataFrame, name: str, *, allow_missing: bool = False
 ) -> NDArray[np.float64]:
-    """Read a column of finite numbers.
+    """Read a column of finite numbers; recency and T may be timedeltas, and become days.
 
     Raises
     ------
     InputError
         A value is no finite number; the message names the first such row.
     """
-    column = customers[name]
-    if pd.api.types.is_bool_dtype(column.dtype):
-        raise InputError(f"{name} must be a number, but the column holds true and false")
-    try:
-        numbers = column.to_numpy(dtype=float, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"{name} must be a number: {error}") from None
-    bad = np.isinf(numbers) if allow_missing else ~np.isfinite(numbers)
+    values = floats(customers[name], name, is_duration=name in ("recency", "T"))
+    bad = np.isinf(values) if allow_missing else ~np.isfinite(values)
     _refuse(customers, name, bad, "must be finite")
-    return cast("NDArray[np.float64]", numbers)
+    return values
 
 
 def _refuse(customers: pd.DataFrame, name: str, broken: NDArray[np.bool_], rule: str) -> None:

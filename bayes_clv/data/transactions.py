@@ -1,6 +1,7 @@
 """The log after cleaning."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -8,13 +9,15 @@ import ibis
 import ibis.expr.types as ir
 
 from bayes_clv.data.cleaning import AFTER_END
+from bayes_clv.data.dates import as_date
+from bayes_clv.data.described import Described
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.report import ReadingReport
 from bayes_clv.errors import InputError
 
 
-@dataclass(frozen=True)
-class Transactions:
+@dataclass(frozen=True, repr=False)
+class Transactions(Described):
     """A clean log of purchases, still in the engine that read it.
 
     Parameters
@@ -46,14 +49,15 @@ class Transactions:
     refunds: ir.Table | None = field(default=None, repr=False)
     report: ReadingReport = field(default_factory=ReadingReport, repr=False)
 
-    def until(self, end: dt.date) -> Self:
-        """Return the log as it was on an earlier day: later rows are rejected.
+    def until(self, end: dt.date | str) -> Self:
+        """Return the log as it was on an earlier day, a date or ISO text: later rows are rejected.
 
         Raises
         ------
         InputError
-            ``end`` is before the first purchase or after the observation end.
+            ``end`` is no date, before the first purchase or after the observation end.
         """
+        end = as_date(end, "end")
         if not self.start <= end <= self.end:
             raise InputError(f"the log covers {self.start} … {self.end}, not {end}")
         earlier = self.table.date <= ibis.literal(end)
@@ -67,3 +71,12 @@ class Transactions:
             refunds = refunds.filter(refunds.refunded <= ibis.literal(end))
         table = self.table.filter(earlier)
         return replace(self, table=table, ledger=ledger, end=end, refunds=refunds)
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "source": self.source,
+            "window": f"{self.start} … {self.end}",
+            "rows": f"{self.ledger.rows_kept:,} of {self.ledger.rows_in:,}",
+            "amounts": "yes" if self.has_amounts else "no",
+            "warnings": len(self.report.warnings),
+        }

@@ -10,6 +10,7 @@ one episode up to the observation end, and the check is that of the literature.
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
@@ -17,6 +18,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
+from bayes_clv.data.dates import as_date
+from bayes_clv.data.described import Described
+from bayes_clv.data.given_log import as_log
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
@@ -27,8 +32,8 @@ from bayes_clv.segments.rules import POPULATION, Codes
 type Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Episodes:
+@dataclass(frozen=True, slots=True, repr=False)
+class Episodes(Described):
     """Episodes of customers, each array ``(episode,)``.
 
     Attributes
@@ -79,6 +84,9 @@ class Episodes:
         """Days since the last purchase, at the beginning of the episode."""
         return self.T - self.recency
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"episodes": len(self.days), "held out": int(self.held_out.sum())}
+
 
 def episodes(
     posterior: Posterior, transactions: Transactions, until: dt.date | None = None
@@ -102,7 +110,9 @@ def episodes(
         If the log does not begin on the first day of the fit's log, or ends before the fit's
         observation end.
     """
-    record, until = posterior.record, until or transactions.end
+    arguments.instance("posterior", posterior, Posterior)
+    transactions = as_log(transactions)
+    record, until = posterior.record, transactions.end if until is None else as_date(until, "until")
     if transactions.start != record.start or not record.end <= until <= transactions.end:
         raise InputError(
             f"the log must begin on {record.start}, the first day of the fit, and the holdout must "

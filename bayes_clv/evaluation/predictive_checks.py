@@ -10,7 +10,7 @@ chance. If observations leave it more often than its level allows, the model is 
 """
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,6 +19,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
+from bayes_clv.data.described import Described
+from bayes_clv.data.given_log import as_log
 from bayes_clv.data.rfm import purchase_days
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
@@ -34,8 +36,8 @@ type StateColumn = Literal["frequency", "recency", "T", "idle_time"]
 DRAWS = 200
 
 
-@dataclass(frozen=True)
-class Tracking:
+@dataclass(frozen=True, repr=False)
+class Tracking(Described):
     """Observed and replicated repeat purchases by period.
 
     Attributes
@@ -57,6 +59,13 @@ class Tracking:
     end: dt.date
     period: int
     level: float
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "periods": len(self.table),
+            "period": f"{self.period} days",
+            "end of the fit": self.end,
+        }
 
 
 def track(
@@ -86,8 +95,10 @@ def track(
     seed
         Random seed of the replications.
     """
-    if period < 1:
-        raise InputError(f"period must be at least 1 day: {period}")
+    arguments.instance("posterior", posterior, Posterior)
+    transactions = as_log(transactions)
+    period = arguments.whole_days("period", period)
+    draws, seed = arguments.whole("draws", draws, least=1), arguments.seed(seed)
     record = posterior.record
     parts = episodes(posterior, transactions)
     n_before = -(-(record.end - transactions.start).days // period)
@@ -183,6 +194,8 @@ def purchase_counts(
     One row per number of purchases (``"0"``, ``"1"``, …, ``"7+"``), with numbers of episodes:
     actual (observed), mean, lower, upper.
     """
+    arguments.instance("parts", parts, Episodes)
+    most = arguments.whole("most", most, least=1)
 
     def histogram(counts: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.bincount(np.minimum(counts, most), minlength=most + 1)
@@ -221,6 +234,7 @@ def purchases_by_state(
     One row per group with episodes, indexed by its lower edge: customers, the number of episodes;
     and per episode actual (observed purchases), mean, lower, upper.
     """
+    arguments.instance("parts", parts, Episodes)
     values = getattr(parts, by)
     if edges is None:
         deciles = np.quantile(values, np.linspace(0, 0.9, 10))

@@ -16,6 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 from scipy.stats import halfnorm, norm
 
+from bayes_clv import arguments
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
@@ -48,6 +49,9 @@ def with_log_densities(
     ``tau (eta)`` and, where the comparison of the segments is stored, its measures
     ``(answered)``, one per segment.
     """
+    arguments.instance("posterior", posterior, Posterior)
+    arguments.instance("table", table, LandmarkTable)
+    draws = arguments.whole("draws", draws, least=1)
     stored = posterior.tree["posterior"].to_dataset()
     step = -(-stored.sizes["chain"] * stored.sizes["draw"] // draws)
     thinned = stored.isel(draw=slice(None, None, step))

@@ -10,6 +10,7 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.inference.fitting import fit_table
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.sampling import SamplerSettings
@@ -48,6 +49,8 @@ def fit_alone(
     -------
     ``(segment, draw)`` each, α in days; NaN for a segment without rows in the table.
     """
+    arguments.instance("table", table, LandmarkTable)
+    arguments.instance("settings", settings, SamplerSettings)
     n = settings.draws * settings.chains
     alone = np.full((4, len(segment_names), n), np.nan)
     for code, name in enumerate(segment_names):

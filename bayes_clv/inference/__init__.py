@@ -3,6 +3,7 @@
 | module | what it is for |
 | --- | --- |
 | `estimator` | `HierarchicalBetaGeo`: transactions in, posterior out |
+| `options` | the options of a model as callers may write them |
 | `landmarks` | the table (segment, frequency, recency, T) → weight, all that the model sees |
 | `fitting` | a table in, draws and their verdict out, by a ladder of ever more careful sampling |
 | `sampling` | NUTS by nutpie |

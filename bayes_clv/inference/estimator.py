@@ -2,22 +2,25 @@
 
 import datetime as dt
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
-from typing import Any, Literal, Protocol
+from typing import cast
 
 import ibis
-import pandas as pd
 import xarray as xr
 from ibis import ir
 from sklearn.base import clone
 
+from bayes_clv import arguments
 from bayes_clv.data.adequacy import LogFigures, check_segments, measure_log, shortcomings
+from bayes_clv.data.described import Described, listed
 from bayes_clv.data.engines import cached, to_arrow
+from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.rfm import durations, sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
+from bayes_clv.inference import options
 from bayes_clv.inference.fitting import Fitted, fit_spend, fit_table
 from bayes_clv.inference.landmarks import (
     LandmarkTable,
@@ -25,6 +28,7 @@ from bayes_clv.inference.landmarks import (
     landmark_dates,
     landmark_table,
 )
+from bayes_clv.inference.options import Landmarks, Segmentation, Segmenter
 from bayes_clv.inference.progress import Stages
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.inference.spend.table import SpendTable, spend_table
@@ -44,18 +48,8 @@ MAX_LEARNING_STATES = 100_000
 _VERSIONS = ("arviz", "numpy", "nutpie", "pymc", "scikit-learn", "xarray")
 
 
-class Segmenter(Protocol):
-    """A scikit-learn estimator that learns a rule."""
-
-    rule_: SegmentRule
-
-    def fit(self, X: pd.DataFrame) -> Any:
-        """Learn from states."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
+@dataclass(frozen=True, slots=True, repr=False)
+class Prepared(Described):
     """The data of a fit, before it samples.
 
     Attributes
@@ -83,17 +77,28 @@ class Prepared:
         """Customers at the observation end."""
         return self.states.filter(self.states.landmark == ibis.literal(self.landmarks[-1]))
 
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "landmarks": listed(self.landmarks),
+            "segments": listed(self.rule.names),
+            "rows": len(self.table),
+            "warning": self.warning or "none",
+        }
 
-@dataclass(frozen=True)
-class SampledSpend:
+
+@dataclass(frozen=True, repr=False)
+class SampledSpend(Described):
     """A table of spend, and its draws."""
 
     table: SpendTable
     fitted: Fitted
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"verdict": self.fitted.diagnostics.verdict}
 
-@dataclass(frozen=True)
-class Sampled:
+
+@dataclass(frozen=True, repr=False)
+class Sampled(Described):
     """The draws of a fit.
 
     Attributes
@@ -124,38 +129,63 @@ class Sampled:
             return verdict
         return verdict.joined(self.spend.fitted.diagnostics, "spend")
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"spend": "no" if self.spend is None else "yes", "verdict": self.diagnostics.verdict}
 
-@dataclass(frozen=True)
-class HierarchicalBetaGeo:
+
+@dataclass(frozen=True, repr=False)
+class HierarchicalBetaGeo(Described):
     """Hierarchical BG/NBD, partially pooled across segments by the landmark likelihood.
 
     Parameters
     ----------
     segmenter
-        ``RFMSegmenter``, ``KMeansSegmenter`` or the like; ``"column"`` for the user's own segments,
-        read with ``read_transactions(…, segment=COLUMN)``; None for no segments.
+        ``RFMSegmenter()``, ``KMeansSegmenter(5)`` or the like; ``"rfm"`` and ``"kmeans"`` stand for
+        the first two; ``"column"`` for the user's own segments, read with
+        ``read_transactions(…, segment=COLUMN)``; None for no segments.
     landmarks
-        How many, spread evenly, or the dates themselves; the observation end is always one.
+        How many, spread evenly, or the dates themselves, which may be ISO text; the observation end
+        is always one.
     priors
         See :class:`bayes_clv.models.priors.Priors`.
     dropout
-        When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
+        When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD); as text,
+        ``"after_repeat"`` or ``"after_any"``.
     spend
         Whether to fit spend, too (Gamma–Gamma), where the log has amounts.
     spend_priors
         See :class:`bayes_clv.models.priors.SpendPriors`.
+
+    Raises
+    ------
+    InputError
+        An option has no meaning.
     """
 
-    segmenter: Segmenter | Literal["column"] | None = field(default_factory=RFMSegmenter)
-    landmarks: int | Sequence[dt.date] = 4
+    segmenter: Segmentation = field(default_factory=RFMSegmenter)
+    landmarks: Landmarks = 4
     priors: Priors = field(default_factory=Priors)
     dropout: Dropout = Dropout.AFTER_REPEAT
     spend: bool = True
     spend_priors: SpendPriors = field(default_factory=SpendPriors)
 
+    def __post_init__(self) -> None:
+        settled = {
+            "segmenter": options.settled_segmenter(self.segmenter),
+            "landmarks": options.settled_landmarks(self.landmarks),
+            "priors": arguments.instance("priors", self.priors, Priors, "Priors(…)"),
+            "dropout": arguments.member("dropout", self.dropout, Dropout),
+            "spend": arguments.flag("spend", self.spend),
+            "spend_priors": arguments.instance(
+                "spend_priors", self.spend_priors, SpendPriors, "SpendPriors(…)"
+            ),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
+
     def fit(
         self,
-        transactions: Transactions,
+        transactions: Log,
         *,
         draws: int = 1000,
         tune: int = 200,
@@ -169,7 +199,8 @@ class HierarchicalBetaGeo:
         Parameters
         ----------
         transactions
-            From ``read_transactions``.
+            From ``read_transactions``; or what it reads without options: the path of a file, a
+            pandas DataFrame, or an Ibis table, with one row per purchase.
         draws, tune, chains, seed
             Settings of NUTS: draws and tuning steps per chain, number of chains, seed; for
             purchases and then for spend. When the diagnostics fail, it samples again: more
@@ -188,9 +219,13 @@ class HierarchicalBetaGeo:
         Raises
         ------
         InputError
-            When the log cannot carry the model: no column of segments, nobody bought twice, ….
+            When an argument has no meaning, or the log cannot carry the model: no column of
+            segments, nobody bought twice, ….
         """
         settings = SamplerSettings(draws, tune, chains, seed)
+        progress = arguments.flag("progress", progress)
+        on_stage = arguments.function("on_stage", on_stage)
+        transactions = as_log(transactions)
         with Stages(show=progress, tell=on_stage) as stages:
             return self._fit(transactions, settings, stages)
 
@@ -225,21 +260,20 @@ class HierarchicalBetaGeo:
             warnings=tuple(filter(None, [data.warning, *shortcomings(evidence), sampled.left_out])),
             spend=of_spend,
         )
-        posterior = Posterior(
-            sampled.tree, data.rule, Dropout(self.dropout), record, sampled.diagnostics
-        )
+        posterior = Posterior(sampled.tree, data.rule, self.dropout, record, sampled.diagnostics)
         terms = ValueTerms() if posterior.has_spend else None
         compared = segment_draws(posterior, data.at_end, COMPARISON_HORIZON, terms)
         return replace(posterior, tree=with_group(posterior.tree, "segments", compared))
 
     def prepare(
         self,
-        transactions: Transactions,
+        transactions: Log,
         *,
         seed: int = 0,
         on_stage: Callable[[str], None] = lambda words: None,
     ) -> Prepared:
         """Do what comes before sampling: summarise, learn segments, build the landmark table."""
+        transactions, seed = as_log(transactions), arguments.seed(seed)
         landmarks = self._landmark_dates(transactions)
         on_stage("summarising customers")
         states = cached(durations(summarise(transactions, landmarks)))
@@ -268,7 +302,7 @@ class HierarchicalBetaGeo:
             names,
             settings,
             priors=self.priors,
-            dropout=Dropout(self.dropout),
+            dropout=self.dropout,
             stages=stages,
         )
         remark = trouble = ""
@@ -305,13 +339,22 @@ class HierarchicalBetaGeo:
             fitted = replace(fitted, tree=alike_in(fitted.tree, names))
         return SampledSpend(table, fitted), trouble
 
+    def _facts(self) -> Mapping[str, object]:
+        dates = self.landmarks
+        return {
+            "segmenter": self.segmenter,
+            "landmarks": listed(dates) if isinstance(dates, tuple) else dates,
+            "model": self.dropout.model_name + (" and spend" if self.spend else ""),
+            "priors": "default" if self.priors == Priors() else "own",
+        }
+
     def _landmark_dates(self, transactions: Transactions) -> tuple[dt.date, ...]:
         start, end = transactions.start, transactions.end
         if self.segmenter is None:
             return (end,)  # the sum telescopes: landmarks cannot matter
         if isinstance(self.landmarks, int):
             return landmark_dates(start, end, self.landmarks)
-        return check_landmarks(tuple(self.landmarks), start, end)
+        return check_landmarks(cast(tuple[dt.date, ...], self.landmarks), start, end)
 
     def _learn(self, states: ir.Table, seed: int) -> SegmentRule:
         if self.segmenter is None:
@@ -328,7 +371,7 @@ class HierarchicalBetaGeo:
             return ColumnRule(tuple(names))
         some = sample_customers(states, MAX_LEARNING_STATES, seed)
         frame = to_arrow(some.order_by("customer_id", "landmark").select(*COLUMNS)).to_pandas()
-        learnt: SegmentRule = clone(self.segmenter).fit(frame).rule_
+        learnt: SegmentRule = clone(cast(Segmenter, self.segmenter)).fit(frame).rule_
         return learnt
 
 

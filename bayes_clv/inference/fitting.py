@@ -12,7 +12,7 @@ thinned, so that as many draws are kept as before.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -20,6 +20,8 @@ import numpy as np
 import pymc as pm
 import xarray as xr
 
+from bayes_clv import arguments
+from bayes_clv.data.described import Described
 from bayes_clv.inference.convergence import diagnose
 from bayes_clv.inference.hierarchy import HierarchicalDensity, Variables
 from bayes_clv.inference.landmarks import LandmarkTable
@@ -50,8 +52,8 @@ _MARGIN, _MAX_THIN = 1.5, 8
 _AGREED = 1.1  # R-hat, below which chains agree on where the posterior is
 
 
-@dataclass(frozen=True)
-class Fitted:
+@dataclass(frozen=True, repr=False)
+class Fitted(Described):
     """Draws, the verdict on them, and how they were sampled.
 
     Attributes
@@ -68,6 +70,12 @@ class Fitted:
     diagnostics: Diagnostics
     settings: SamplerSettings
     samplings: int = 1
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "draws": f"{self.settings.chains} × {self.settings.draws}",
+            "verdict": self.diagnostics.verdict,
+        }
 
 
 def fit_table(
@@ -104,6 +112,8 @@ def fit_table(
     rungs
         Of the ladder, from the least to the most careful.
     """
+    arguments.instance("table", table, LandmarkTable)
+    arguments.instance("settings", settings, SamplerSettings)
     stages = stages or Stages()
     stages.begin("looking for the posterior")
     priors = priors or Priors()
@@ -122,6 +132,8 @@ def fit_spend(
     stages: Stages | None = None,
 ) -> Fitted:
     """Sample the posterior of a table of spend, as ``fit_table`` does that of purchases."""
+    arguments.instance("table", table, SpendTable)
+    arguments.instance("settings", settings, SamplerSettings)
     stages = stages or Stages()
     stages.begin("looking for the posterior of spend")
     priors = priors or SpendPriors()

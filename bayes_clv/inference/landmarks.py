@@ -16,6 +16,7 @@ parameters everywhere the sum telescopes to the ordinary BG/NBD.
 """
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import ibis
@@ -23,14 +24,16 @@ import numpy as np
 from ibis import ir
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.data.dates import as_date
+from bayes_clv.data.described import Described
 from bayes_clv.data.engines import to_arrow
 from bayes_clv.errors import InputError
 from bayes_clv.segments.rules import POPULATION
 
 
-@dataclass(frozen=True, slots=True)
-class LandmarkTable:
+@dataclass(frozen=True, slots=True, repr=False)
+class LandmarkTable(Described):
     """Distinct (segment, frequency, recency, T) with their weights, each ``(row,)``.
 
     ``segment`` is the segment's code, or ``POPULATION``. Durations are in days. Weights may be
@@ -56,11 +59,13 @@ class LandmarkTable:
         """Mean T at the observation end, in days: the weighted sum of T telescopes to it."""
         return float(self.weight @ self.T / self.weight.sum())
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"rows": len(self), "customers": self.n_customers}
+
 
 def landmark_dates(start: dt.date, end: dt.date, n_landmarks: int) -> tuple[dt.date, ...]:
     """Spread landmarks evenly over the data window; the last one is the observation end."""
-    if n_landmarks < 1:
-        raise InputError(f"landmarks must be at least 1: {n_landmarks}")
+    n_landmarks = arguments.whole("landmarks", n_landmarks, least=1)
     days = (end - start).days
     if days < 1:
         raise InputError(f"the log must cover two days or more: it starts and ends on {start}")

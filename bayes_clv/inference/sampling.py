@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nutpie.compile_pymc import CompiledPyMCModel
 from pytensor.compile.mode import Mode
 
-from bayes_clv.errors import InputError
+from bayes_clv import arguments
 from bayes_clv.inference.c_function import copy_of_x, native
 from bayes_clv.inference.hierarchy import HierarchicalDensity
 from bayes_clv.inference.progress import Stages
@@ -30,6 +30,10 @@ _STATISTICS = (
 _SAME = 1e-6  # tolerance: where p or a + b is large, both sums have lost some of their digits
 _FALL = 1000.0  # below the log-density at the origin: farther out, densities are not compared
 _INITIAL_STEP = 0.5  # all coordinates have about unit scale
+
+
+_LEAST = {"draws": 4, "tune": 50, "chains": 2, "seed": 0, "thin": 1, "max_depth": 1}
+_MOST = 2**63 - 1  # the sampler takes integers of 64 bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +63,11 @@ class SamplerSettings:
     max_depth: int = 10
 
     def __post_init__(self) -> None:
-        for name, least in (("draws", 4), ("tune", 50), ("chains", 2), ("seed", 0), ("thin", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be at least {least}: {getattr(self, name)}")
+        for name, least in _LEAST.items():
+            value = arguments.whole(name, getattr(self, name), least=least, most=_MOST)
+            object.__setattr__(self, name, value)
+        target = arguments.number("target_accept", self.target_accept, above=0, most=1)
+        object.__setattr__(self, "target_accept", target)
 
 
 def sample(

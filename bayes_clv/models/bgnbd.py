@@ -50,7 +50,7 @@ class Dropout(StrEnum):
         return np.asarray(frequency, dtype=float) + (self is Dropout.AFTER_ANY)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Parameters:
     """Hyperparameters, each an array of one shape; α in the unit of the durations."""
 
@@ -62,6 +62,9 @@ class Parameters:
     def __getitem__(self, index: object) -> "Parameters":
         """Index all four arrays alike."""
         return Parameters(*(getattr(self, name)[index] for name in ("r", "alpha", "a", "b")))
+
+    def __repr__(self) -> str:
+        return f"Parameters(r, alpha, a, b: arrays of shape {np.shape(self.r)})"
 
 
 def log_likelihood(

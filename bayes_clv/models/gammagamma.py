@@ -38,7 +38,7 @@ from scipy.special import gammaln
 type Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class SpendParameters:
     """Hyperparameters, each an array of one shape; v in the currency of the log."""
 
@@ -49,6 +49,9 @@ class SpendParameters:
     def __getitem__(self, index: object) -> "SpendParameters":
         """Index all three arrays alike."""
         return SpendParameters(*(getattr(self, name)[index] for name in ("p", "q", "v")))
+
+    def __repr__(self) -> str:
+        return f"SpendParameters(p, q, v: arrays of shape {np.shape(self.p)})"
 
 
 def log_likelihood(

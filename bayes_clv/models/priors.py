@@ -22,13 +22,12 @@ In both models  μ ~ Normal,  τ ~ HalfNormal,  η_s = μ + τ ⊙ z_s,  z_s ~ N
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from math import isfinite
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bayes_clv.errors import InputError
+from bayes_clv import arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +47,10 @@ class ComponentPrior:
     between: float = 1.0
 
     def __post_init__(self) -> None:
-        if not isfinite(self.mean):
-            raise InputError(f"a prior's mean must be finite: {self.mean}")
+        object.__setattr__(self, "mean", arguments.number("a prior's mean", self.mean))
         for name in ("sd", "between"):
-            value = getattr(self, name)
-            if not (isfinite(value) and value > 0):
-                raise InputError(f"a prior's {name} must be finite and positive: {value}")
+            value = arguments.number(f"a prior's {name}", getattr(self, name), above=0)
+            object.__setattr__(self, name, value)
 
 
 class PriorArrays(NamedTuple):
@@ -65,7 +62,23 @@ class PriorArrays(NamedTuple):
 
 
 class HierarchicalPriors:
-    """Base of a model's priors: a dataclass with one ``ComponentPrior`` per component."""
+    """Base of a model's priors: a dataclass with one ``ComponentPrior`` per component.
+
+    A component may be given as (mean, sd) or (mean, sd, between).
+
+    Raises
+    ------
+    InputError
+        A component is neither.
+    """
+
+    def __post_init__(self) -> None:
+        for name in self.components():
+            value = getattr(self, name)
+            if isinstance(value, tuple | list) and len(value) in (2, 3):
+                value = ComponentPrior(*value)
+            how = "ComponentPrior(mean, sd, between) or (mean, sd)"
+            object.__setattr__(self, name, arguments.instance(name, value, ComponentPrior, how))
 
     @classmethod
     def components(cls) -> tuple[str, ...]:
@@ -92,7 +105,11 @@ class HierarchicalPriors:
 
 @dataclass(frozen=True)
 class Priors(HierarchicalPriors):
-    """Priors of the four components of purchases; replace any of them."""
+    """Priors of the four components of purchases; replace any of them.
+
+    >>> Priors(rate=(0, 1)).rate
+    ComponentPrior(mean=0.0, sd=1.0, between=1.0)
+    """
 
     rate: ComponentPrior = ComponentPrior(0.0, 2.0)
     shape: ComponentPrior = ComponentPrior(-0.5, 1.0)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.evaluation.backtest.methods import POOLED, Method
 from bayes_clv.evaluation.backtest.purchases import Backtest
 from bayes_clv.plots.style import (
@@ -60,6 +61,7 @@ def plot_reliability(result: Backtest, axes: ManyAxes | None = None) -> NDArray[
     >>> ax.get_title(loc="left")
     '1998-03-31, next 90 days'
     """
+    arguments.instance("result", result, Backtest)
     splits = result.splits
     panels = _grid(len(splits)) if axes is None else given_axes(axes, len(splits), "split")
     methods = _to_show(result)
@@ -109,6 +111,7 @@ def plot_gains(result: Backtest, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['pooled']
     """
+    arguments.instance("result", result, Backtest)
     table = result.overall.sort_values("gain", ascending=False, kind="stable")
     own_past = {method.name for method in result.methods if method.own_past}
     if ax is None:

@@ -1,7 +1,7 @@
 """Comparison of segments: churn and value, with credible intervals."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from bayes_clv.errors import InputError
+from bayes_clv import arguments
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
@@ -25,6 +25,7 @@ from bayes_clv.plots.style import (
     write,
 )
 from bayes_clv.posterior.comparison import SegmentComparison
+from bayes_clv.posterior.discounting import ValueTerms
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def plot_segment_comparison(
     >>> [label.get_text().splitlines() for label in left.get_yticklabels()]
     [['regulars', '700 customers'], ['lapsed', '1,300 customers']]
     """
+    arguments.instance("comparison", comparison, SegmentComparison)
     table = _by_share(comparison)
     panels = (
         _Panel("prob_alive", "Mean P(alive)", BLUE),
@@ -138,6 +140,8 @@ def plot_pairwise_churn(
     >>> [text.get_text() for text in ax.texts]
     ['25%', '75%']
     """
+    arguments.instance("comparison", comparison, SegmentComparison)
+    arguments.choice("measure", measure, ("buys_again", "prob_alive"))
     order = list(_by_share(comparison).index)
     below = comparison.buys_less if measure == "buys_again" else comparison.churns_more
     values = below.loc[order, order].to_numpy(dtype=float, copy=True)
@@ -209,9 +213,10 @@ def plot_value_at_risk(
     >>> [label.get_text().splitlines()[0] for label in left.get_yticklabels()]
     ['lapsed', 'regulars']
     """
-    terms = comparison.value_terms
-    if terms is None:
-        raise InputError("this comparison holds no value: fit a log with amounts")
+    arguments.instance("comparison", comparison, SegmentComparison)
+    words = "this comparison holds no value: fit a log with amounts"
+    arguments.require(comparison.has_value, words)
+    terms = cast(ValueTerms, comparison.value_terms)
     table = comparison.table.sort_values("value_at_risk", ascending=False, kind="stable")
     pair = (
         given_axes(axes, 2) if axes is not None else new_axes(1, 2, height=1.5 + 0.72 * len(table))

@@ -1,6 +1,7 @@
 """One customer by day: P(alive) falls between purchases and rises with every purchase."""
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from bayes_clv import arguments
+from bayes_clv.data.described import Described
+from bayes_clv.data.given_log import as_log
 from bayes_clv.data.rfm import purchase_days
 from bayes_clv.data.transactions import Transactions
-from bayes_clv.errors import InputError
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
@@ -27,8 +30,8 @@ from bayes_clv.plots.style import (
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 
 
-@dataclass(frozen=True)
-class AliveHistory:
+@dataclass(frozen=True, repr=False)
+class AliveHistory(Described):
     """P(alive) and P(purchase) of one customer, day by day.
 
     Attributes
@@ -46,6 +49,9 @@ class AliveHistory:
     customer: Any
     horizon: float
     level: float
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"days": len(self.table), "purchases": len(self.purchases), "level": self.level}
 
 
 def alive_history(
@@ -79,9 +85,14 @@ def alive_history(
     InputError
         The customer is not in the log.
     """
+    arguments.instance("posterior", posterior, Posterior)
+    transactions, horizon = as_log(transactions), arguments.days("horizon", horizon)
+    # Engines refuse to compare a number with text.
+    numbered = transactions.table.customer_id.type().is_integer()
+    fits = isinstance(customer, int | np.integer if numbered else str)
+    arguments.require(fits, f"customer must be in the log: {arguments.shown(customer)}")
     bought = _bought(transactions, customer)
-    if bought.empty:
-        raise InputError(f"customer must be in the log: {customer!r}")
+    arguments.require(not bought.empty, f"customer must be in the log: {arguments.shown(customer)}")
     dates = pd.date_range(bought.index[0], pd.Timestamp(transactions.end))
     position = np.searchsorted(bought.index.to_numpy(), dates.to_numpy(), side="right") - 1
     states = bought.iloc[position].set_axis(dates)
@@ -114,6 +125,7 @@ def plot_alive_history(history: AliveHistory, ax: Axes | None = None) -> Axes:
     >>> ax.get_title(loc="left")
     'Customer 4: 4 purchase days'
     """
+    arguments.instance("history", history, AliveHistory)
     if ax is None:
         (ax,) = new_axes(height=4.2)
     table = history.table

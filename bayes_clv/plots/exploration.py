@@ -1,5 +1,6 @@
 """Exploration of a log before any model: weeks, weekdays, cohorts, and customers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
+from bayes_clv.data.described import Described
+from bayes_clv.data.given_customers import as_customers
+from bayes_clv.data.given_log import as_log
 from bayes_clv.data.rfm import purchase_days
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
@@ -32,8 +37,8 @@ _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MOST_WRITTEN = 15  # above twice as many columns a cohort table has no numbers
 
 
-@dataclass(frozen=True)
-class Calendar:
+@dataclass(frozen=True, repr=False)
+class Calendar(Described):
     """When customers buy; purchases of one customer on one day count once.
 
     Attributes
@@ -48,9 +53,13 @@ class Calendar:
     weeks: pd.DataFrame
     weekdays: pd.Series
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"weeks": len(self.weeks)}
+
 
 def calendar(transactions: Transactions) -> Calendar:
     """Count first and repeat purchases by week, and repeat purchases by weekday."""
+    transactions = as_log(transactions)
     days = _days(transactions)
     start = pd.Timestamp(transactions.start)
     n_weeks = ((pd.Timestamp(transactions.end) - start).days + 1) // 7
@@ -88,6 +97,7 @@ def plot_calendar(counted: Calendar, axes: ManyAxes | None = None) -> NDArray[np
     >>> [line.get_label() for line in weekly.lines]
     ['first purchases', 'repeat purchases']
     """
+    arguments.instance("counted", counted, Calendar)
     pair = (
         new_axes(1, 2, height=4.2, width_ratios=[2.2, 1]) if axes is None else given_axes(axes, 2)
     )
@@ -116,6 +126,7 @@ def cohorts(transactions: Transactions) -> pd.DataFrame:
     months since (1, 2, …) with the share that bought in that month; NaN after the log's last whole
     month.
     """
+    transactions = as_log(transactions)
     days = _days(transactions)
     month, first = (_months(days[name]) for name in ("date", "first"))
     bought = pd.DataFrame(
@@ -151,6 +162,7 @@ def plot_cohorts(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['1997-01: 781', '1997-02: 857', '1997-03: 719']
     """
+    arguments.instance("table", table, pd.DataFrame)
     if ax is None:
         (ax,) = new_axes(height=1.8 + 0.45 * len(table))
     shares = table.drop(columns="customers")
@@ -191,6 +203,7 @@ def plot_customers(customers: pd.DataFrame, axes: ManyAxes | None = None) -> NDA
     >>> axes[1].get_xticklabels()[-1].get_text()
     '10+'
     """
+    customers = as_customers(customers)
     three = new_axes(1, 3, height=4.2) if axes is None else given_axes(axes, 3)
     states = States.from_frame(customers)
     n = len(states)

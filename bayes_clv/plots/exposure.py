@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from bayes_clv import arguments
+from bayes_clv.data.given_customers import as_customers
 from bayes_clv.data.states import States
 from bayes_clv.plots.style import BLUE, PALE, VERMILION, dress, label, legend, new_axes
 
@@ -31,6 +33,8 @@ def plot_exposure(
     >>> ax.get_title(loc="left")
     '2 customers, by recency'
     """
+    customers, seed = as_customers(customers), arguments.seed(seed)
+    most = arguments.whole("most", most, least=1)
     if ax is None:
         (ax,) = new_axes(height=5.4, width=9)
     states = States.from_frame(customers)

@@ -1,7 +1,8 @@
 """Posterior mean and interval width of a measure, over frequency and recency."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from bayes_clv.errors import InputError
+from bayes_clv import arguments
+from bayes_clv.data.described import Described
 from bayes_clv.plots.style import (
     TEXT,
     ManyAxes,
@@ -23,8 +25,8 @@ from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 type Measure = Literal["prob_alive", "prob_purchase", "expected_purchases"]
 
 
-@dataclass(frozen=True)
-class StateMatrix:
+@dataclass(frozen=True, repr=False)
+class StateMatrix(Described):
     """A measure over frequency and recency.
 
     Attributes
@@ -42,6 +44,10 @@ class StateMatrix:
     T: float
     horizon: float
     level: float
+
+    def _facts(self) -> Mapping[str, object]:
+        rows, columns = self.mean.shape
+        return {"measure": self.measure, "recencies": rows, "frequencies": columns, "T": self.T}
 
 
 def state_matrix(
@@ -77,11 +83,11 @@ def state_matrix(
     level
         Mass of the interval.
     """
-    if max_frequency < 1 or steps < 2 or not T > 0:
-        raise InputError(
-            "T must be positive, max_frequency at least 1, steps at least 2; "
-            f"got {T}, {max_frequency}, {steps}"
-        )
+    arguments.instance("posterior", posterior, Posterior)
+    measure = cast(Measure, arguments.choice("measure", measure, get_args(Measure.__value__)))
+    T, horizon = arguments.days("T", T), arguments.days("horizon", horizon)
+    max_frequency = arguments.whole("max_frequency", max_frequency, least=1)
+    steps = arguments.whole("steps", steps, least=2)
     recencies, frequencies = np.linspace(0, T, steps), np.arange(max_frequency + 1)
     states = pd.MultiIndex.from_product([recencies, frequencies], names=["recency", "frequency"])
     frame = states.to_frame(index=False).assign(T=float(T))
@@ -125,6 +131,7 @@ def plot_state_matrix(matrix: StateMatrix, axes: ManyAxes | None = None) -> NDAr
     >>> left.get_title(loc="left")
     'P(alive)'
     """
+    arguments.instance("matrix", matrix, StateMatrix)
     pair = new_axes(1, 2, height=5.4) if axes is None else given_axes(axes, 2)
     ahead = f" in the next {matrix.horizon:g} days"
     what = {

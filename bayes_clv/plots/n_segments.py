@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
 from bayes_clv.plots.style import (
     BLUE,
     GREY,
@@ -41,6 +42,7 @@ def plot_n_segments(table: pd.DataFrame, axes: ManyAxes | None = None) -> NDArra
     >>> [ax.get_title(loc="left") for ax in axes]
     ['Silhouette', 'Inertia', 'Stability']
     """
+    arguments.instance("table", table, pd.DataFrame)
     three = new_axes(1, 3, height=4.2) if axes is None else given_axes(axes, 3)
     _draw(three[0], table["silhouette"], "Silhouette", "mean silhouette: 1 is best", GREY)
     _draw(three[1], table["inertia"], "Inertia", "mean squared distance", BLUE)

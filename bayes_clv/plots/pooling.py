@@ -43,6 +43,8 @@ def shrinkage(alone: Parameters, posterior: Posterior, *, level: float = 0.9) ->
     alive) and ``leaving`` (a/(a+b), mean probability of leaving after a purchase): median, and
     interval with ``_lower`` and ``_upper``; all of them also for segments alone, with ``_alone``.
     """
+    arguments.instance("alone", alone, Parameters)
+    arguments.instance("posterior", posterior, Posterior)
     pooled, names = posterior.parameters, posterior.answerable
     no_population = np.full((1, alone.r.shape[1]), np.nan)
     columns = {}
@@ -85,6 +87,7 @@ def plot_shrinkage(table: pd.DataFrame, axes: ManyAxes | None = None) -> NDArray
     >>> [label.get_text() for label in left.get_yticklabels()]
     ['regulars']
     """
+    arguments.instance("table", table, pd.DataFrame)
     segments = table.iloc[:-1]
     rows = len(segments)
     pair = new_axes(1, 2, height=1.9 + 0.6 * rows) if axes is None else given_axes(axes, 2)

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import xarray as xr
 
+from bayes_clv import arguments
 from bayes_clv.models.hyperparameters import draw_prior
 from bayes_clv.models.priors import COMPONENTS
 from bayes_clv.plots.style import (
@@ -50,6 +51,8 @@ def plot_prior_posterior(posterior: Posterior, *, seed: int = 0, **how: Any) -> 
     >>> list(drawn.viz["dist"].data_vars)
     ['μ']
     """
+    arguments.instance("posterior", posterior, Posterior)
+    seed = arguments.seed(seed)
     stored = posterior.tree["posterior"].to_dataset()
     names = {"mu": "μ"} | ({"tau": "τ"} if "tau" in stored else {})
     n = stored.sizes["chain"] * stored.sizes["draw"]

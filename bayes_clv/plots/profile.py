@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
+from bayes_clv.data.given_customers import as_customers
 from bayes_clv.data.states import States
 from bayes_clv.plots.style import (
     BLUE,
@@ -45,6 +47,9 @@ def segment_profile(customers: pd.DataFrame, segments: Sequence[str] | pd.Series
     customers), ``purchases`` (share of all repeat purchases), and medians of idle_time (days),
     frequency and, if any customer's is known, monetary_value (of repeat buyers).
     """
+    customers = as_customers(customers)
+    of_each = "one name for each customer"
+    arguments.require(np.shape(segments) == (len(customers),), f"segments must hold {of_each}")
     states = States.from_frame(customers)
     frame = pd.DataFrame(
         {
@@ -91,6 +96,7 @@ def plot_segment_profile(
     >>> [text.get_text() for text in heat_map.texts]
     ['20', '8.5', '310', '0']
     """
+    arguments.instance("profile", profile, pd.DataFrame)
     rows = len(profile)
     pair = (
         new_axes(1, 2, height=1.9 + 0.55 * rows, width_ratios=[1.5, 1])

@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
+from bayes_clv import arguments
 from bayes_clv.plots.style import BLUE, PALE, TEXT, VERMILION, dress, label, legend, new_axes
 
 _NAMES = {
@@ -43,6 +44,7 @@ def plot_purchase_counts(
     >>> [int(bar.get_height()) for bar in ax.patches]
     [90, 9, 1]
     """
+    arguments.instance("table", table, pd.DataFrame)
     if ax is None:
         (ax,) = new_axes(height=4.4, width=9)
     place = np.arange(len(table))
@@ -84,6 +86,7 @@ def plot_purchases_by_state(
     >>> [label.get_text().splitlines() for label in ax.get_xticklabels()]
     [['0', '800'], ['1+', '200']]
     """
+    arguments.instance("table", table, pd.DataFrame)
     if ax is None:
         (ax,) = new_axes(height=4.6, width=9)
     place = np.arange(len(table))

@@ -10,6 +10,7 @@ shape: λ f(λ) and p (1−p) f(p). For a customer with the history (x, t_x, T) 
 and for a customer without a history (x = t_x = T = 0) they are Gamma(r, α) and Beta(a, b).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from scipy.special import betaln, expit, gammaln, logit
 
 from bayes_clv import arguments
+from bayes_clv.data.described import Described, listed
+from bayes_clv.data.given_customers import as_customers
 from bayes_clv.data.states import States
-from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters, probability_alive
 from bayes_clv.plots.style import (
     BAND,
@@ -44,8 +46,8 @@ _RATES = (0.02, 500.0)  # purchases a year
 _FURTHEST = 6.2  # logit of the probabilities at the edges: 0.2% and 99.8%
 
 
-@dataclass(frozen=True)
-class Heterogeneity:
+@dataclass(frozen=True, repr=False)
+class Heterogeneity(Described):
     """Densities of ln λ and logit p.
 
     Attributes
@@ -67,6 +69,9 @@ class Heterogeneity:
     of_rate: Floats
     of_chance: Floats
     level: float
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"segments": listed(self.names), "level": self.level}
 
 
 def heterogeneity(
@@ -91,6 +96,10 @@ def heterogeneity(
     seed
         Seed of the random sample of customers.
     """
+    arguments.instance("posterior", posterior, Posterior)
+    seed = arguments.seed(seed)
+    if customers is not None:
+        customers = as_customers(customers)
     rng = np.random.default_rng(seed)
     n = posterior.parameters.r.shape[1]
     draws = np.linspace(0, n - 1, min(DRAWS, n)).astype(int)
@@ -105,8 +114,7 @@ def heterogeneity(
             groups[int(code)] = np.stack(
                 [states.frequency[here], states.recency[here], states.T[here]]
             )
-    if not groups:
-        raise InputError("customers must hold at least one row")
+    arguments.require(bool(groups), "customers must hold at least one row")
     rate, chance = (
         np.geomspace(*_RATES, _POINTS),
         expit(np.linspace(-_FURTHEST, _FURTHEST, _POINTS)),
@@ -154,6 +162,7 @@ def plot_heterogeneity(
     >>> [label.get_text() for label in left.get_yticklabels()]
     ['all customers', 'population']
     """
+    arguments.instance("densities", densities, Heterogeneity)
     n = len(densities.names)
     pair = new_axes(1, 2, height=1.6 + 0.75 * n) if axes is None else given_axes(axes, 2)
     _ridges(pair[0], densities.rate, densities.of_rate, BLUE)

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from bayes_clv import arguments
 from bayes_clv.evaluation.sbc.results import LEVEL, Calibration
 
 # Okabe & Ito (2008) and ColorBrewer's PuOr, which colour-blind readers tell apart.
@@ -28,6 +29,8 @@ def plot_calibration(studies: Sequence[Calibration]) -> Figure:
     -------
     A figure that pyplot does not manage.
     """
+    for study in studies:
+        arguments.instance("studies", study, Calibration, "a list of Calibration")
     heights = [1.5 + 0.25 * it.ranks.shape[1] for it in studies]
     figure = Figure(figsize=(15, sum(heights)))
     figure.set_layout_engine("constrained", wspace=0.04, hspace=0.03)

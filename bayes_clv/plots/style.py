@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import ArrayLike, NDArray
 
-from bayes_clv.errors import InputError
+from bayes_clv import arguments
 
 type ManyAxes = Sequence[Axes] | NDArray[np.object_]
 
@@ -38,8 +38,7 @@ def new_axes(
 def given_axes(axes: ManyAxes, n: int, each: str = "panel") -> NDArray[np.object_]:
     """Return the caller's axes; raise InputError unless there are ``n``, one for each panel."""
     many: NDArray[np.object_] = np.ravel(np.asarray(axes, dtype=object))
-    if len(many) != n:
-        raise InputError(f"axes must be {n}, one for each {each}: {len(many)}")
+    arguments.require(len(many) == n, f"axes must be {n}, one for each {each}: {len(many)}")
     return many
 
 

@@ -52,6 +52,7 @@ def plot_tracking(tracking: Tracking, axes: ManyAxes | None = None) -> NDArray[n
     >>> weekly.get_title(loc="left")
     'Repeat purchases per week'
     """
+    arguments.instance("tracking", tracking, Tracking)
     pair = new_axes(1, 2, height=4.8) if axes is None else given_axes(axes, 2)
     period = {1: "per day", 7: "per week"}.get(tracking.period, f"per {tracking.period} days")
     _draw(pair[0], tracking, "", f"Repeat purchases {period}")
@@ -76,6 +77,7 @@ def new_customer(posterior: Posterior, days: float, *, level: float = 0.9) -> pd
     -------
     Columns mean, lower and upper of E[X(t)], by t in days.
     """
+    arguments.instance("posterior", posterior, Posterior)
     tails = arguments.tails(level)
     ahead = np.linspace(0, arguments.days("days", days), 61)
     expected = expected_purchases(
@@ -105,6 +107,7 @@ def plot_new_customer(table: pd.DataFrame, ax: Axes | None = None) -> Axes:
     >>> ax.get_title(loc="left")
     'Expected repeat purchases of a new customer'
     """
+    arguments.instance("table", table, pd.DataFrame)
     if ax is None:
         (ax,) = new_axes(height=4.2, width=8)
     days = table.index.to_numpy()

@@ -3,6 +3,7 @@
 | module | what it is for |
 | --- | --- |
 | `posterior` | `Posterior`: answers about customers and segments, with intervals |
+| `fit` | what a fit consists of, and what it says about itself |
 | `answers` | the same answers as functions of posterior draws, for many customers or one |
 | `comparison` | segments compared, with credible intervals |
 | `measures` | P(alive), P(purchase), expected and sampled purchases, for blocks of states |
@@ -10,6 +11,7 @@
 | `value` | customer value: discounted purchases times spend, expected and sampled |
 | `discounting` | horizon, discount rate and margin, and the discounting of purchases |
 | `estimates` | the answer about one customer |
+| `segment_names` | the name of a segment that a caller sends |
 | `state_groups` | distinct states in groups and blocks, which answers are computed for |
 | `log_states` | customers of a log counted by segment and state, in the log's engine |
 | `every_answer` | all answers about each customer of a table |

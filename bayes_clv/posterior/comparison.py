@@ -1,6 +1,6 @@
 """Comparison of segments: which are churning, with credible intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
+from bayes_clv.data.described import Described, listed
 from bayes_clv.errors import InputError
 from bayes_clv.posterior.discounting import ValueTerms
 
@@ -17,8 +18,8 @@ MEASURES = ("prob_alive", "buys_again", "expected_purchases")
 SUMS = ("value", "value_if_alive")
 
 
-@dataclass(frozen=True)
-class SegmentComparison:
+@dataclass(frozen=True, repr=False)
+class SegmentComparison(Described):
     """Segments compared, with credible intervals.
 
     Attributes
@@ -135,6 +136,15 @@ class SegmentComparison:
     def _index(self, name: str) -> pd.Index:
         labels: pd.Index = pd.Index(self.draws["segment"].to_numpy().astype(str), name=name)
         return labels
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "segments": listed(self.draws["segment"].to_numpy()),
+            "customers": int(self.draws["customers"].sum()),
+            "horizon": f"{self.horizon:g} days",
+            "value": "yes" if self.has_value else "no",
+            "level": self.level,
+        }
 
 
 def attributes(horizon: float, terms: ValueTerms | None) -> dict[str, float]:

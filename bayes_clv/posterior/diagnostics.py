@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from bayes_clv.data.described import Described
 from bayes_clv.errors import UnsoundPosterior
 
 MAX_R_HAT = 1.01
@@ -42,8 +43,8 @@ _RULES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostics:
+@dataclass(frozen=True, slots=True, repr=False)
+class Diagnostics(Described):
     """The sampler's worst figures over all variables, and the verdict on them.
 
     Attributes
@@ -170,3 +171,7 @@ class Diagnostics:
         """Rebuild from ``to_dict``; dictionaries of older versions have no remarks."""
         words = {name: tuple(stored.get(name, ())) for name in ("complaints", "remarks")}
         return cls(**{name: it for name, it in stored.items() if name != "sound"} | words)
+
+    def _facts(self) -> Mapping[str, object]:
+        figures = {name: value for name, value, _ in self.lines()}
+        return {"verdict": self.verdict, **figures}

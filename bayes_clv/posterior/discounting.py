@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_clv import arguments
-from bayes_clv.errors import InputError
 
 type Floats = NDArray[np.float64]
 
@@ -35,7 +34,7 @@ class ValueTerms:
     Attributes
     ----------
     horizon
-        Days ahead.
+        Days ahead, or a timedelta.
     annual_discount_rate
         Discount rate per year: with 0.1, an amount of 1.10 in a year is worth 1 today.
     margin
@@ -47,13 +46,14 @@ class ValueTerms:
     margin: float = MARGIN
 
     def __post_init__(self) -> None:
-        arguments.days("horizon", self.horizon)
-        for name, least, ok in (
-            ("annual_discount_rate", "0 or more", 0 <= self.annual_discount_rate < np.inf),
-            ("margin", "a positive number", 0 < self.margin < np.inf),
-        ):
-            if not ok:
-                raise InputError(f"{name} must be {least}: {getattr(self, name)}")
+        rate = arguments.number("annual_discount_rate", self.annual_discount_rate, least=0)
+        settled = {
+            "horizon": arguments.days("horizon", self.horizon),
+            "annual_discount_rate": rate,
+            "margin": arguments.number("margin", self.margin, above=0),
+        }
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
 
     def to_dict(self) -> dict[str, float]:
         """Return JSON-ready values."""

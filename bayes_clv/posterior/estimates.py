@@ -1,7 +1,9 @@
 """The answer about one customer: means, intervals, and the segment and model used."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bayes_clv.data.described import Described
 from bayes_clv.models.bgnbd import Dropout
 
 
@@ -13,9 +15,12 @@ class Estimate:
     lower: float
     upper: float
 
+    def __str__(self) -> str:
+        return f"{self.mean:.4g} ({self.lower:.4g}–{self.upper:.4g})"
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Answer(Described):
     """The answer about one customer.
 
     Attributes
@@ -40,3 +45,12 @@ class Answer:
     horizon: float
     segment: str
     dropout: Dropout
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "segment": self.segment,
+            "P(alive)": self.alive,
+            f"P(purchase in {self.horizon:g} days)": self.purchase,
+            "level": self.level,
+            "model": self.dropout.model_name,
+        }

@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
+from bayes_clv.data.described import Described, listed
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.models.priors import Priors, SpendPriors
 
 
-@dataclass(frozen=True, slots=True)
-class SpendRecord:
+@dataclass(frozen=True, slots=True, repr=False)
+class SpendRecord(Described):
     """The data and settings of the spend model's fit.
 
     Attributes
@@ -48,9 +49,12 @@ class SpendRecord:
         """Rebuild from ``to_dict``."""
         return cls(**dict(stored) | {"priors": SpendPriors.from_dict(stored["priors"])})
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"unit": self.unit, "stretches": self.stretches, "without spend": self.without_spend}
 
-@dataclass(frozen=True, slots=True)
-class FitRecord:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FitRecord(Described):
     """The data and settings of a fit.
 
     Attributes
@@ -127,3 +131,14 @@ class FitRecord:
         read["warnings"] = tuple(stored.get("warnings", ()))
         read["spend"] = SpendRecord.from_dict(stored["spend"]) if stored.get("spend") else None
         return cls(**read)
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "source": self.source,
+            "window": f"{self.start} … {self.end}",
+            "customers": self.n_customers,
+            "landmarks": listed(self.landmarks),
+            "draws": f"{self.chains} × {self.draws}",
+            "spend": "fitted" if self.spend else "no",
+            "warnings": len(self.warnings),
+        }

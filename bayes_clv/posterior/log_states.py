@@ -9,7 +9,10 @@ import numpy as np
 import xarray as xr
 from ibis import ir
 
+from bayes_clv import arguments
+from bayes_clv.arguments import Days
 from bayes_clv.data.engines import cached, to_arrow
+from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
@@ -18,7 +21,8 @@ from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.posterior.value import SpendTotals
 from bayes_clv.segments.expressions import segment_code
-from bayes_clv.segments.rules import POPULATION, ColumnRule, code_of
+from bayes_clv.segments.own import warn_of_unmatched
+from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, ColumnRule, code_of
 
 KEYS = ("code", "frequency", "recency", "T")
 
@@ -41,17 +45,22 @@ def coded_customers(posterior: Posterior, transactions: Transactions) -> ir.Tabl
     Raises
     ------
     InputError
-        If the log names a segment that the posterior does not have.
+        If the log names a segment that the posterior does not have. Where the posterior was fitted
+        to own segments, only if it knows none of them: customers whose segment it does not know get
+        the population's parameters, and a ``SegmentWarning`` counts and names them.
     """
     states = durations(summarise(transactions))
-    return cached(states.mutate(code=_code(posterior, states)))
+    coded = cached(states.mutate(code=_code(posterior, states)))
+    if isinstance(posterior.rule, ColumnRule):
+        _check_matched(posterior.rule, coded)
+    return coded
 
 
 def compare_log(
     posterior: Posterior,
-    transactions: Transactions,
+    transactions: Log,
     *,
-    horizon: float = COMPARISON_HORIZON,
+    horizon: Days = COMPARISON_HORIZON,
     terms: ValueTerms | None = None,
     level: float = 0.9,
 ) -> SegmentComparison:
@@ -67,7 +76,9 @@ def compare_log(
         The terms of value; by default a horizon of one year. A posterior without spend ignores
         them.
     """
-    customers = coded_customers(posterior, transactions)
+    horizon = arguments.days("horizon", horizon)
+    arguments.tails(level)
+    customers = coded_customers(posterior, as_log(transactions))
     terms = (terms or ValueTerms()) if posterior.has_spend else None
     return SegmentComparison(segment_draws(posterior, customers, horizon, terms), level)
 
@@ -100,6 +111,23 @@ def segment_draws(
         terms,
         codes=frame["code"].to_numpy(dtype=np.int64),
     )
+
+
+def _check_matched(rule: ColumnRule, coded: ir.Table) -> None:
+    """Warn of customers whose own segment the rule does not know."""
+    total = int(coded.count().execute())
+    if "segment" not in coded.columns:
+        warn_of_unmatched(rule.names, total, {}, total)
+        return
+    unknown = coded.filter((coded.code == POPULATION) & (coded.segment != POPULATION_NAME))
+    by_value = unknown.group_by("segment").aggregate(customers=unknown.count())
+    most = by_value.order_by(ibis.desc("customers"), "segment").limit(_NAMED)
+    found = to_arrow(most).to_pylist()
+    counts = {row["segment"]: int(row["customers"]) for row in found}
+    warn_of_unmatched(rule.names, total, counts, int(unknown.count().execute()))
+
+
+_NAMED = 10  # unknown segments fetched; a wrong column may have millions
 
 
 def _code(posterior: Posterior, states: ir.Table) -> ir.IntegerValue:

@@ -5,26 +5,24 @@ does not need it.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from bayes_clv import arguments
+from bayes_clv.arguments import Days
+from bayes_clv.data.given_customers import Customers, as_customers
 from bayes_clv.data.states import States, numbers
 from bayes_clv.errors import InputError
-from bayes_clv.models.bgnbd import Dropout, Parameters
-from bayes_clv.models.gammagamma import SpendParameters
-from bayes_clv.posterior import artifact, draws
+from bayes_clv.posterior import artifact
 from bayes_clv.posterior.comparison import SegmentComparison
-from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON, ValueTerms
 from bayes_clv.posterior.estimates import Answer, Estimate
-from bayes_clv.posterior.fit_record import FitRecord
-from bayes_clv.segments.rules import Codes, SegmentRule, assign_named, code_of, with_population
+from bayes_clv.posterior.fit import Fit
+from bayes_clv.segments.rules import Codes, assign_named, code_of
 
 if TYPE_CHECKING:
     from bayes_clv.posterior.measures import Measure
@@ -33,8 +31,8 @@ if TYPE_CHECKING:
 COMPARISON_HORIZON = 90.0
 
 
-@dataclass(frozen=True)
-class Posterior:
+@dataclass(frozen=True, repr=False)
+class Posterior(Fit):
     """Posterior draws of the parameters, the segment rule, and the record of the fit.
 
     Attributes
@@ -54,60 +52,14 @@ class Posterior:
         First 12 hexadecimal digits of the hash of the draws; "unsaved" before they are saved.
     """
 
-    tree: xr.DataTree
-    rule: SegmentRule
-    dropout: Dropout
-    record: FitRecord
-    diagnostics: Diagnostics
-    version: str = "unsaved"
-
-    @property
-    def segment_names(self) -> tuple[str, ...]:
-        """Names of the segments, in the order of their codes."""
-        return self.rule.names
-
-    @property
-    def answerable(self) -> tuple[str, ...]:
-        """Names that a customer's segment may have: the segments, and last the population."""
-        return with_population(self.rule.names)
-
-    @cached_property
-    def parameters(self) -> Parameters:
-        """``(segment + 1, draw)``; the population is last, so that its code −1 selects it."""
-        return draws.by_code(self.tree)
-
-    @property
-    def has_spend(self) -> bool:
-        """Whether spend was fitted."""
-        return draws.has_spend(self.tree)
-
-    @cached_property
-    def spend_parameters(self) -> SpendParameters:
-        """``(segment + 1, draw)``; draw d goes with draw d of ``parameters``.
-
-        Raises
-        ------
-        InputError
-            If spend was not fitted.
-        """
-        if not self.has_spend:
-            raise InputError(
-                "spend was not fitted in this model: fit a log with amounts, without --no-spend"
-            )
-        return draws.spend_by_code(self.tree)
-
-    @property
-    def has_comparison(self) -> bool:
-        """Whether the posterior stores a comparison of the customers that it was fitted to."""
-        return "segments" in self.tree.children
-
-    def probability_alive(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
+    def probability_alive(self, customers: Customers, *, level: float = 0.9) -> pd.DataFrame:
         """Return the probability that each customer has not left.
 
         Parameters
         ----------
         customers
-            frequency, recency, T (days) and, where known, monetary_value, segment, customer_id.
+            frequency, recency, T (days, or timedeltas) and, where known, monetary_value, segment,
+            customer_id; or a log from ``read_transactions``, summarised at its observation end.
         level
             Mass of the equal-tailed interval.
 
@@ -125,7 +77,7 @@ class Posterior:
         return self._answers(customers, probability_alive(self.dropout), level)
 
     def probability_of_purchase(
-        self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9
+        self, customers: Customers, horizon: Days, *, level: float = 0.9
     ) -> pd.DataFrame:
         """Return P(at least one purchase within ``horizon`` days); see ``probability_alive``."""
         from bayes_clv.posterior.measures import probability_of_purchase
@@ -134,7 +86,7 @@ class Posterior:
         return self._answers(customers, measure, level)
 
     def expected_purchases(
-        self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9
+        self, customers: Customers, horizon: Days, *, level: float = 0.9
     ) -> pd.DataFrame:
         """Return the expected number of purchases within ``horizon`` days.
 
@@ -146,7 +98,7 @@ class Posterior:
         return self._answers(customers, measure, level)
 
     def sample_purchases(
-        self, customers: pd.DataFrame, horizon: float, *, level: float = 0.9, seed: int = 0
+        self, customers: Customers, horizon: Days, *, level: float = 0.9, seed: int = 0
     ) -> pd.DataFrame:
         """Sample the number of purchases within ``horizon`` days, one outcome per posterior draw.
 
@@ -160,7 +112,7 @@ class Posterior:
         )
         return self._answers(customers, measure, level)
 
-    def expected_spend(self, customers: pd.DataFrame, *, level: float = 0.9) -> pd.DataFrame:
+    def expected_spend(self, customers: Customers, *, level: float = 0.9) -> pd.DataFrame:
         """Return the expected spend per purchase; see ``probability_alive``.
 
         Customers whose monetary_value is unknown, or who have no repeat purchase, get the expected
@@ -172,8 +124,8 @@ class Posterior:
 
     def customer_lifetime_value(
         self,
-        customers: pd.DataFrame,
-        horizon: float = VALUE_HORIZON,
+        customers: Customers,
+        horizon: Days = VALUE_HORIZON,
         *,
         annual_discount_rate: float = ANNUAL_DISCOUNT_RATE,
         margin: float = MARGIN,
@@ -205,17 +157,18 @@ class Posterior:
         """
         from bayes_clv.posterior import value
 
-        terms = ValueTerms(horizon, annual_discount_rate, margin)
+        customers = as_customers(customers)
+        terms = ValueTerms(arguments.days("horizon", horizon), annual_discount_rate, margin)
         answers = self._values(customers, value.expected_value(terms, self.dropout), level)
         if "total_spend" in customers:
-            past = margin * numbers(customers, "total_spend", allow_missing=True)
+            past = terms.margin * numbers(customers, "total_spend", allow_missing=True)
             answers = answers.assign(past=past, total=past + answers["mean"])
         return answers
 
     def sample_value(
         self,
-        customers: pd.DataFrame,
-        horizon: float = VALUE_HORIZON,
+        customers: Customers,
+        horizon: Days = VALUE_HORIZON,
         *,
         annual_discount_rate: float = ANNUAL_DISCOUNT_RATE,
         margin: float = MARGIN,
@@ -229,16 +182,17 @@ class Posterior:
         """
         from bayes_clv.posterior import value
 
+        horizon = arguments.days("horizon", horizon)
         terms = ValueTerms(horizon, annual_discount_rate, margin)
         money = value.sample_value(terms, self.dropout, arguments.seed(seed))
         return self._values(customers, money, level)
 
     def compare_segments(
         self,
-        customers: pd.DataFrame | None = None,
+        customers: Customers | None = None,
         *,
-        horizon: float = COMPARISON_HORIZON,
-        value_horizon: float = VALUE_HORIZON,
+        horizon: Days = COMPARISON_HORIZON,
+        value_horizon: Days = VALUE_HORIZON,
         annual_discount_rate: float = ANNUAL_DISCOUNT_RATE,
         margin: float = MARGIN,
         level: float = 0.9,
@@ -266,11 +220,12 @@ class Posterior:
         """
         arguments.tails(level)
         horizon = arguments.days("horizon", horizon)
+        value_horizon = arguments.days("value_horizon", value_horizon)
         terms = ValueTerms(value_horizon, annual_discount_rate, margin) if self.has_spend else None
         if customers is not None:
             from bayes_clv.posterior.value import SpendTotals
 
-            states = States.from_frame(customers)
+            states = States.from_frame(as_customers(customers))
             totals = SpendTotals.of_customers(states.known_spend)
             return SegmentComparison(self.segment_draws(states, totals, horizon, terms), level)
         if not self.has_comparison:
@@ -312,7 +267,7 @@ class Posterior:
         *,
         monetary_value: float | None = None,
         segment: str | None = None,
-        horizon: float = COMPARISON_HORIZON,
+        horizon: Days = COMPARISON_HORIZON,
         level: float = 0.9,
     ) -> Answer:
         """Return P(alive) and P(purchase) of one customer: the fast path of the service.
@@ -336,16 +291,6 @@ class Posterior:
         alive, purchase = (Estimate(*row) for row in summary)
         return Answer(alive, purchase, level, horizon, self.answerable[code], self.dropout)
 
-    def facts(self) -> dict[str, Any]:
-        """Return version, model, segments, diagnostics and fit record, as JSON-ready values."""
-        return {
-            "version": self.version,
-            "dropout": self.dropout.value,
-            "segments": list(self.segment_names),
-            "diagnostics": self.diagnostics.to_dict(),
-            "record": self.record.to_dict(),
-        }
-
     def save(self, path: str | PathLike[str]) -> None:
         """Write the model file; it replaces an existing file only once it is completely on disk.
 
@@ -355,31 +300,27 @@ class Posterior:
             If the draws are not valid parameters, the folder cannot be written or the disk is full;
             the previous file is then unchanged.
         """
+        path = arguments.path("path", path)
         artifact.write(path, self.tree, self.rule, self.dropout, self.record, self.diagnostics)
 
-    def _answers(self, customers: pd.DataFrame, measure: "Measure", level: float) -> pd.DataFrame:
+    def _answers(self, customers: Customers, measure: "Measure", level: float) -> pd.DataFrame:
         from bayes_clv.posterior.answers import answer_customers, as_frame
 
-        tails, states = arguments.tails(level), States.from_frame(customers)
+        tails, customers = arguments.tails(level), as_customers(customers)
+        states = States.from_frame(customers)
         codes = self.codes(states)
         summary = answer_customers(self.parameters, codes, states, measure, tails)
         return as_frame(customers, self.answerable, codes, summary)
 
-    def _values(
-        self, customers: pd.DataFrame, measure: "ValueMeasure", level: float
-    ) -> pd.DataFrame:
+    def _values(self, customers: Customers, measure: "ValueMeasure", level: float) -> pd.DataFrame:
         from bayes_clv.posterior.answers import as_frame, value_customers
 
         tails, spend = arguments.tails(level), self.spend_parameters
+        customers = as_customers(customers)
         states = States.from_frame(customers)
         codes = self.codes(states)
         summary = value_customers(self.parameters, spend, codes, states, measure, tails)
         return as_frame(customers, self.answerable, codes, summary)
-
-    @property
-    def n_draws(self) -> int:
-        """Number of draws of each parameter."""
-        return int(self.parameters.r.shape[1])
 
     def codes(self, states: States) -> Codes:
         """Segment codes: those of given segment names, else the rule's; −1 is the population."""
@@ -394,7 +335,7 @@ def load_posterior(path: str | PathLike[str]) -> Posterior:
     ArtifactError
         If the file is refused; the message is one line that gives the reason.
     """
-    stored = artifact.read(path)
+    stored = artifact.read(arguments.path("path", path))
     return Posterior(
         stored.tree, stored.rule, stored.dropout, stored.record, stored.diagnostics, stored.version
     )

@@ -15,7 +15,10 @@ import pyarrow.csv as csv
 import pyarrow.parquet as pq
 from ibis import ir
 
+from bayes_clv import arguments
+from bayes_clv.arguments import Days
 from bayes_clv.data.engines import cached, failures, is_url, one_line, spark_frame, to_arrow, upload
+from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.files import replaced
@@ -30,8 +33,8 @@ _SPARK = "pyspark"
 
 def score_log(
     posterior: Posterior,
-    transactions: Transactions,
-    horizon: float,
+    transactions: Log,
+    horizon: Days,
     terms: ValueTerms | None = None,
     *,
     value: bool = True,
@@ -64,6 +67,9 @@ def score_log(
     InputError
         If the log names a segment that the model does not have.
     """
+    horizon, seed = arguments.days("horizon", horizon), arguments.seed(seed)
+    arguments.tails(level)
+    transactions = as_log(transactions)
     states = coded_customers(posterior, transactions)
     keys = list(KEYS)
     if value and posterior.has_spend and transactions.has_amounts:

@@ -3,6 +3,7 @@
 | module | what it is for |
 | --- | --- |
 | `rules` | the rules themselves: NumPy and JSON, all that serving needs |
+| `own` | the user's own segments, matched by value, and what is not matched |
 | `expressions` | the same rules as Ibis expressions, which run in the engine that holds the data |
 | `estimators` | scikit-learn estimators that learn a rule |
 | `naming` | names for KMeans segments, derived from the centroids |

@@ -16,6 +16,7 @@ from sklearn.cluster import KMeans
 from sklearn.utils.validation import check_is_fitted, validate_data
 from threadpoolctl import threadpool_limits
 
+from bayes_clv import arguments
 from bayes_clv.data.states import States, check_columns
 from bayes_clv.errors import InputError
 from bayes_clv.segments.naming import centroid_names
@@ -111,17 +112,23 @@ class KMeansSegmenter(_Segmenter):
         self.random_state = random_state
 
     def _learn(self, states: States) -> KMeansRule:
-        unknown = set(self.features) - set(FEATURES)
-        if unknown or not self.features:
-            raise InputError(f"features must be some of {', '.join(FEATURES)}: {self.features!r}")
-        columns = log_features(states)
+        arguments.whole("n_segments", self.n_segments, least=1)
+        if self.random_state is not None:
+            arguments.whole("random_state", self.random_state, least=0, most=2**32 - 1)
+        given = tuple(self.features) if isinstance(self.features, list | tuple) else ()
+        if not given or any(name not in FEATURES for name in given):
+            raise InputError(
+                f"features must be some of {', '.join(FEATURES)}: {arguments.shown(self.features)}"
+            )
+        # What differs by rounding noise only is the same state.
+        columns = {name: np.round(it, _DECIMALS) for name, it in log_features(states).items()}
         features = tuple(name for name in self.features if np.isfinite(columns[name]).any())
         if not features:
             raise InputError(f"features are unknown for all customers: {', '.join(self.features)}")
         matrix = np.column_stack([columns[name] for name in features])
-        location = np.nanmean(matrix, axis=0)
-        scale = np.nanstd(matrix, axis=0)
-        scale = np.where(scale > 0, scale, 1.0)
+        location = np.array(_rounded(np.nanmean(matrix, axis=0)))
+        scale = np.array(_rounded(np.nanstd(matrix, axis=0)))
+        scale = np.where(scale > _SAME, scale, 1.0)
         # One thread: a step takes a millisecond, which several threads would spend waiting for each
         # other (thirty times as long where another process uses a core), and they would add in any
         # order.
@@ -132,14 +139,12 @@ class KMeansSegmenter(_Segmenter):
         return KMeansRule(
             names=names,
             features=features,
-            location=_rounded(location),
-            scale=_rounded(scale),
-            centroids=tuple(_rounded(row) for row in centroids[order]),
+            location=tuple(location.tolist()),
+            scale=tuple(scale.tolist()),
+            centroids=tuple(_rounded(row) for row in np.round(centroids[order], _DECIMALS)),
         )
 
     def _check_k(self, distinct: int) -> None:
-        if self.n_segments < 1:
-            raise InputError(f"n_segments must be at least 1: {self.n_segments}")
         if self.n_segments > distinct:
             raise InputError(
                 f"n_segments must not exceed the number of distinct states, {distinct}: "
@@ -181,6 +186,10 @@ def _distinct(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 
 
 _MAX_STEPS, _STARTS = 300, 4
+_DECIMALS = 10  # of a log feature and of a centroid; noise is a million times smaller
+# A feature whose logarithms spread by less than this is the same for everybody: it is a cent of a
+# thousand. To divide by less would blow rounding noise (4e-16) up to ``rules.NOISE`` and beyond.
+_SAME = 1e-5
 
 
 def _quantiles(values: NDArray[np.float64], levels: tuple[float, ...]) -> tuple[float, ...]:

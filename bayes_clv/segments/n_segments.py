@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 
 from bayes_clv import arguments
+from bayes_clv.data.given_customers import as_customers
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter
@@ -66,11 +67,10 @@ def compare_n_segments(
         A number of segments is below 2 or exceeds the number of distinct states, no number is
         given, or ``resamples`` is below 1.
     """
-    numbers = list(n_segments)
+    states, numbers = as_customers(states), arguments.wholes("n_segments", n_segments)
     if not numbers or min(numbers) < 2:
-        raise InputError(f"n_segments must hold numbers of 2 or more: {numbers}")
-    if resamples < 1:
-        raise InputError(f"resamples must be at least 1: {resamples}")
+        raise InputError(f"n_segments must hold numbers of 2 or more: {list(numbers)}")
+    resamples, seed = arguments.whole("resamples", resamples, least=1), arguments.seed(seed)
     tails, rng = arguments.tails(level), np.random.default_rng(seed)
     sampled = states.iloc[rng.permutation(len(states))[:MOST_STATES]].reset_index(drop=True)
     samples = rng.integers(len(sampled), size=(resamples, len(sampled)))

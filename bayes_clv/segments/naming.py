@@ -28,7 +28,8 @@ def centroid_names(centroids: Columns, population: Columns) -> tuple[list[int], 
     k = len(next(iter(centroids.values())))
     zeros = np.zeros(k)
     often, idle, spend = (
-        centroids.get(name, zeros) for name in ("frequency", "idle_time", "monetary_value")
+        np.round(centroids.get(name, zeros), _DECIMALS)
+        for name in ("frequency", "idle_time", "monetary_value")
     )
     order = sorted(range(k), key=lambda i: (-often[i], idle[i], -spend[i]))
     parts = [
@@ -50,6 +51,7 @@ def centroid_names(centroids: Columns, population: Columns) -> tuple[list[int], 
 _FREQUENCY = ((0.4, "occasional"), (0.8, "regular"), (1.0, "frequent"))
 _IDLE = ((1 / 3, "recent"), (2 / 3, "cooling"), (1.0, "silent"))
 _SPEND = ((1 / 3, "small baskets"), (2 / 3, "medium baskets"), (1.0, "large baskets"))
+_DECIMALS = 9  # centroids that agree to so many are equal: the rest is rounding noise
 _ONE_TIME_BELOW = np.log1p(0.5)
 
 
@@ -60,7 +62,7 @@ def _word(
         if value < _ONE_TIME_BELOW:
             return "one-time"
         population = population[population > 0]
-    rank = np.mean(population[np.isfinite(population)] < value)
+    rank = np.mean(population[np.isfinite(population)] < value - 10.0**-_DECIMALS)
     return next(word for quantile, word in words if rank <= quantile)
 
 

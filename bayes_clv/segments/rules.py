@@ -3,9 +3,14 @@
 A rule consists of plain numbers, serialises to JSON and is stored in the model file. It assigns a
 customer whose monetary value is unknown by the other features. A code is an index into ``names``;
 ``POPULATION`` means that the rule assigns no segment and the population's parameters are used.
+
+Rounding noise decides nothing. The mean of three payments of 33.33 is 33.33 or 33.330000000000005,
+as the engine adds them; so a value counts as above a cut only if it exceeds it by more than a
+relative ``NOISE``, and a centroid as nearer only if it is nearer by more than ``NOISE``.
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -16,13 +21,36 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bayes_clv.data.described import Described, listed, short
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
+from bayes_clv.segments import own
 
 POPULATION = -1
 POPULATION_NAME = "population"
+# The noise of a mean of n payments is about n × 1e-16, and the cuts of a rule are rounded to ten
+# digits, which moves them by at most 5e-10. Amounts differ by more: a cent is 1e-9 of ten million.
+NOISE = 1e-9
 
 type Codes = NDArray[np.int64]
+
+
+@cache
+def limits(cuts: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the values that a value must exceed to count as above the cuts: see ``NOISE``.
+
+    They are computed once, here, so that every engine compares with the same numbers.
+    """
+    return tuple(cut + NOISE * abs(cut) for cut in cuts)
+
+
+@cache
+def limits_of_days(cuts: tuple[float, ...]) -> tuple[float, ...]:
+    """Return the same for idle times, whose noise is that of T: at least a ten-thousandth second.
+
+    A day is 86,400 seconds, so ``NOISE`` of a day is 86 microseconds.
+    """
+    return tuple(cut + NOISE * max(abs(cut), 1.0) for cut in cuts)
 
 
 def with_population(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -72,9 +100,12 @@ class PooledRule:
         return 0
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnRule:
-    """The user's own segments, read from a column; an unknown value has no segment."""
+@dataclass(frozen=True, slots=True, repr=False)
+class ColumnRule(Described):
+    """The user's own segments, read from a column and matched by value; see ``segments.own``.
+
+    An unknown value has no segment.
+    """
 
     kind: ClassVar[str] = "column"
     names: tuple[str, ...]
@@ -83,14 +114,16 @@ class ColumnRule:
         """Return the code of each state's own segment name, ``(customer,)``."""
         if states.segment is None:
             return np.full(len(states), POPULATION, dtype=np.int64)
-        code = {name: index for index, name in enumerate(self.names)}
-        return np.array([code.get(name, POPULATION) for name in states.segment], dtype=np.int64)
+        return own.match_all(states.segment, self.names)
 
     def assign_one(
         self, frequency: float, recency: float, T: float, monetary_value: float = nan
     ) -> int:
         """Return ``POPULATION``: a state without a segment name has no segment."""
         return POPULATION
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"segments": listed(self.names)}
 
 
 def code_of(rule: SegmentRule, segment: Any) -> int:
@@ -101,25 +134,54 @@ def code_of(rule: SegmentRule, segment: Any) -> int:
     InputError
         When the rule has no segment of this name.
     """
-    if segment == POPULATION_NAME:
+    name = own.match(segment, (*rule.names, POPULATION_NAME))
+    if name == POPULATION_NAME:
         return POPULATION
-    try:
-        return rule.names.index(segment)
-    except ValueError:
+    if name is None:
         raise InputError(
             f"segment must be one of {', '.join(rule.names)} or {POPULATION_NAME}: "
             f"{str(segment)[:100]!r}"
-        ) from None
+        )
+    return rule.names.index(name)
 
 
 def assign_named(rule: SegmentRule, states: States) -> Codes:
-    """Return each state's code, ``(customer,)``: that of its own name where it has one."""
+    """Return each state's code, ``(customer,)``: that of its own name where it has one.
+
+    Warns if a rule of own segments does not know some of the names.
+
+    Raises
+    ------
+    InputError
+        A rule of own segments knows none of the names, or another rule does not know all of them.
+    """
     codes = rule.assign(states)
-    if states.segment is None or isinstance(rule, ColumnRule):
+    if isinstance(rule, ColumnRule):
+        _check_matched(rule, states, codes)
+        return codes
+    if states.segment is None:
         return codes
     given = ~pd.isna(states.segment)
     codes[given] = [code_of(rule, name) for name in states.segment[given]]
     return codes
+
+
+def _check_matched(rule: ColumnRule, states: States, codes: Codes) -> None:
+    """Warn of customers without a segment of the model, unless they are in the population by name.
+
+    Raises
+    ------
+    InputError
+        There are segments, and none is the model's.
+    """
+    if not (codes == POPULATION).any():
+        return
+    if states.segment is None:
+        own.warn_of_unmatched(rule.names, len(states), {}, len(states))
+        return
+    values = [own.text_of(value) for value in states.segment[codes == POPULATION]]
+    counts = Counter(value for value in values if value != POPULATION_NAME)
+    own.warn_of_unmatched(rule.names, len(states), counts, counts.total())
 
 
 # Rows: recency score 5 (bought recently) down to 1; columns: value score 1 to 5. This is the usual
@@ -138,8 +200,8 @@ RFM_GRID_CODES: tuple[tuple[int, ...], ...] = tuple(
 _RFM_CODES = np.array(RFM_GRID_CODES, dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class RFMRule:
+@dataclass(frozen=True, slots=True, repr=False)
+class RFMRule(Described):
     """Quintile scores for idle time, frequency and spend, looked up in the usual naming grid.
 
     The recency score falls with idle time. The frequency score is 1 for one-time buyers and 2 to 5
@@ -159,11 +221,12 @@ class RFMRule:
 
     def assign(self, states: States) -> Codes:
         """Score each state and look its segment up, ``(customer,)``."""
-        idle_row = _above(states.idle_time, self.idle_cuts)
-        frequency = 1 + (states.frequency > 0) * (1 + _above(states.frequency, self.frequency_cuts))
+        idle_row = _above(states.idle_time, limits_of_days(self.idle_cuts))
+        repeat_score = 2 + _above(states.frequency, limits(self.frequency_cuts))
+        frequency = np.where(states.frequency > 0, repeat_score, 1)
         spend = states.repeat_spend
         known = np.isfinite(spend) & bool(self.monetary_cuts)
-        monetary = 1 + _above(spend, self.monetary_cuts)
+        monetary = 1 + _above(spend, limits(self.monetary_cuts))
         value = np.where(known, (frequency + monetary + 1) // 2, frequency)
         codes: Codes = _RFM_CODES[idle_row, value - 1]
         return codes
@@ -172,22 +235,31 @@ class RFMRule:
         self, frequency: float, recency: float, T: float, monetary_value: float = nan
     ) -> int:
         """Score one state and look its segment up."""
-        idle_row = bisect_left(self.idle_cuts, T - recency)
+        idle_row = bisect_left(limits_of_days(self.idle_cuts), T - recency)
         value = 1
         if frequency > 0:
-            value = 2 + bisect_left(self.frequency_cuts, frequency)
+            value = 2 + bisect_left(limits(self.frequency_cuts), frequency)
             if self.monetary_cuts and 0 < monetary_value < inf:
-                value = (value + 2 + bisect_left(self.monetary_cuts, monetary_value)) // 2
+                score = 1 + bisect_left(limits(self.monetary_cuts), monetary_value)
+                value = (value + score + 1) // 2
         return RFM_GRID_CODES[idle_row][value - 1]
 
+    def _facts(self) -> Mapping[str, object]:
+        cuts = {
+            "idle": self.idle_cuts,
+            "frequency": self.frequency_cuts,
+            "spend": self.monetary_cuts,
+        }
+        return {f"{name} cuts": ", ".join(map(short, of)) or "none" for name, of in cuts.items()}
 
-def _above(values: NDArray[np.float64], cuts: tuple[float, ...]) -> Codes:
-    """Count the ascending cuts below each value; 0 for NaN."""
-    return np.searchsorted(_array(cuts), np.where(np.isnan(values), -np.inf, values))
+
+def _above(values: NDArray[np.float64], limits: tuple[float, ...]) -> Codes:
+    """Count the ascending limits below each value; 0 for NaN."""
+    return np.searchsorted(_array(limits), np.where(np.isnan(values), -np.inf, values))
 
 
-@dataclass(frozen=True, slots=True)
-class KMeansRule:
+@dataclass(frozen=True, slots=True, repr=False)
+class KMeansRule(Described):
     """The nearest of k centroids in standardised log idle time, log frequency and log spend.
 
     A feature that is unknown (such as the spend of a one-time buyer) is left out of the distance.
@@ -228,7 +300,11 @@ class KMeansRule:
             sum((point[index] - centroid[index]) ** 2 for index in known)
             for centroid in self.centroids
         ]
-        return distances.index(min(distances))
+        enough = min(distances) + NOISE
+        return next(code for code, distance in enumerate(distances) if distance <= enough)
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"segments": listed(self.names), "features": ", ".join(self.features)}
 
 
 @cache
@@ -252,11 +328,15 @@ _ATTRIBUTE = {"monetary_value": "repeat_spend"}
 
 
 def nearest(matrix: NDArray[np.float64], centroids: NDArray[np.float64]) -> Codes:
-    """Return each row's nearest centroid by the known features, ``(row,)``; on ties the first."""
+    """Return each row's nearest centroid by the known features, ``(row,)``.
+
+    Of those that are nearest up to ``NOISE``, the first.
+    """
     distances = np.zeros((len(matrix), len(centroids)))
     for feature, centre in zip(matrix.T, centroids.T, strict=True):
         distances += np.fmax((feature[:, None] - centre) ** 2, 0.0)  # 0 where NaN
-    return np.argmin(distances, axis=1).astype(np.int64)
+    enough = distances.min(axis=1, keepdims=True) + NOISE
+    return np.argmax(distances <= enough, axis=1).astype(np.int64)
 
 
 _RULES: Mapping[str, type[Any]] = {

@@ -167,6 +167,21 @@ def test_the_users_own_segments_serve_too_and_a_customer_without_one_is_the_popu
     assert answer.json["reason"] == "segment must be one of north, south, population, not 'east'"
 
 
+@pytest.mark.parametrize(
+    ("sent", "name"), [(1, "1"), (1.0, "1"), ("1.0", "1"), ("1", "1"), ("01", "01"), (True, "true")]
+)
+def test_a_segment_may_be_sent_as_the_number_that_its_name_is(posterior_by_hand, sent, name):
+    theirs = posterior_by_hand(ColumnRule(names=("1", "01", "true")))
+    client = create_app(model=theirs).test_client()
+    answer = client.post("/predict", json=EXAMPLE | {"segment": sent})
+    assert answer.json["data"]["segment"] == name
+    batch = {"customers": [EXAMPLE | {"segment": sent}, EXAMPLE]}
+    rows = client.post("/v1/predictions", json=batch).json["data"]["predictions"]
+    assert [row["segment"] for row in rows] == [name, "population"]
+    answer = client.post("/predict", json=EXAMPLE | {"segment": 2})
+    assert answer.json["reason"].endswith("the name of a segment of the model, not 2")
+
+
 def test_the_seeds_wrong_variable_gets_the_seeds_envelope_and_a_reason(client):
     sent = "{'frequency':30, 'recency':100, 'wrong_variable':215}"
     expected = "T is missing; wrong_variable is not a field"

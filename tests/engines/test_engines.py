@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
 from bayes_clv.cli.commands import app
 from bayes_clv.data import engines
 from bayes_clv.data.adequacy import measure_log
-from bayes_clv.data.engines import connect
+from bayes_clv.data.engines import connect, upload
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import customers, durations, summarise
+from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.inference import estimator as hierarchical
 from bayes_clv.inference.estimator import HierarchicalBetaGeo
@@ -28,7 +30,8 @@ from bayes_clv.posterior.log_states import compare_log
 from bayes_clv.posterior.posterior import load_posterior
 from bayes_clv.posterior.scores import check_target, create_table, score_log, write_scores
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
-from bayes_clv.segments.rules import ColumnRule
+from bayes_clv.segments.expressions import segment_code
+from bayes_clv.segments.rules import ColumnRule, RFMRule
 from tests.engines.conftest import cluster_in
 
 ZONE = "America/New_York"
@@ -212,6 +215,21 @@ def test_segments_compare_alike(log, duckdb, engine, models):
     assert expected["customers"].sum() == len(states_of(plain[1]))
 
 
+def test_rounding_noise_and_own_segments_are_judged_alike(engine):
+    price = 33.33
+    spend = [price, np.nextafter(price, 0), np.nextafter(price, 99), sum([price] * 3) / 3]
+    texts = ["1", "1.0", "01", "TRUE", "web", "2024-05-01 00:00:00", "2024-05-01T00:00", "Web"]
+    frame = pd.DataFrame({"frequency": 2, "recency": 5.0, "T": 9.0, "monetary_value": spend * 2})
+    frame = frame.assign(segment=texts, row=range(len(texts)))
+    table = upload(engine, iter([pa.Table.from_pandas(frame, preserve_index=False)]))
+    rfm = RFMRule((1.0, 2.0, 3.0, 9.0), (1.0, 3.0, 8.0), (5.0, 20.0, price, 60.0))
+    own = ColumnRule(("1", "01", "true", "web", "2024-05-01"))
+    for rule, expected in ((rfm, [8] * 8), (own, [0, 0, 1, 2, 3, 4, 4, -1])):
+        coded = table.select("row", code=segment_code(rule, table)).order_by("row")
+        assert coded.to_pandas()["code"].tolist() == expected
+        assert rule.assign(States.from_frame(frame)).tolist() == expected
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_scores_are_written_where_they_are_wanted(log, duckdb, engine, models, tmp_path, ending):
     target = str(tmp_path / f"scores.{ending}")
@@ -369,7 +387,7 @@ DRIVER = """
 import sys, threading, time
 
 from bayes_clv.posterior.posterior import load_posterior
-from bayes_clv.data.engines import connect
+from bayes_clv.data.engines import connect, upload
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.posterior.scores import score_log, write_scores
 from bayes_clv.data.reading import read_transactions

@@ -74,7 +74,7 @@ def test_the_matrix_is_drawn_with_its_width_beside(posterior, measure):
 
 
 def test_a_matrix_without_states_is_refused(posterior):
-    with pytest.raises(InputError, match="T must be positive"):
+    with pytest.raises(InputError, match="T must be a positive number of days"):
         plots.state_matrix(posterior, T=0)
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bayes_clv.inference.estimator import Segmenter
+from bayes_clv import arguments
+from bayes_clv.inference.options import Segmentation, settled_segmenter
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter, RFMSegmenter
 
@@ -17,7 +18,7 @@ class Method:
     name
         Name to show.
     segmenter
-        None pools all customers.
+        None pools all customers; as for ``HierarchicalBetaGeo``.
     landmarks
         Number of landmarks, spread evenly over the past.
     dropout
@@ -30,11 +31,23 @@ class Method:
     """
 
     name: str
-    segmenter: Segmenter | None = None
+    segmenter: Segmentation = None
     landmarks: int = 1
     dropout: Dropout = Dropout.AFTER_REPEAT
     own_past: bool = False
     options: str = ""
+
+    def __post_init__(self) -> None:
+        settled = {
+            "segmenter": settled_segmenter(self.segmenter),
+            "landmarks": arguments.whole("landmarks", self.landmarks, least=1),
+            "dropout": arguments.member("dropout", self.dropout, Dropout),
+            "own_past": arguments.flag("own_past", self.own_past),
+        }
+        for text in ("name", "options"):
+            arguments.instance(text, getattr(self, text), str, "text")
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
 
 
 POOLED = Method("pooled", options="--segments none")
@@ -52,6 +65,9 @@ def default_methods(
     landmarks
         Numbers of landmarks, each used with every segmentation.
     """
+    n_segments = arguments.wholes("n_segments", n_segments, least=1)
+    landmarks = arguments.wholes("landmarks", landmarks, least=1)
+    arguments.require(bool(n_segments), "n_segments must hold at least one number; got none")
     middle = sorted(n_segments)[len(n_segments) // 2]
     mbg = Dropout.AFTER_ANY
     methods = [

@@ -11,14 +11,17 @@ included to show the effect of that error.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bayes_clv import arguments
+from bayes_clv.data.described import Described, listed
 from bayes_clv.data.engines import cached
+from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.rfm import sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.evaluation.backtest.fit_and_score import Scored, customers_at, evaluate, rfm_segments
@@ -32,8 +35,8 @@ FAST_DRAWS = 500
 DRAWS = 1000
 
 
-@dataclass(frozen=True)
-class Backtest:
+@dataclass(frozen=True, repr=False)
+class Backtest(Described):
     """Scores of every method's forecasts on every split.
 
     Attributes
@@ -133,6 +136,15 @@ class Backtest:
             "reliability": self.reliability.to_dict(orient="records"),
         }
 
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "source": self.source,
+            "customers": self.n_customers,
+            "methods": listed(method.name for method in self.methods),
+            "splits": len(self.splits),
+            "best": self.best.name,
+        }
+
 
 SCORES = (
     "origin",
@@ -162,7 +174,7 @@ SCORES = (
 
 
 def backtest(
-    transactions: Transactions,
+    transactions: Log,
     *,
     methods: Sequence[Method] | None = None,
     splits: Sequence[Split] | None = None,
@@ -176,7 +188,7 @@ def backtest(
     Parameters
     ----------
     transactions
-        The log.
+        The log, or what ``read_transactions`` reads without options.
     methods
         By default ``default_methods()``; ``POOLED`` is always added.
     splits
@@ -195,11 +207,14 @@ def backtest(
     InputError
         If the log or an argument is invalid.
     """
+    transactions = as_log(transactions)
+    fast, seed = arguments.flag("fast", fast), arguments.whole("seed", seed, least=0)
+    methods = arguments.instances("methods", methods or default_methods(), Method)
+    splits = splits or default_splits(transactions.start, transactions.end)
+    splits = arguments.instances("splits", splits, Split)
     began = time.perf_counter()
-    methods = tuple(methods or default_methods())
     if not any(method.name == POOLED.name for method in methods):
         methods = (POOLED, *methods)
-    splits = tuple(splits or default_splits(transactions.start, transactions.end))
     splits = tuple(sorted(splits, key=lambda split: (split.origin, split.horizon)))
     draws = (FAST_DRAWS if fast else DRAWS) if draws is None else draws
     settings = SamplerSettings(draws, seed=seed)

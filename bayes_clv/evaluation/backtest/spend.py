@@ -6,7 +6,7 @@ the uncertainty of the parameters and chance.
 """
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,9 @@ import numpy as np
 import pandas as pd
 
 from bayes_clv import arguments
+from bayes_clv.data.dates import as_date
+from bayes_clv.data.described import Described, listed
+from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.rfm import customers
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
@@ -40,8 +43,8 @@ GROUPS = 10
 METHODS = (POOLED, Method("RFM", RFMSegmenter(), 4, options="--segments rfm --landmarks 4"))
 
 
-@dataclass(frozen=True)
-class MoneyForecasts:
+@dataclass(frozen=True, repr=False)
+class MoneyForecasts(Described):
     """Forecasts of each customer's spend, ``(customer,)`` each, except for ``total``.
 
     Attributes
@@ -62,9 +65,12 @@ class MoneyForecasts:
     up_to: Floats
     total: Floats
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"customers": len(self.actual), "draws": len(self.total)}
 
-@dataclass(frozen=True)
-class MoneyBacktest:
+
+@dataclass(frozen=True, repr=False)
+class MoneyBacktest(Described):
     """Scores of every method's forecasts of spend.
 
     Attributes
@@ -93,11 +99,18 @@ class MoneyBacktest:
             "deciles": self.deciles.to_dict(orient="records"),
         }
 
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "origin": self.split.origin,
+            "horizon": f"{self.split.horizon} days",
+            "methods": listed(self.table["method"]),
+        }
+
 
 def backtest_money(
-    transactions: Transactions,
-    origin: dt.date | None = None,
-    horizon: int | None = None,
+    transactions: Log,
+    origin: dt.date | str | None = None,
+    horizon: float | dt.timedelta | None = None,
     *,
     methods: Sequence[Method] = METHODS,
     draws: int = 1000,
@@ -125,11 +138,15 @@ def backtest_money(
     InputError
         If the log has no amounts, or origin or horizon is outside the log.
     """
+    transactions = as_log(transactions)
+    seed = arguments.whole("seed", seed, least=0)
+    methods = arguments.instances("methods", methods, Method)
     if not transactions.has_amounts:
         raise InputError("a backtest of money needs a log with amounts")
     start, end = transactions.start, transactions.end
-    origin = origin or start + (end - start) / 2
-    split = Split(origin, (end - origin).days if horizon is None else horizon)
+    origin = start + (end - start) / 2 if origin is None else as_date(origin, "origin")
+    ahead = (end - origin).days if horizon is None else arguments.whole_days("horizon", horizon)
+    split = Split(origin, ahead)
     if not (start < split.origin and split.horizon >= 1 and split.end <= end):
         raise InputError(
             f"origin and horizon must lie within {start} and {end}: {split.origin} and "

@@ -4,6 +4,9 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bayes_clv import arguments
+from bayes_clv.data.dates import as_date
+from bayes_clv.data.given_log import as_log
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 
@@ -16,6 +19,10 @@ class Split:
 
     origin: dt.date
     horizon: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "origin", as_date(self.origin, "origin"))
+        object.__setattr__(self, "horizon", arguments.whole_days("horizon", self.horizon, least=0))
 
     @property
     def end(self) -> dt.date:
@@ -56,15 +63,15 @@ def check_splits(
     InputError
         If an origin is outside the log, a horizon is below 1 day, or no horizon fits.
     """
+    transactions = as_log(transactions)
+    origins = [as_date(origin, "an origin") for origin in origins]
     for origin in origins:
         if not transactions.start < origin < transactions.end:
             raise InputError(
                 f"an origin must lie after {transactions.start} and before {transactions.end}: "
                 f"{origin}"
             )
-    for horizon in horizons:
-        if horizon < 1:
-            raise InputError(f"a horizon must be at least 1 day: {horizon}")
+    horizons = [arguments.whole_days("a horizon", horizon) for horizon in horizons]
     splits = tuple(
         Split(origin, horizon)
         for origin in sorted(set(origins))

@@ -1,9 +1,11 @@
 """What is simulated, how it is fitted, and which answers are checked."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Self
+from typing import Any, Self
 
+from bayes_clv import arguments
 from bayes_clv.errors import InputError
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout
@@ -60,6 +62,7 @@ class Design:
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
 
     def __post_init__(self) -> None:
+        self._settle_types()
         ends = (0.0, *self.landmarks)
         if not self.landmarks or any(a >= b for a, b in pairwise(ends)):
             raise InputError(f"landmarks must be positive and ascending: {self.landmarks}")
@@ -72,6 +75,23 @@ class Design:
             raise InputError(
                 f"n_draws must lie between 1 and the {n_made} draws of the sampler: {self.n_draws}"
             )
+
+    def _settle_types(self) -> None:
+        arguments.require(
+            isinstance(self.landmarks, Sequence) and not isinstance(self.landmarks, str),
+            f"landmarks must be a list of days: {arguments.shown(self.landmarks)}",
+        )
+        settled: dict[str, Any] = {
+            "landmarks": tuple(arguments.days("landmarks", day) for day in self.landmarks),
+            "dropout": arguments.member("dropout", self.dropout, Dropout),
+            "horizon": arguments.days("horizon", self.horizon),
+            "priors": arguments.instance("priors", self.priors, Priors),
+            "sampler": arguments.instance("sampler", self.sampler, SamplerSettings),
+        }
+        for name in ("n_customers", "checked", "n_draws"):
+            settled[name] = arguments.whole(name, getattr(self, name))
+        for name, value in settled.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def pooled(cls, dropout: Dropout = Dropout.AFTER_REPEAT) -> Self:

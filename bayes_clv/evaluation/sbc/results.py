@@ -7,6 +7,7 @@ from typing import Self
 
 import pandas as pd
 
+from bayes_clv.data.described import Described
 from bayes_clv.evaluation.sbc.design import Design
 from bayes_clv.evaluation.sbc.rank_uniformity import Uniformity
 from bayes_clv.evaluation.sbc.replicates import FailedReplicate, Replicate
@@ -14,8 +15,8 @@ from bayes_clv.evaluation.sbc.replicates import FailedReplicate, Replicate
 LEVEL = 0.99  # of the bands
 
 
-@dataclass(frozen=True, eq=False)
-class Calibration:
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Described):
     """The replicates of a study, and the verdict on them.
 
     Attributes
@@ -139,6 +140,15 @@ class Calibration:
             f"{len(outside)} of {self.ranks.shape[1]} quantities outside{names}, "
             f"{self.expected_outside:.1f} expected by chance: {grade}.{failed}"
         )
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "design": self.design.name,
+            "replicates": self.n_replicates,
+            "unsound": self.unsound,
+            "failed": len(self.failed),
+            "verdict": self.verdict,
+        }
 
 
 def _with_two_levels(shares: Sequence[Mapping[tuple[str, float], float]]) -> pd.DataFrame:

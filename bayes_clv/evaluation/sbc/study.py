@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 
-from bayes_clv.errors import InputError
+from bayes_clv import arguments
 from bayes_clv.evaluation.sbc.design import Design
 from bayes_clv.evaluation.sbc.replicates import FailedReplicate, Fit, Replicate, run_replicate
 from bayes_clv.evaluation.sbc.results import Calibration
@@ -53,14 +53,14 @@ def calibrate(
     InputError
         If ``n_replicates``, ``seed`` or ``jobs`` is too small.
     """
+    arguments.instance("design", design, Design)
     jobs = (os.cpu_count() or 1) if jobs is None else jobs
     for name, value, least in (
         ("n_replicates", n_replicates, 2),
         ("seed", seed, 0),
         ("jobs", jobs, 1),
     ):
-        if value < least:
-            raise InputError(f"{name} must be at least {least}: {value}")
+        arguments.whole(name, value, least=least)
     done = []
     for replicate in _replicates(partial(run_replicate, design, seed, fit=fit), n_replicates, jobs):
         done.append(replicate)

@@ -18,13 +18,15 @@ A customer who was gone may be alive after a landmark. This is not a contradicti
 does not describe the customer, but what a model that conditions on h can know.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_clv import arguments
+from bayes_clv.data.described import Described
 from bayes_clv.data.states import States
 from bayes_clv.evaluation.simulate.lives import Flags, Ids, Lives, simulate_lives
 from bayes_clv.models.bgnbd import Dropout, Floats, Parameters, probability_alive
@@ -47,8 +49,8 @@ class Segmented:
     parameters: Parameters
 
 
-@dataclass(frozen=True, slots=True)
-class LandmarkLives:
+@dataclass(frozen=True, slots=True, repr=False)
+class LandmarkLives(Described):
     """Simulated histories up to the last landmark, and the states at all landmarks.
 
     Attributes
@@ -67,6 +69,9 @@ class LandmarkLives:
     lives: Lives
     code: Codes
     history: pd.DataFrame
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"customers": len(self.code), "states": len(self.history)}
 
 
 def simulate_landmarks(
@@ -93,6 +98,8 @@ def simulate_landmarks(
     dropout
         When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
     """
+    arguments.instance("population", population, Parameters)
+    arguments.instance("segmented", segmented, Segmented)
     first = np.asarray(first, dtype=float)
     lives = simulate_lives(population, np.zeros_like(first), dropout=dropout, rng=rng)
     code = np.full(len(first), POPULATION, dtype=np.int64)
@@ -127,6 +134,7 @@ def draw_latents(
     dropout: Dropout = Dropout.AFTER_REPEAT,
 ) -> tuple[Floats, Floats, Flags]:
     """Draw λ, p and alive, each ``(customer,)``, given states and parameters."""
+    dropout = arguments.member("dropout", dropout, Dropout)
     x, t_x, T = (np.asarray(value, dtype=float) for value in (frequency, recency, T))
     alive = rng.random(T.shape) < probability_alive(parameters, x, t_x, T, dropout)
     rate = rng.gamma(parameters.r + x) / (parameters.alpha + np.where(alive, T, t_x))

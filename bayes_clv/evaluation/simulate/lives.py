@@ -9,11 +9,14 @@ with probability p: after repeat purchases only (BG/NBD), or after the first pur
 Source: Fader, Hardie & Lee (2005), Marketing Science 24(2), 275–284.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bayes_clv import arguments
+from bayes_clv.data.described import Described
 from bayes_clv.data.states import States
 from bayes_clv.models.bgnbd import Dropout, Floats, Parameters
 
@@ -21,8 +24,8 @@ type Ids = NDArray[np.int64]
 type Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class Purchases:
+@dataclass(frozen=True, slots=True, repr=False)
+class Purchases(Described):
     """Purchases, ordered by customer and time.
 
     Attributes
@@ -36,9 +39,12 @@ class Purchases:
     customer: Ids
     time: Floats
 
+    def _facts(self) -> Mapping[str, object]:
+        return {"purchases": len(self.time)}
 
-@dataclass(frozen=True, slots=True)
-class Lives:
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Lives(Described):
     """Simulated customers with their true λ and p, each observed for T from the first purchase.
 
     Attributes
@@ -85,6 +91,13 @@ class Lives:
         order = np.argsort(customer, kind="stable")
         return replace(self, T=T, alive=alive, repeats=Purchases(customer[order], time[order]))
 
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "customers": len(self.T),
+            "alive": int(self.alive.sum()),
+            "repeats": len(self.repeats.time),
+        }
+
 
 def live_on(
     rng: np.random.Generator, rate: Floats, leaving: Floats, alive: Flags, length: Floats
@@ -102,6 +115,7 @@ def live_on(
     -------
     The purchases, in days from the start, and ``(customer,)`` whether each is alive at the end.
     """
+    arguments.instance("rng", rng, np.random.Generator, "numpy.random.default_rng(…)")
     alive = alive.copy()
     time = np.zeros(len(rate))
     customers, times = [], []
@@ -137,11 +151,14 @@ def simulate_lives(
     dropout
         When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD).
     """
+    arguments.instance("parameters", parameters, Parameters)
+    dropout = arguments.member("dropout", dropout, Dropout)
+    arguments.instance("rng", rng, np.random.Generator, "numpy.random.default_rng(…)")
     T = np.asarray(T, dtype=float)
     rate = rng.gamma(parameters.r, size=T.shape) / parameters.alpha
     leaving = rng.beta(parameters.a, parameters.b, size=T.shape)
     alive = np.ones(T.shape, dtype=bool)
-    if Dropout(dropout) is Dropout.AFTER_ANY:
+    if dropout is Dropout.AFTER_ANY:
         alive = rng.random(T.shape) >= leaving
     repeats, alive = live_on(rng, rate, leaving, alive, T)
     return Lives(rate, leaving, T, alive, repeats)

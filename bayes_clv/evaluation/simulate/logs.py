@@ -12,7 +12,7 @@ Source of the model of amounts: Fader & Hardie (2013), "The Gamma-Gamma model of
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -24,6 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from bayes_clv import arguments
+from bayes_clv.data.dates import as_date
+from bayes_clv.data.described import Described
 from bayes_clv.errors import InputError
 from bayes_clv.evaluation.simulate.landmarks import Segmented, simulate_landmarks
 from bayes_clv.evaluation.simulate.lives import Ids, Lives, simulate_lives
@@ -44,6 +47,11 @@ class Spend:
     p: float = 6.25
     q: float = 3.74
     v: float = 15.44
+
+    def __post_init__(self) -> None:
+        for name in ("p", "q", "v"):
+            value = arguments.number(name, getattr(self, name), above=0)
+            object.__setattr__(self, name, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +92,7 @@ class Scenario:
     landmarks: tuple[dt.date, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("r", "alpha", "a", "b"):
-            value = getattr(self.parameters, name)
-            if np.ndim(value) or not 0 < value < np.inf:
-                raise InputError(f"{name} must be one positive number: {value}")
+        self._settle_types()
         if self.days < 1:
             raise InputError(f"end must be after start, {self.start}: {self.end}")
         if not 1 <= self.first_days <= self.days + 1:
@@ -96,6 +101,26 @@ class Scenario:
                 f"{self.acquisition_days}"
             )
         self._check_segments()
+
+    def _settle_types(self) -> None:
+        arguments.instance("parameters", self.parameters, Parameters)
+        for name in ("r", "alpha", "a", "b"):
+            value = getattr(self.parameters, name)
+            try:
+                arguments.number(name, value, above=0)
+            except InputError:
+                raise InputError(f"{name} must be one positive number: {value}") from None
+        for name in ("start", "end"):
+            object.__setattr__(self, name, as_date(getattr(self, name), name))
+        landmarks = tuple(as_date(date, "a landmark") for date in self.landmarks)
+        object.__setattr__(self, "landmarks", landmarks)
+        object.__setattr__(self, "dropout", arguments.member("dropout", self.dropout, Dropout))
+        if self.acquisition_days is not None:
+            arguments.whole("acquisition_days", self.acquisition_days)
+        if self.spend is not None:
+            arguments.instance("spend", self.spend, Spend)
+        if self.segmented is not None:
+            arguments.instance("segmented", self.segmented, Segmented)
 
     @property
     def days(self) -> int:
@@ -137,8 +162,8 @@ class Scenario:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Simulated:
+@dataclass(frozen=True, slots=True, repr=False)
+class Simulated(Described):
     """A simulated transaction log and the true values behind it.
 
     Attributes
@@ -155,6 +180,9 @@ class Simulated:
 
     log: pd.DataFrame
     truth: pd.DataFrame
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"customers": len(self.truth), "purchases": len(self.log)}
 
 
 def simulate_transactions(scenario: Scenario, n_customers: int, *, seed: int = 0) -> Simulated:
@@ -187,9 +215,9 @@ def simulate_chunks(scenario: Scenario, n_customers: int, *, seed: int = 0) -> I
 
     Each chunk has its own seed, so that complete chunks do not depend on `n_customers`.
     """
+    arguments.instance("scenario", scenario, Scenario)
     for name, value, least in (("n_customers", n_customers, 1), ("seed", seed, 0)):
-        if value < least:
-            raise InputError(f"{name} must be at least {least}: {value}")
+        arguments.whole(name, value, least=least)
     for chunk, done in enumerate(range(0, n_customers, CHUNK)):
         rng = np.random.default_rng([seed, chunk])
         first = rng.integers(scenario.first_days, size=min(CHUNK, n_customers - done))
@@ -214,7 +242,7 @@ def write_transactions(
                     pa.Table.from_pandas(chunk.log, schema=schema, preserve_index=False)
                 )
 
-    path = Path(path)
+    path = Path(arguments.path("path", path))
     write_whole(path, write)
     return int(pq.read_metadata(path).num_rows)
 

@@ -21,6 +21,7 @@ engine that holds the customers computes all these sums.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ import pandas as pd
 from ibis import ir
 from numpy.typing import NDArray
 
+from bayes_clv.data.described import Described
 from bayes_clv.data.engines import cached
 from bayes_clv.inference.landmarks import previous_segment
 from bayes_clv.segments.rules import POPULATION
@@ -83,8 +85,8 @@ class SpendSums(NamedTuple):
     one_slopes: Floats
 
 
-@dataclass(frozen=True, slots=True)
-class SpendTable:
+@dataclass(frozen=True, slots=True, repr=False)
+class SpendTable(Described):
     """All episodes between landmarks in which something was spent, by group.
 
     A group is a segment, by its code, or the population, by the code −1: the last row.
@@ -119,6 +121,9 @@ class SpendTable:
     def n_segments(self) -> int:
         """Segments with parameters of their own; 0 in a pooled model."""
         return self.n_groups - 1
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"rows": len(self.n_episodes), "stretches": int(self.n_episodes.sum())}
 
 
 def spend_table(states: ir.Table, n_segments: int) -> SpendTable | None:

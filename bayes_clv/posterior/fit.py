@@ -1,0 +1,95 @@
+"""What a fit consists of, and what it says about itself; ``Posterior`` adds the answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import xarray as xr
+
+from bayes_clv.data.described import Described, listed
+from bayes_clv.errors import InputError
+from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.models.gammagamma import SpendParameters
+from bayes_clv.posterior import draws
+from bayes_clv.posterior.diagnostics import Diagnostics
+from bayes_clv.posterior.fit_record import FitRecord
+from bayes_clv.segments.rules import SegmentRule, with_population
+
+
+@dataclass(frozen=True, repr=False)
+class Fit(Described):
+    """Draws, segment rule and record of a fit; ``Posterior`` describes the attributes."""
+
+    tree: xr.DataTree
+    rule: SegmentRule
+    dropout: Dropout
+    record: FitRecord
+    diagnostics: Diagnostics
+    version: str = "unsaved"
+
+    @property
+    def segment_names(self) -> tuple[str, ...]:
+        """Names of the segments, in the order of their codes."""
+        return self.rule.names
+
+    @property
+    def answerable(self) -> tuple[str, ...]:
+        """Names that a customer's segment may have: the segments, and last the population."""
+        return with_population(self.rule.names)
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        """``(segment + 1, draw)``; the population is last, so that its code −1 selects it."""
+        return draws.by_code(self.tree)
+
+    @property
+    def has_spend(self) -> bool:
+        """Whether spend was fitted."""
+        return draws.has_spend(self.tree)
+
+    @cached_property
+    def spend_parameters(self) -> SpendParameters:
+        """``(segment + 1, draw)``; draw d goes with draw d of ``parameters``.
+
+        Raises
+        ------
+        InputError
+            If spend was not fitted.
+        """
+        if not self.has_spend:
+            raise InputError(
+                "spend was not fitted in this model: fit a log with amounts, without --no-spend"
+            )
+        return draws.spend_by_code(self.tree)
+
+    @property
+    def has_comparison(self) -> bool:
+        """Whether the posterior stores a comparison of the customers that it was fitted to."""
+        return "segments" in self.tree.children
+
+    @property
+    def n_draws(self) -> int:
+        """Number of draws of each parameter."""
+        return int(self.parameters.r.shape[1])
+
+    def facts(self) -> dict[str, Any]:
+        """Return version, model, segments, diagnostics and fit record, as JSON-ready values."""
+        return {
+            "version": self.version,
+            "dropout": self.dropout.value,
+            "segments": list(self.segment_names),
+            "diagnostics": self.diagnostics.to_dict(),
+            "record": self.record.to_dict(),
+        }
+
+    def _facts(self) -> Mapping[str, object]:
+        return {
+            "source": self.record.source,
+            "window": f"{self.record.start} … {self.record.end}",
+            "customers": self.record.n_customers,
+            "segments": listed(self.segment_names),
+            "model": self.dropout.model_name + (" and spend" if self.has_spend else ""),
+            "draws": f"{self.record.chains} × {self.record.draws}",
+            "verdict": self.diagnostics.verdict,
+        }
