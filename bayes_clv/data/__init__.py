@@ -18,6 +18,7 @@ Logs stay in the engine that holds them; all queries go through Ibis.
 | `states` | the states of customers on a date, the model's only input |
 | `adequacy` | whether a log has enough data, and the figures that show it |
 | `datasets` | CDNOW, which is part of the package |
+| `targets` | what an output may replace: never an input |
 """
 
 import lazy_loader

@@ -346,16 +346,16 @@ class Posterior:
             "record": self.record.to_dict(),
         }
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model file; it replaces an existing file only once it is completely on disk.
+    def save(self, path: str | PathLike[str], *, force: bool = False) -> str:
+        """Write the model file, read it back, and return its version.
 
         Raises
         ------
         ArtifactError
-            If the draws are not valid parameters, the folder cannot be written or the disk is full;
-            the previous file is then unchanged.
+            If it cannot be written, or ``path`` is a file of another kind and ``force`` is false.
         """
-        artifact.write(path, self.tree, self.rule, self.dropout, self.record, self.diagnostics)
+        content = self.tree, self.rule, self.dropout, self.record, self.diagnostics
+        return artifact.write(path, *content, force=force)
 
     def _answers(self, customers: pd.DataFrame, measure: "Measure", level: float) -> pd.DataFrame:
         from bayes_clv.posterior.answers import answer_customers, as_frame
