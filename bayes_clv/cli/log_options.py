@@ -36,8 +36,8 @@ class Reader:
 
     @property
     def given(self) -> list[str]:
-        """Names of the options that were given."""
-        return [name for name, value in self.options.items() if value]
+        """Options that were given, as a user types them."""
+        return [_flag(name) for name, value in self.options.items() if value]
 
     def __call__(
         self, source: str, *, segment: str | None = None, writable: bool = False
@@ -45,6 +45,10 @@ class Reader:
         """Read the log; ``writable`` if a table will be created in its engine."""
         with Console(stderr=True).status("reading the log …"):
             return _read(source, segment, writable, **self.options)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _option(help: str, *names: str) -> Any:
@@ -91,7 +95,7 @@ def _read(
         raise InputError("--out-table needs a log in an engine, given by URL and --table")
     if source == CDNOW:
         flags = {"keep_zero": keep_zero, "net_refunds": net_refunds}
-        given = [name for name, value in (columns | where | flags).items() if value]
+        given = [_flag(name) for name, value in (columns | where | flags).items() if value]
         if given:
             raise InputError(f"the embedded data take no options: {', '.join(given)}")
         return load_cdnow()

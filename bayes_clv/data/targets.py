@@ -1,10 +1,10 @@
-"""What an output may replace: a file of its own kind, another one if that is forced, never an input.
+"""What an output may replace: a file of its kind, another one if that is forced, never an input.
 
 Every command and function that writes a file asks here first, before it does any work:
 
 - An *input* is never replaced, whatever it is called: files are compared by device and inode, so
-  links, ``..`` and a file system that ignores case are seen through. Neither does an output join its
-  input: a new Parquet file in the folder that is the log would be part of the log from then on.
+  links, ``..`` and a file system that ignores case are seen through. Neither does an output join
+  its input: a new Parquet file in the folder that is the log would be a part of the log thereafter.
 - Only regular files are replaced: no folder, device, FIFO or socket.
 - An existing file is replaced if it is of the *kind* that is written (a model file, a table of
   scores, …), which its content tells, or if it is empty, or by force.

@@ -207,8 +207,8 @@ def write_transactions(
     """Write the log of :func:`simulate_transactions` to a Parquet file, a chunk at a time.
 
     Memory is bounded whatever the number of customers. Returns the number of transactions, counted
-    in the file. An existing file that is not empty is replaced only if it is a simulated log itself,
-    or with ``force``.
+    in the file. An existing file that is not empty is replaced only if it is a simulated log, or
+    with ``force``.
 
     Raises
     ------
@@ -225,8 +225,8 @@ def write_transactions(
                 table = pa.Table.from_pandas(chunk.log, schema=schema, preserve_index=False)
                 parquet.write_table(table)
                 rows += table.num_rows
-        with temporary.open("rb") as file:
-            written = int(pq.read_metadata(file).num_rows)
+        with temporary.open("rb") as back:
+            written = int(pq.read_metadata(back).num_rows)
         if written != rows:
             raise refusal(path, f"{written:,} of {rows:,} rows were read back from the disk")
     return written
