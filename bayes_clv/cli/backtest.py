@@ -64,7 +64,7 @@ def backtest(
 
     with errors():
         if money:
-            unused = {"--plot": plot, "--fast": fast, "--force": force}
+            unused: dict[str, object] = {"--plot": plot, "--fast": fast, "--force": force}
             unused |= {"--n-segments": n_segments, "--landmarks": landmarks}
             _check_money_options(unused, origin or [], horizon or [])
         inputs = inputs_of(read, transactions)
