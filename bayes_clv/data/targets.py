@@ -155,7 +155,7 @@ def replacing(
     path = check_target(target, kind, inputs=inputs, force=force, make_folder=make_folder)
     try:
         if make_folder:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            Path(os.path.realpath(path)).parent.mkdir(parents=True, exist_ok=True)
         with replaced(path) as temporary:
             yield temporary
     except OSError as error:

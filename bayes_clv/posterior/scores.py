@@ -199,7 +199,7 @@ def create_table(scores: ir.Table, name: str) -> int:
 
 
 def _check(target: str, inputs: list[object], *, in_spark: bool, force: bool) -> None:
-    kind = kind_of(target)
+    kind = kind_of(target.rstrip(os.sep))
     if not in_spark:
         targets.check_target(target, kind, inputs=inputs, force=force)
     elif not is_url(target):  # the engine checks a URL when it writes
