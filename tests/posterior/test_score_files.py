@@ -1,5 +1,6 @@
 """Files of scores: every name works, and what was not read back never takes a file's place."""
 
+import datetime as dt
 import os
 import tempfile
 from pathlib import Path
@@ -147,7 +148,8 @@ def test_a_model_replaces_another_kind_of_file_only_by_force(tmp_path: Path) -> 
 
 
 def test_a_simulated_log_replaces_only_simulated_logs(tmp_path: Path) -> None:
-    scenario, path = Scenario(Parameters(*CDNOW)), tmp_path / "log.parquet"
+    scenario = Scenario(Parameters(*CDNOW), dt.date(2020, 1, 1), dt.date(2020, 12, 31))
+    path = tmp_path / "log.parquet"
     assert write_transactions(path, scenario, 50) == len(pd.read_parquet(path))
     assert write_transactions(path, scenario, 60, seed=1) == len(pd.read_parquet(path))
     pd.read_parquet(path).assign(shop="Oxford").to_parquet(path)
