@@ -1,5 +1,24 @@
 """Errors and warnings of this package; each message is one line that says what to do."""
 
+import os
+
+
+def shown(text: str | bytes | os.PathLike[str]) -> str:
+    r"""Return a path, or any text from outside, on one line that every terminal can show.
+
+    Line breaks, control characters and bytes that are not text are escaped as Python escapes them.
+
+    >>> print(shown("two\nlines"), shown(b"caf\xe9.csv"), shown("été.csv"))
+    two\nlines caf\xe9.csv été.csv
+    """
+    return "".join(c if c.isprintable() else _escaped(c) for c in os.fsdecode(text))
+
+
+def _escaped(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # how Python keeps a byte that is not text
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
 
 class BayesClvError(Exception):
     """Base of the errors below, so that a caller can catch them all."""

@@ -36,7 +36,11 @@ class Reader:
 
     @property
     def given(self) -> list[str]:
-        """Names of the options that were given."""
+        """Options that were given, as a user types them."""
+        return [_FLAGS.get(name, f"--{name.replace('_', '-')}") for name in self._named]
+
+    @property
+    def _named(self) -> list[str]:
         return [name for name, value in self.options.items() if value]
 
     def __call__(
@@ -50,11 +54,11 @@ class Reader:
         if writable and not is_url(source):
             raise InputError("--out-table needs a log in an engine, given by URL and --table")
         if source == CDNOW:
-            given = [*self.given, *(["segment"] if segment else [])]
+            given = [*self.given, *(["--segment"] if segment else [])]
             if given:
                 raise InputError(f"the embedded data take no options: {', '.join(given)}")
             return load_cdnow()
-        options = {name: self.options[name] for name in self.given} | {"segment": segment}
+        options = {name: self.options[name] for name in self._named} | {"segment": segment}
         if options.pop("net_refunds", False):
             options["refunds"] = "net"
         with Console(stderr=True).status("reading the log …"):
@@ -73,6 +77,7 @@ def _option(name: str, kind: Any, help: str, *flags: str) -> inspect.Parameter:
     )
 
 
+_FLAGS = {"keep_zero_amounts": "--keep-zero"}
 _TEXT, _TEXTS = str | None, list[str] | None
 _OPTIONS = (
     _option("customer", _TEXT, "Column of the customer's id."),

@@ -2,10 +2,11 @@
 
 import datetime as dt
 import json
+import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, contextmanager
+from importlib import resources
 from typing import Any
 
 import typer
@@ -17,8 +18,10 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
-from bayes_clv.errors import BayesClvError, BayesClvWarning, InputError, UnsoundPosterior
+from bayes_clv.cli.log_options import CDNOW, Reader
+from bayes_clv.errors import BayesClvError, BayesClvWarning, UnsoundPosterior, shown
 
 BAD_INPUT, UNSOUND = 2, 3  # exit codes
 
@@ -65,7 +68,7 @@ def _warnings() -> Iterator[None]:
 
 
 def _complain(words: str) -> None:
-    err.print(f"Error: {words}", style="red", highlight=False, markup=False, soft_wrap=True)
+    err.print(f"Error: {shown(words)}", style="red", highlight=False, markup=False, soft_wrap=True)
 
 
 class Steps:
@@ -88,29 +91,35 @@ class Steps:
         self._bar.update(self._task, description=words, completed=done, total=total)
 
 
-def check_figure(path: Path) -> None:
-    """Raise InputError if no figure can be written to ``path``; called before other work."""
-    from matplotlib.figure import Figure
-
-    endings = Figure().canvas.get_supported_filetypes()
-    if path.suffix.lstrip(".").lower() not in endings:
-        raise InputError(f"--plot {path} must end in one of {', '.join(sorted(endings))}")
-    if not path.parent.is_dir():
-        raise InputError(f"--plot {path} cannot be written: there is no folder {path.parent}")
+def say(console: Console, words: str) -> None:
+    """Print one line as it is: nothing in it is markup, and it is not wrapped."""
+    console.print(words, highlight=False, markup=False, soft_wrap=True)
 
 
-def write_figure(axes: Any, path: Path) -> None:
-    """Write the figure of ``axes`` to ``path``."""
-    try:
-        axes.flat[0].figure.savefig(path, dpi=150, bbox_inches="tight")
-    except (OSError, ValueError) as error:
-        raise InputError(f"--plot {path} cannot be written: {error}") from None
-    err.print(f"Figure written to {path}", highlight=False, soft_wrap=True)
+def status(words: str) -> AbstractContextManager[object]:
+    """Show on stderr what is being done."""
+    return err.status(Text(shown(words)))
+
+
+def inputs_of(read: Reader, *sources: str | None) -> list[str]:
+    """Return what a command reads: its sources, and the Parquet file that an engine is told of."""
+    inputs = [source for source in sources if source is not None]
+    if CDNOW in inputs:
+        inputs.append(str(resources.files("bayes_clv") / "data" / "cdnow.parquet"))
+    table = read.options.get("table")
+    if table and ("/" in table or table.endswith(".parquet")):  # as engines.find_table
+        inputs.append(table)
+    return inputs
 
 
 def print_json(value: Any) -> None:
-    """Print JSON on stdout."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, default=_plain))
+    """Print JSON on stdout; what stdout cannot encode is escaped."""
+    text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=2, default=_plain)
+    typer.echo(text)
 
 
 def _plain(value: Any) -> Any:

@@ -27,6 +27,7 @@ Logs stay in the engine that holds them; all queries go through Ibis.
 | `described` | a short text and an HTML table that say what an object is |
 | `adequacy` | whether a log has enough data, and the figures that show it |
 | `datasets` | CDNOW, which is part of the package |
+| `targets` | what an output may replace: never an input |
 """
 
 import lazy_loader

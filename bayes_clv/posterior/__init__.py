@@ -15,7 +15,8 @@
 | `state_groups` | distinct states in groups and blocks, which answers are computed for |
 | `log_states` | customers of a log counted by segment and state, in the log's engine |
 | `every_answer` | all answers about each customer of a table |
-| `scores` | all answers about each customer of a log, in the log's engine |
+| `scores` | all answers about each customer of a log, in the log's engine; writes them |
+| `score_files` | files of scores: writes them, recognises them, counts their rows |
 | `draws` | reads parameters from a tree of posterior draws |
 | `diagnostics` | the sampler's diagnostics, their limits, and the verdict |
 | `fit_record` | the data and settings of a fit |

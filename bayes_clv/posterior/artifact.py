@@ -12,18 +12,19 @@ import hashlib
 import io
 import json
 import os
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h5py
 import numpy as np
 import xarray as xr
 from h5netcdf.core import NOT_A_VARIABLE
 
-from bayes_clv.errors import ArtifactError
-from bayes_clv.files import write_whole
+from bayes_clv.data.targets import Kind, refusal, replacing
+from bayes_clv.errors import ArtifactError, InputError, shown
 from bayes_clv.models import bgnbd, gammagamma
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior import draws
@@ -45,7 +46,18 @@ _MAX_DRAWS = 1 << 30
 _PROBES = ((0.0, 0.0, 100.0), (1.0, 30.0, 100.0), (30.0, 100.0, 215.0))  # frequency, recency, T
 _SPEND_PROBES = ((0.0, 0.0), (1.0, 1.0), (30.0, 2.0))  # frequency, mean spend / SpendRecord.unit
 _TAILS = (0.05, 0.95)
+_UNPRINTABLE = re.compile("[\ud800-\udfff]")  # no text: bytes of a file's name that are not UTF-8
 _RELATIVE_TOLERANCE = 1e-9  # other library versions may round differently
+
+
+def _begins_as_a_model(file: BinaryIO) -> bool:
+    """Whether a zip begins with our manifest; a file that was cut short is still a model file."""
+    head = file.read(200)
+    name = _MANIFEST.encode()
+    return head.startswith(b"PK\x03\x04") and name in head and FORMAT.encode() in head
+
+
+MODEL = Kind("a model file", _begins_as_a_model)
 
 
 @dataclass(frozen=True)
@@ -67,14 +79,24 @@ def write(
     dropout: Dropout,
     record: FitRecord,
     diagnostics: Diagnostics,
-) -> None:
-    """Write a model file; it replaces an existing file only once it is completely on disk.
+    *,
+    force: bool = False,
+) -> str:
+    """Write a model file; it replaces an existing one only once it was read back from the disk.
+
+    A folder that does not exist is made. An existing file that is not empty and is no model file is
+    replaced only with ``force``.
+
+    Returns
+    -------
+    str
+        The version of the file, as `read` gives it.
 
     Raises
     ------
     ArtifactError
-        If the draws are not valid parameters, the folder cannot be written or the disk is full; the
-        previous file is then unchanged.
+        If the draws are not valid parameters or too many, the file may not be replaced, the folder
+        cannot be written or the disk is full; the previous file is then unchanged.
     """
     _check_parameters(tree, rule, record)
     content = bytes(tree.to_netcdf(engine="h5netcdf"))
@@ -88,8 +110,12 @@ def write(
         "diagnostics": diagnostics.to_dict(),
         "predictions": _predictions(tree, rule, dropout, record),
     }
-    text = json.dumps(manifest, indent=1, ensure_ascii=False).encode()
-    _replace(Path(path), _zip(text, content))
+    text = _UNPRINTABLE.sub(
+        lambda found: json.dumps(shown(found[0]))[1:-1],
+        json.dumps(manifest, indent=1, ensure_ascii=False),
+    )
+    _check_size(len(text.encode()), len(content))
+    return _replace(path, _zip(text.encode(), content), force=force)
 
 
 def read(path: str | os.PathLike[str]) -> Stored:
@@ -104,11 +130,11 @@ def read(path: str | os.PathLike[str]) -> Stored:
     try:
         return _parsed(_read(path))
     except ArtifactError as error:
-        raise ArtifactError(f"{_quoted(path)} is refused: {error}") from None
+        raise ArtifactError(f"{shown(path)} is refused: {error}") from None
     except Exception as error:  # a damaged or hostile file can make a parser raise anything
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise ArtifactError(
-            f"{_quoted(path)} is refused: its content cannot be read ({reason})"
+            f"{shown(path)} is refused: its content cannot be read ({reason})"
         ) from error
 
 
@@ -131,6 +157,16 @@ def _parsed(content: bytes) -> Stored:
     computed = _predictions(stored.tree, stored.rule, stored.dropout, stored.record)
     _check_predictions(computed, manifest["predictions"])
     return stored
+
+
+def _check_size(manifest: int, netcdf: int) -> None:
+    """Refuse to write what `read` would refuse to read."""
+    for name, size, most in ((_MANIFEST, manifest, _MAX_MANIFEST), (_DRAWS, netcdf, _MAX_DRAWS)):
+        if size > most:
+            raise ArtifactError(
+                f"{name} would have {size:,} bytes, more than the {most:,} that a model file may "
+                "have; use fewer segments or draws"
+            )
 
 
 def _read(path: Path) -> bytes:
@@ -304,15 +340,16 @@ def _text_bytes(texts: h5py.Dataset, budget: int) -> int:
     return total
 
 
-def _replace(path: Path, content: bytes) -> None:
+def _replace(path: str | os.PathLike[str], content: bytes, *, force: bool) -> str:
+    """Write the file, read it back from the disk, then put it in its place; return its version."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda file: file.write(content))
-    except OSError as error:
-        reason = error.strerror or error
-        raise ArtifactError(f"{_quoted(path)} cannot be written: {reason}") from error
-
-
-def _quoted(path: Path) -> str:
-    """Return the path on one line."""
-    return " ".join(str(path).split())
+        with replacing(path, MODEL, force=force, make_folder=True) as temporary:
+            with temporary.open("wb") as file:
+                file.write(content)
+            try:
+                return read(temporary).version
+            except ArtifactError as error:
+                reason = f"what was read back from the disk is wrong: {error}"
+                raise refusal(path, reason) from error
+    except InputError as error:
+        raise ArtifactError(str(error)) from error

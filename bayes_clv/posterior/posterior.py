@@ -291,17 +291,17 @@ class Posterior(Fit):
         alive, purchase = (Estimate(*row) for row in summary)
         return Answer(alive, purchase, level, horizon, self.answerable[code], self.dropout)
 
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the model file; it replaces an existing file only once it is completely on disk.
+    def save(self, path: str | PathLike[str], *, force: bool = False) -> str:
+        """Write the model file, read it back, and return its version.
 
         Raises
         ------
         ArtifactError
-            If the draws are not valid parameters, the folder cannot be written or the disk is full;
-            the previous file is then unchanged.
+            If it cannot be written, or ``path`` is a file of another kind and ``force`` is false.
         """
         path = arguments.path("path", path)
-        artifact.write(path, self.tree, self.rule, self.dropout, self.record, self.diagnostics)
+        content = self.tree, self.rule, self.dropout, self.record, self.diagnostics
+        return artifact.write(path, *content, force=force)
 
     def _answers(self, customers: Customers, measure: "Measure", level: float) -> pd.DataFrame:
         from bayes_clv.posterior.answers import answer_customers, as_frame

@@ -7,28 +7,27 @@ that table to its customers. No customer passes through this process, so its mem
 with the number of customers.
 """
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterable, Iterator
 
 import pyarrow as pa
-import pyarrow.csv as csv
-import pyarrow.parquet as pq
 from ibis import ir
 
 from bayes_clv import arguments
 from bayes_clv.arguments import Days
-from bayes_clv.data.engines import cached, failures, is_url, one_line, spark_frame, to_arrow, upload
+from bayes_clv.data import targets
+from bayes_clv.data.engines import cached, failures, is_url, one_line, to_arrow, upload
 from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
-from bayes_clv.files import replaced
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.every_answer import score_customers
 from bayes_clv.posterior.log_states import KEYS, coded_customers
 from bayes_clv.posterior.posterior import Posterior
+from bayes_clv.posterior.score_files import kind_of, write_file, write_folder
 
 BATCH = 200_000  # states; about 50 MB of answers
-_SPARK = "pyspark"
+_SPARK, _SPARK_URLS = "pyspark", ("spark://", "sc://")
 
 
 def score_log(
@@ -110,52 +109,87 @@ def _joined(states: ir.Table, scores: ir.Table, keys: list[str], terms: ValueTer
 _FIRST = ("customer_id", "frequency", "recency", "T", "monetary_value", "total_spend")
 
 
-def check_target(target: str, transactions: Transactions | None = None) -> None:
+def check_target(
+    target: str | os.PathLike[str],
+    transactions: Transactions | None = None,
+    *,
+    inputs: Iterable[object] = (),
+    force: bool = False,
+) -> None:
     """Refuse a target that cannot be written, before any work is done.
+
+    Parameters
+    ----------
+    target
+        The file to write, or the folder that Spark makes.
+    transactions
+        The log, if it was read already; it tells whether Spark will write.
+    inputs
+        What is read: paths, folders, patterns and URLs. None of their files is ever replaced.
+    force
+        Whether an existing file that holds no scores may be replaced.
 
     Raises
     ------
     InputError
-        If the ending is neither .parquet nor .csv, or the folder does not exist. Spark writes a
-        folder: if the log is in Spark, also if a file or folder of this name exists.
+        If the ending is neither .parquet nor .csv, the folder does not exist or cannot be written,
+        the target is an input or no regular file, or it holds something else than scores. Spark
+        writes a folder: if the log is in Spark, also if a file or folder of this name exists.
     """
-    path = Path(target)
-    if path.suffix not in (".parquet", ".csv"):
-        raise InputError(f"--out must end in .parquet or .csv: {path.name}")
-    if is_url(target):
-        return  # the engine checks it when it writes
-    if not path.parent.is_dir():
-        raise InputError(f"--out {path} cannot be written: there is no folder {path.parent}")
-    if transactions and transactions.table.get_backend().name == _SPARK and path.exists():
-        raise InputError(f"--out {path} exists already: Spark would have to remove it first")
+    inputs = list(inputs)
+    in_spark = any(str(source).startswith(_SPARK_URLS) for source in inputs)
+    if transactions is not None:
+        in_spark = transactions.table.get_backend().name == _SPARK
+    _check(targets.path_text(target), inputs, in_spark=in_spark, force=force)
 
 
-def write_scores(scores: ir.Table, target: str) -> None:
-    """Write a .parquet or .csv file, ordered by customer; a failure leaves no partial file.
+def write_scores(
+    scores: ir.Table,
+    target: str | os.PathLike[str],
+    *,
+    inputs: Iterable[object] = (),
+    force: bool = False,
+) -> int:
+    """Write a .parquet or .csv file, ordered by customer; a failure leaves the old file.
 
     Spark makes a folder of this name instead, in which each of its workers writes a part; the
     folder must not exist.
 
+    Parameters
+    ----------
+    scores
+        From :func:`score_log`.
+    target, inputs, force
+        As for :func:`check_target`.
+
+    Returns
+    -------
+    int
+        The number of customers, counted in what was written.
+
     Raises
     ------
     InputError
-        If the target is invalid or writing fails.
+        If the target is refused or writing fails.
     """
-    check_target(target)
-    if scores.get_backend().name == _SPARK:
-        _write_folder(scores, target)
-        return
+    text, inputs = targets.path_text(target), list(inputs)
+    in_spark = scores.get_backend().name == _SPARK
+    _check(text, inputs, in_spark=in_spark, force=force)
     try:
-        with replaced(Path(target)) as temporary:
-            _write_file(scores.order_by("customer_id"), target, temporary)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror or error}") from None
+        if in_spark:
+            return write_folder(scores, text)
+        return write_file(scores.order_by("customer_id"), text, inputs, force=force)
     except failures() as error:
-        raise InputError(f"{target} cannot be written: {one_line(error)}") from None
+        raise targets.refusal(text, one_line(error)) from None
 
 
-def create_table(scores: ir.Table, name: str) -> None:
+def create_table(scores: ir.Table, name: str) -> int:
     """Create a table of this name in the engine that holds the scores; it must not exist.
+
+    Returns
+    -------
+    int
+        The number of customers, counted in the table.
 
     Raises
     ------
@@ -164,30 +198,18 @@ def create_table(scores: ir.Table, name: str) -> None:
     """
     schema, _, bare = name.rpartition(".")
     try:
-        scores.get_backend().create_table(bare, scores, database=schema or None)
+        table = scores.get_backend().create_table(bare, scores, database=schema or None)
+        return int(table.count().execute())
     except failures() as error:
         raise InputError(f"the table {name!r} cannot be created: {one_line(error)}") from None
 
 
-def _write_file(scores: ir.Table, target: str, path: Path) -> None:
-    """Write the file with DuckDB, or here from the batches that another engine sends."""
-    parquet = target.endswith(".parquet")
-    if scores.get_backend().name == "duckdb":
-        scores.to_parquet(path) if parquet else scores.to_csv(path)
-        return
-    batches = scores.to_pyarrow_batches(chunk_size=BATCH)
-    writer = (pq.ParquetWriter if parquet else csv.CSVWriter)(path, batches.schema)
-    with writer:
-        for batch in batches:
-            writer.write_batch(batch)
-
-
-def _write_folder(scores: ir.Table, target: str) -> None:
-    writer = spark_frame(scores).write  # Ibis would write CSV in this process
-    try:
-        if target.endswith(".parquet"):
-            writer.parquet(target)
-        else:
-            writer.csv(target, header=True)
-    except failures() as error:
-        raise InputError(f"{target} cannot be written: {one_line(error)}") from None
+def _check(target: str, inputs: list[object], *, in_spark: bool, force: bool) -> None:
+    kind = kind_of(target.rstrip(os.sep))
+    if not in_spark:
+        targets.check_target(target, kind, inputs=inputs, force=force)
+    elif not is_url(target):  # the engine checks a URL when it writes
+        if os.path.lexists(target):
+            reason = "it exists already: Spark would have to remove it first"
+            raise targets.refusal(target, reason)
+        targets.check_target(target, kind, inputs=inputs)

@@ -15,7 +15,6 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from os import PathLike
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -27,10 +26,10 @@ from numpy.typing import NDArray
 from bayes_clv import arguments
 from bayes_clv.data.dates import as_date
 from bayes_clv.data.described import Described
+from bayes_clv.data.targets import Kind, refusal, replacing
 from bayes_clv.errors import InputError
 from bayes_clv.evaluation.simulate.landmarks import Segmented, simulate_landmarks
 from bayes_clv.evaluation.simulate.lives import Ids, Lives, simulate_lives
-from bayes_clv.files import write_whole
 from bayes_clv.models.bgnbd import Dropout, Floats, Parameters
 from bayes_clv.segments.rules import with_population
 
@@ -226,25 +225,52 @@ def simulate_chunks(scenario: Scenario, n_customers: int, *, seed: int = 0) -> I
 
 
 def write_transactions(
-    path: str | PathLike[str], scenario: Scenario, n_customers: int, *, seed: int = 0
+    path: str | PathLike[str],
+    scenario: Scenario,
+    n_customers: int,
+    *,
+    seed: int = 0,
+    force: bool = False,
 ) -> int:
     """Write the log of :func:`simulate_transactions` to a Parquet file, a chunk at a time.
 
-    Memory is bounded whatever the number of customers. Returns the number of transactions.
+    Memory is bounded whatever the number of customers. Returns the number of transactions, counted
+    in the file. An existing file that is not empty is replaced only if it is a simulated log, or
+    with ``force``.
+
+    Raises
+    ------
+    InputError
+        If an argument is out of its range or the file cannot be written; an existing file is then
+        unchanged.
     """
     fields = [("customer_id", pa.int64()), ("date", pa.date32())]
     schema = pa.schema(fields + ([("amount", pa.float64())] if scenario.spend else []))
-
-    def write(file: BinaryIO) -> None:
-        with pq.ParquetWriter(file, schema) as parquet:
+    rows = 0
+    with replacing(path, _SIMULATED, force=force) as temporary:
+        with temporary.open("wb") as file, pq.ParquetWriter(file, schema) as parquet:
             for chunk in simulate_chunks(scenario, n_customers, seed=seed):
-                parquet.write_table(
-                    pa.Table.from_pandas(chunk.log, schema=schema, preserve_index=False)
-                )
+                table = pa.Table.from_pandas(chunk.log, schema=schema, preserve_index=False)
+                parquet.write_table(table)
+                rows += table.num_rows
+        with temporary.open("rb") as back:
+            written = int(pq.read_metadata(back).num_rows)
+        if written != rows:
+            raise refusal(path, f"{written:,} of {rows:,} rows were read back from the disk")
+    return written
 
-    path = Path(arguments.path("path", path))
-    write_whole(path, write)
-    return int(pq.read_metadata(path).num_rows)
+
+def _is_simulated(file: BinaryIO) -> bool:
+    try:
+        schema = pq.read_schema(file)
+    except pa.ArrowException:
+        return False
+    types = dict(zip(schema.names, schema.types, strict=True))
+    ours = {"customer_id": pa.int64(), "date": pa.date32()}
+    return types in (ours, ours | {"amount": pa.float64()})
+
+
+_SIMULATED = Kind("a simulated log", _is_simulated)
 
 
 def _simulate(

@@ -1,0 +1,107 @@
+"""``bayes-clv fit``: from a log to a model file."""
+
+import os
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from bayes_clv.cli.log_options import Log, Reader, reading
+from bayes_clv.cli.options import Force, Json, Seed
+from bayes_clv.cli.tables import reading_table, segments_table, verdict
+from bayes_clv.cli.terminal import errors, inputs_of, out, print_json, say
+from bayes_clv.errors import shown
+from bayes_clv.models.bgnbd import Dropout
+
+FEATURES = "idle_time,frequency,monetary_value"
+_LONGEST_NAME = 255  # bytes; the limit of all common file systems
+
+
+class Format(StrEnum):
+    """Values of ``--segments`` other than the name of a column."""
+
+    KMEANS = "kmeans"
+    RFM = "rfm"
+    NONE = "none"
+
+
+@reading
+def fit(
+    read: Reader,
+    transactions: Log,
+    to: Annotated[str, typer.Option("--out", help="Model file to write.")] = "model.clv",
+    segments: Annotated[
+        str, typer.Option(help="rfm, kmeans, none, or a column of your own segments.")
+    ] = Format.RFM.value,
+    n_segments: Annotated[int, typer.Option(help="Number of segments for kmeans.")] = 5,
+    features: Annotated[
+        str, typer.Option(help="Features for kmeans: some of idle_time,frequency,monetary_value.")
+    ] = FEATURES,
+    landmarks: Annotated[int, typer.Option(help="Number of landmarks (segmentation dates).")] = 4,
+    dropout: Annotated[
+        Dropout, typer.Option(help="When customers may leave: BG/NBD or MBG/NBD.")
+    ] = Dropout.AFTER_REPEAT,
+    spend: Annotated[bool, typer.Option(help="Fit spend too, if the log has amounts.")] = True,
+    draws: Annotated[int, typer.Option(help="Posterior draws per chain.")] = 1000,
+    tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 200,
+    chains: Annotated[int, typer.Option(help="Number of chains.")] = 4,
+    seed: Seed = 0,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Fit the model to a transaction log and write a model file.
+
+    Exit code 3, and no model file is replaced, if the posterior fails its diagnostics.
+    """
+    from bayes_clv.data.targets import check_targets
+    from bayes_clv.posterior.artifact import MODEL
+
+    own_column = None if segments in set(Format) else segments
+    with errors():
+        unsound = _name_if_unsound(to)
+        inputs = inputs_of(read, transactions)
+        check_targets([to, unsound], MODEL, inputs=inputs, force=force, make_folder=True)
+        from bayes_clv.inference.estimator import HierarchicalBetaGeo
+
+        log = read(transactions, segment=own_column)
+        if not as_json:
+            out.print(reading_table(log))
+        segmenter = _segmenter(segments, n_segments, features, seed)
+        estimator = HierarchicalBetaGeo(segmenter, landmarks, dropout=dropout, spend=spend)
+        posterior = estimator.fit(
+            log, draws=draws, tune=tune, chains=chains, seed=seed, progress=True
+        )
+        target = to if posterior.diagnostics.sound else unsound
+        version = posterior.save(target, force=force)
+    if as_json:
+        print_json(posterior.facts() | {"version": version, "model": target})
+    else:
+        out.print(verdict(posterior))
+        out.print(segments_table(posterior.compare_segments(), posterior))
+        say(out, f"Model written to {shown(target)}")
+    with errors():
+        posterior.diagnostics.require_sound(f"the draws are in {shown(target)} for inspection")
+
+
+def _name_if_unsound(target: str) -> str:
+    """Return the name for a posterior that fails its diagnostics: model.clv → model.unsound.clv."""
+    folder, name = os.path.split(target)
+    stem, suffix = os.path.splitext(name)
+    if len(os.fsencode(suffix)) > _LONGEST_NAME // 2:
+        stem, suffix = name, ""
+    while len(os.fsencode(f"{stem}.unsound{suffix}")) > _LONGEST_NAME:
+        stem = stem[:-1]
+    return os.path.join(folder, f"{stem}.unsound{suffix}")
+
+
+def _segmenter(segments: str, n_segments: int, features: str, seed: int) -> Any:
+    from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
+
+    chosen = tuple(name.strip() for name in features.split(",") if name.strip())
+    choices: dict[str, Callable[[], Any]] = {
+        Format.KMEANS: lambda: KMeansSegmenter(n_segments, features=chosen, random_state=seed),
+        Format.RFM: RFMSegmenter,
+        Format.NONE: lambda: None,
+    }
+    return choices.get(segments, lambda: "column")()
