@@ -11,6 +11,9 @@ Logs stay in the engine that holds them; all queries go through Ibis.
 | `dates` | calendar days from date columns of any type |
 | `cleaning` | which rows are purchases, and why each of the others is rejected |
 | `ledger` | rows in = rows kept + rows rejected, by reason |
+| `suspicions` | too much that cannot be read; one customer, day or row that dominates a log |
+| `far_days` | days that are not believed: after today, or far from all others |
+| `findings` | one thing that may be wrong with a log, in one line |
 | `report` | how a log was read: columns, notations, examples, warnings |
 | `transactions` | `Transactions`: the log after cleaning |
 | `engines` | the engines that may hold a log: connecting, and uploading a table |

@@ -22,6 +22,9 @@ not positive amount
     The amount is below zero; or it is zero, unless such rows are to be kept.
 after the end
     The date is later than the observation end.
+before the start, after today, far from all others
+    The date is before the day that the caller gave as the first; or nothing supports it: see
+    :mod:`bayes_clv.data.far_days`, which judges these dates once all others are known.
 """
 
 import datetime as dt
@@ -32,6 +35,7 @@ import ibis
 import ibis.expr.types as ir
 
 from bayes_clv.data.dates import with_days
+from bayes_clv.data.far_days import AFTER_TODAY, BEFORE_START, FAR
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.report import SOURCE_REASONS, Rejected
 from bayes_clv.errors import InputError
@@ -54,6 +58,9 @@ REASONS = (
     UNREADABLE_AMOUNT,
     NOT_POSITIVE,
     AFTER_END,
+    BEFORE_START,
+    AFTER_TODAY,
+    FAR,
 )
 
 MISSING = r"(?i)^\s*(nan|nat|null|none|na|n/a|<na>)?\s*$"
@@ -105,7 +112,8 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
     Returns
     -------
     ibis.Table
-        customer_id, date, amount, segment if there is one, and reason (string).
+        customer_id, date, amount, segment if there is one, reason (string), and written: the text
+        of a value that cannot be read, else null.
 
     Raises
     ------
@@ -119,6 +127,7 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
     columns = {"no_customer": _is_missing(raw.customer), "customer_id": customer, "amount": amount}
     columns |= {"date_in": raw.date, "date": raw.day}
     columns |= {role: raw[role] for role in ("invoice", "stock_code") if role in raw.columns}
+    columns |= {f"{role}_in": raw[role] for role in ("amount", "price") if role in raw.columns}
     if "quantity" in raw.columns:
         columns |= {"quantity_in": raw.quantity, "quantity": _number(raw.quantity, "quantity")}
     if "segment" in raw.columns:
@@ -140,7 +149,8 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
         else_=ibis.null("string"),
     )
     kept = [c for c in ("customer_id", "date", "amount", "segment") if c in rows.columns]
-    return rows.select(*kept, reason=reason)
+    rows = rows.mutate(reason=reason)
+    return rows.select(*kept, "reason", written=_written(rows))
 
 
 def settle(judged: ir.Table, rejected: Sequence[Rejected], rules: Rules, source: str) -> Outcome:
@@ -178,7 +188,7 @@ def settle(judged: ir.Table, rejected: Sequence[Rejected], rules: Rules, source:
 
 def purchases(judged: ir.Table) -> ir.Table:
     """Return the rows that no rule rejects."""
-    return judged.filter(judged.reason.isnull()).drop("reason")
+    return judged.filter(judged.reason.isnull()).drop("reason", "written")
 
 
 def refunds(judged: ir.Table) -> ir.Table:
@@ -283,6 +293,19 @@ def _is_missing(column: ir.Value) -> ir.BooleanValue:
     if dtype.is_floating():  # ~between is true for NaN on every engine; isnan may not exist
         return column.isnull() | ~column.between(-_LARGEST, _LARGEST)
     return column.isnull()
+
+
+def _written(rows: ir.Table) -> ir.StringValue:
+    """Return the text that could not be read as a date or as a number, else null."""
+    texts = [(rows.reason == UNREADABLE_DATE, rows.date_in)]
+    # The amount column goes before quantity × price; of these two, the one that is no number.
+    for role in ("amount", "quantity", "price"):
+        if f"{role}_in" in rows.columns:
+            column = rows[f"{role}_in"]
+            unread = ~_is_missing(column) & _number(column, role).isnull()
+            texts.append(((rows.reason == UNREADABLE_AMOUNT) & unread, column))
+    cases = [(test.fill_null(False), column.cast("string")) for test, column in texts]
+    return ibis.cases(*cases, else_=ibis.null("string"))
 
 
 def _uses_letters(raw: ir.Table) -> bool:

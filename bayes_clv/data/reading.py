@@ -28,9 +28,11 @@ from bayes_clv.data.cleaning import refunds as find_refunds
 from bayes_clv.data.columns import find_columns
 from bayes_clv.data.dates import as_date
 from bayes_clv.data.engines import failures, one_line
+from bayes_clv.data.far_days import distrust
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.report import ReadingReport
 from bayes_clv.data.sources import Loaded, open_source, store
+from bayes_clv.data.suspicions import by_day, suspicions
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 
@@ -49,10 +51,12 @@ def read_transactions(
     segment: str | None = None,
     table: str | None = None,
     time_zone: str | None = None,
+    start: dt.date | str | None = None,
     end: dt.date | str | None = None,
     date_format: str | None = None,
     keep_zero_amounts: bool = False,
     refunds: Literal["ignore", "net"] = "ignore",
+    allow_rejected: bool = False,
 ) -> Transactions:
     """Read a transaction log and keep its purchases.
 
@@ -79,8 +83,13 @@ def read_transactions(
         For a connection whose dates are instants: the zone that defines their day, from now on and
         for all tables of the connection. Default: the session's zone; UTC in a Spark session that
         is started here.
+    start
+        The first day that is believed; earlier rows are rejected. Default: the first purchase that
+        is not far from all others (see :mod:`bayes_clv.data.far_days`). Give it to set wrong dates
+        aside, not to shorten a log: a customer's first purchase should be the first that they made.
     end
-        Observation end; later rows are rejected. Default: the last purchase.
+        Observation end; later rows are rejected. Default: the last purchase that is neither after
+        today nor far from all others.
     date_format
         strptime format of dates in text, e.g. ``%d/%m/%Y``, where it cannot be detected. A time of
         day is dropped, and no time zone is converted: the day is the one in the column's own zone
@@ -92,6 +101,9 @@ def read_transactions(
         was paid. ``"net"``: a refund is subtracted from the customer's last purchase day on or
         before it; that day keeps a spend of at least 0 and remains a purchase. At a landmark only
         refunds up to the landmark count. The ledger counts the rows in both cases.
+    allow_rejected
+        Go on, with a warning, where more than 20 % of the rows, customers or money are rejected
+        because they cannot be read.
 
     Returns
     -------
@@ -101,8 +113,8 @@ def read_transactions(
     Raises
     ------
     InputError
-        The source cannot be read, a column cannot be found, or no row is a purchase; the message
-        is one line that says what to do.
+        The source cannot be read, a column cannot be found, too many rows cannot be read, or no row
+        is a purchase; the message is one line that says what to do.
     """
     if refunds not in ("ignore", "net"):
         raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
@@ -120,18 +132,35 @@ def read_transactions(
     roles = find_columns(log.columns, named, log.name)
     try:
         report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
-        return _clean(log.load(roles), rules, log.name, report, net=refunds == "net")
+        return _clean(
+            log.load(roles),
+            rules,
+            log.name,
+            report,
+            start=None if start is None else as_date(start, "start"),
+            net=refunds == "net",
+            allow_rejected=allow_rejected,
+        )
     except failures() as error:
         raise InputError(f"{log.name} cannot be read: {one_line(error)}") from error
 
 
 def _clean(
-    log: Loaded, rules: Rules, name: str, report: ReadingReport, *, net: bool
+    log: Loaded,
+    rules: Rules,
+    name: str,
+    report: ReadingReport,
+    *,
+    start: dt.date | None,
+    net: bool,
+    allow_rejected: bool,
 ) -> Transactions:
     judged = judge(log.table, dataclasses.replace(rules, untyped=log.untyped))
     if log.worth_storing:
         judged = store(judged)
+    judged, days, doubts = distrust(judged, by_day(judged), start=start, end=rules.end)
     outcome = settle(judged, log.rejected, rules, name)
+    doubts += suspicions(judged, log.rejected, name, allow_rejected=allow_rejected, days=days)
     priced = has_amounts(log.table)
     return Transactions(
         table=purchases(judged),
@@ -145,5 +174,7 @@ def _clean(
             report,
             examples={each.reason: each.example for each in log.rejected if each.example},
             remarks=log.remarks,
+            warnings=tuple(each.told for each in doubts),
+            without_values=tuple(each.stored for each in doubts),
         ),
     )

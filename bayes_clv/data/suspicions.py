@@ -1,0 +1,369 @@
+"""Figures of a log that a person must see before they believe a model of it.
+
+Two kinds are looked for: values that cannot be read, and one value (a customer, a day, a purchase)
+that holds an absurd share of the log. `bayes_clv.data.far_days` looks for the third kind, days that
+are far from all others.
+
+A share alone does not tell: in a clean log of 30 customers one may have placed 40 % of the orders.
+So a share must also be many times the *typical* one, the root mean square of all others. That
+measure grows with the customers' own differences, and one absurd value does not enter into its own
+measure. Thresholds and reasons:
+
+======================  =====  =====================================================================
+`REMARKABLE`            1 %    of the rows, of the customers (every row of theirs is lost) or of the
+                               money cannot be read: a warning. One bad row in a hundred changes no
+                               answer by more than the intervals say, if it is lost by chance.
+`TOO_MUCH`              20 %   the same: no fit unless the caller allows it. Such rows are not lost
+                               by chance: a notation was not understood, and those that were lost
+                               differ from the others (only the large amounts have a comma).
+`LEAST_REJECTED`        20     rows. A share of fewer rows is no figure; the ledger shows each.
+`LEAST_UNPAID`          3      rows. One row may hold most of the money and be no purchase: a total.
+`MOSTLY`                50 %   of the rows are rejected because they name no customer, are cancelled
+                               or no sale, or cost nothing: a warning. Such rows are usual (28 % in
+                               Online Retail II), but not the rule.
+`CUSTOMER_ROWS`         5 %,   Largest values in 3,000 clean simulated logs with a share above 5 %:
+                        50     34 times the typical customer. Guests are a tenth of a log or more.
+`CUSTOMER_MONEY`        50 %,  One firm among private customers may bring a third of the money; in
+                        150    6 of the 3,000 logs it brought half, at most 138 times the typical.
+`DAY_ROWS`              25 %,  Largest: 6 times the typical day. A log of one cohort begins with its
+                        15     first purchases (19 % of an apparel retailer's rows): no error.
+`PURCHASE`              25 %,  Largest: 32 % of all money with 721 times the typical purchase, in a
+                        300;   world whose spend has hardly a variance; next 33 % with 255 times.
+                        50 %,  In a short log a thousandfold amount is most of the money, and the
+                        50     typical purchase is known less well.
+`STAND_IN`              1 %    of the rows belong to customers whose id is a word for nobody in
+                               particular (`STAND_INS`).
+`LEAST_VALUES`          20     customers, days or purchases. Among fewer, one is always large.
+======================  =====  =====================================================================
+
+With all of these, and the rules for days, FALSE_ALARMS
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+
+from bayes_clv.data.cleaning import (
+    CANCELLED,
+    NO_CUSTOMER,
+    NO_DATE,
+    NOT_A_SALE,
+    NOT_POSITIVE,
+    UNREADABLE_AMOUNT,
+    UNREADABLE_DATE,
+)
+from bayes_clv.data.findings import Finding, percent, quoted
+from bayes_clv.data.report import MALFORMED, Rejected
+from bayes_clv.errors import InputError
+
+REMARKABLE, TOO_MUCH, LEAST_REJECTED, LEAST_UNPAID, MOSTLY = 0.01, 0.2, 20, 3, 0.5
+# Each: the share, and how many times the typical one.
+CUSTOMER_ROWS = ((0.05, 50),)
+CUSTOMER_MONEY = ((0.5, 150),)
+DAY_ROWS = ((0.25, 15),)
+PURCHASE = ((0.25, 300), (0.5, 50))
+STAND_IN, LEAST_VALUES, MOST_NAMED = 0.01, 20, 5
+STAND_INS = (
+    *("guest", "guests", "unknown", "anonymous", "anon", "test", "tester", "dummy", "default"),
+    *("walk-in", "walkin", "walk in", "walk-in customer", "cash", "cash customer", "cash sale"),
+    *("guest checkout", "guest customer", "no customer", "not registered", "unregistered", "other"),
+    *("undefined", "missing", "blank", "nobody", "various", "misc", "-", "--", "?", "xxx", "pos"),
+    *("gast", "laufkundschaft", "barverkauf", "unbekannt", "invité", "inconnu", "invitado"),
+    *("desconocido", "ospite", "total", "totals", "grand total", "summe"),
+)
+# What settles each reason for which a value cannot be read, and each that is part of business.
+UNREADABLE = {
+    MALFORMED: "check the quotes and separators of these lines",
+    NO_DATE: "name the column of dates with date= (--date)",
+    UNREADABLE_DATE: "say how dates are written with date_format= (--date-format)",
+    UNREADABLE_AMOUNT: "name the column of amounts with amount= (--amount), or correct them",
+}
+BUSINESS = {
+    NO_CUSTOMER: "name the column of customers with customer= (--customer)",
+    CANCELLED: "name the column of invoices with invoice= (--invoice)",
+    NOT_A_SALE: "name the columns with invoice= and quantity= (--invoice, --quantity)",
+    NOT_POSITIVE: "keep them with keep_zero_amounts=True (--keep-zero), or name the column of "
+    "amounts with amount= (--amount)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The largest of many values, and what it is compared with.
+
+    Attributes
+    ----------
+    who
+        What has this value: an id, a day.
+    value, total, squares
+        The value, and the sums of all values and of their squares, its own included.
+    n
+        How many values there are.
+    """
+
+    who: Any
+    value: float
+    total: float
+    squares: float
+    n: int
+
+    @property
+    def share(self) -> float:
+        """The share that it has of the total."""
+        return self.value / self.total if self.total > 0 else 0.0
+
+    @property
+    def times(self) -> float:
+        """How many times the typical value, the root mean square of all others, it is."""
+        rest = max(self.squares - self.value**2, 0.0) / max(self.n - 1, 1)
+        # Squares of floats: what is left of 1e18 after 1e18 was taken away is no figure.
+        rest = max(rest, (self.total - self.value) ** 2 / max(self.n - 1, 1) ** 2)
+        return float(self.value / rest**0.5) if rest > 0 else float("inf")
+
+    def beyond(self, limits: Sequence[tuple[float, float]]) -> tuple[float, float] | None:
+        """Return the first pair of share and times that it exceeds, or None."""
+        if self.n < LEAST_VALUES:
+            return None
+        return next((it for it in limits if self.share > it[0] and self.times > it[1]), None)
+
+
+def by_day(judged: ir.Table) -> list[dict[str, Any]]:
+    """Count the rows and amounts by reason and day, in one query: a few thousand rows.
+
+    Parameters
+    ----------
+    judged
+        From :func:`bayes_clv.data.cleaning.judge`.
+
+    Returns
+    -------
+    Rows with reason, date, rows, money (sum of absolute amounts), squares (of the amounts) and
+    largest (absolute amount), ordered by date.
+    """
+    amount = judged.amount.abs()
+    days = judged.group_by("reason", "date").aggregate(
+        rows=judged.count(),
+        money=amount.sum().fill_null(0.0),
+        squares=(amount * amount).sum().fill_null(0.0),
+        largest=amount.max().fill_null(0.0),
+    )
+    rows: list[dict[str, Any]] = days.to_pyarrow().to_pylist()
+    return sorted(rows, key=lambda row: (row["date"] is None, str(row["date"])))
+
+
+def by_customer(judged: ir.Table) -> dict[str, Any]:
+    """Compare the customers, in one query that returns one row."""
+    rows = judged.filter(judged.customer_id.notnull())
+    rows = rows.filter(rows.reason.isnull() | (rows.reason != NO_CUSTOMER))
+    is_kept = rows.reason.isnull()
+    each = rows.group_by("customer_id").aggregate(
+        rows=rows.count(where=is_kept),
+        unread=rows.count(where=rows.reason.isin(list(UNREADABLE)).fill_null(False)),
+        money=rows.amount.sum(where=is_kept).fill_null(0.0),
+    )
+    number = each.rows.cast("float64")
+    found = {
+        "customers": each.count(where=each.rows > 0),
+        "lost": each.count(where=(each.rows == 0) & (each.unread > 0)),
+        "squares": (number * number).sum(),
+        "top": each.rows.max(),
+        "who": each.customer_id.argmax(each.rows),
+        "money_squares": (each.money * each.money).sum(),
+        "richest": each.money.max(),
+        "who_paid": each.customer_id.argmax(each.money),
+    }
+    named = each.customer_id.type().is_string()
+    nobody = each.customer_id.lower().isin(STAND_INS) if named else ibis.literal(False)
+    found["nobodies"] = each.rows.sum(where=nobody).fill_null(0)
+    (row,) = each.aggregate(**found).to_pyarrow().to_pylist()
+    if row["nobodies"]:
+        some = each.filter(nobody, each.rows > 0).select("customer_id", "rows")
+        some = some.order_by(ibis.desc("rows"), "customer_id").limit(MOST_NAMED)
+        row["names"] = some.to_pyarrow()["customer_id"].to_pylist()
+    return dict(row)
+
+
+def suspicions(
+    judged: ir.Table,
+    rejected: Iterable[Rejected],
+    name: str,
+    *,
+    allow_rejected: bool = False,
+    days: Sequence[Mapping[str, Any]] | None = None,
+) -> tuple[Finding, ...]:
+    """Return what is suspicious about a log, one line each.
+
+    Parameters
+    ----------
+    judged
+        From :func:`bayes_clv.data.cleaning.judge`, after days that are not believed were rejected.
+    rejected
+        What the source holds that is not a row.
+    name
+        Short name of the log, for the error.
+    allow_rejected
+        Go on, with a warning, if too much is rejected.
+    days
+        From `by_day`, if it was called already.
+
+    Raises
+    ------
+    InputError
+        More than `TOO_MUCH` cannot be read, and that is not allowed.
+    """
+    days, customers = by_day(judged) if days is None else days, by_customer(judged)
+    findings = [_unread(judged, days, customers, rejected, name, allow_rejected)]
+    findings += _business(days)
+    kept = [day for day in days if day["reason"] is None]
+    return tuple(each for each in (*findings, *_dominant(kept, customers)) if each)
+
+
+def _unread(
+    judged: ir.Table,
+    days: Sequence[Mapping[str, Any]],
+    customers: Mapping[str, Any],
+    rejected: Iterable[Rejected],
+    name: str,
+    allowed: bool,
+) -> Finding | None:
+    """Judge what was rejected because it cannot be read."""
+    malformed = {it.reason: it for it in rejected if it.reason in UNREADABLE and it.rows}
+    counts = {reason: _sum(days, "rows", reason) for reason in UNREADABLE}
+    counts |= {reason: counts[reason] + it.rows for reason, it in malformed.items()}
+    lost, rows = sum(counts.values()), sum(day["rows"] for day in days)
+    total = rows + sum(it.rows for it in malformed.values())
+    if not lost:
+        return None
+    money = sum(_sum(days, "money", reason) for reason in UNREADABLE)
+    paid = money + _sum(days, "money", None)
+    shares = {
+        f"of {total:,} rows": lost / total,
+        "of the customers, who lose every row": _ratio(
+            customers["lost"], customers["lost"] + customers["customers"]
+        ),
+        "of the money": _ratio(money, paid) if lost >= LEAST_UNPAID else 0.0,
+    }
+    worst = max(shares.values())
+    if worst <= REMARKABLE:
+        return None
+    values = {reason: _values(judged, reason) for reason, n in counts.items() if n}
+    values |= {reason: [it.example] for reason, it in malformed.items() if it.example}
+    what = ", ".join(f"{percent(share)} {of}" for of, share in shares.items() if share > 0)
+    settles = "; ".join(
+        f"{reason} ({n:,}): {UNREADABLE[reason]}" for reason, n in counts.items() if n
+    )
+    limit = TOO_MUCH if worst > TOO_MUCH else REMARKABLE
+    text = (
+        f"{lost:,} rows cannot be read{{seen}} and are left out: {what}, more than {limit:.0%}; "
+        f"{settles}"
+    )
+    examples = ", ".join(quoted(value) for some in values.values() for value in some)
+    finding = Finding(text, f"for example {examples}" if examples else "")
+    if limit == TOO_MUCH and lost >= LEAST_REJECTED and not allowed:
+        raise InputError(
+            f"{name}: {finding.told}; or go on without them: allow_rejected=True (--allow-rejected)"
+        )
+    return finding
+
+
+def _values(judged: ir.Table, reason: str) -> list[str]:
+    """Return the three most frequent values that were rejected for a reason."""
+    if "written" not in judged.columns:
+        return []
+    some = judged.filter((judged.reason == reason) & judged.written.notnull())
+    counted = some.group_by("written").aggregate(rows=some.count())
+    counted = counted.order_by(ibis.desc("rows"), "written").limit(3)
+    return [row["written"] for row in counted.to_pyarrow().to_pylist()]
+
+
+def _business(days: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Judge the rows that are no purchases of anybody known."""
+    total = sum(day["rows"] for day in days)
+    counts = {reason: _sum(days, "rows", reason) for reason in BUSINESS}
+    return [
+        Finding(
+            f"{rows:,} of {total:,} rows ({percent(rows / total)}, more than {MOSTLY:.0%}) are "
+            f'left out as "{reason}": if they are purchases, {BUSINESS[reason]}'
+        )
+        for reason, rows in counts.items()
+        if rows >= LEAST_REJECTED and rows > MOSTLY * total
+    ]
+
+
+def _dominant(kept: Sequence[Mapping[str, Any]], customers: Mapping[str, Any]) -> list[Finding]:
+    """Judge the customer, the day and the purchase that are largest."""
+    rows, money = _sum(kept, "rows", None), _sum(kept, "money", None)
+    if not rows:
+        return []
+    n = customers["customers"]
+    by_rows = Largest(customers["who"], customers["top"], rows, customers["squares"], n)
+    by_money = Largest(
+        customers["who_paid"], customers["richest"], money, customers["money_squares"], n
+    )
+    busiest = max(kept, key=lambda day: day["rows"])
+    squares = sum(day["rows"] ** 2 for day in kept)
+    day = Largest(busiest["date"], busiest["rows"], rows, squares, len(kept))
+    dearest = max(kept, key=lambda day: day["largest"])
+    squares = sum(day["squares"] for day in kept)
+    purchase = Largest(dearest["date"], dearest["largest"], money, squares, rows)
+
+    findings = [_customer(by_rows, "rows", CUSTOMER_ROWS)]
+    if customers["nobodies"] > STAND_IN * rows:
+        findings.append(_stand_ins(customers["names"], customers["nobodies"], rows))
+    findings.append(_one_purchase(purchase))
+    if not any(findings):  # else the customer's share of the money is explained
+        findings.append(_customer(by_money, "money", CUSTOMER_MONEY))
+    return [finding for finding in (*findings, _one_day(day)) if finding]
+
+
+def _customer(it: Largest, of: str, limits: Sequence[tuple[float, float]]) -> Finding | None:
+    if not (limit := it.beyond(limits)):
+        return None
+    return Finding(
+        f"one customer{{seen}} has {percent(it.share)} of the {of}, {it.times:,.0f} times a "
+        f"typical one (more than {limit[0]:.0%} and {limit[1]} times): if this id stands for "
+        "many, or for nobody, leave it out with no_customer= (--no-customer ID)",
+        quoted(it.who),
+    )
+
+
+def _stand_ins(names: Sequence[str], rows: int, total: int) -> Finding:
+    return Finding(
+        f"customers whose id{{seen}} stands for nobody in particular have "
+        f"{percent(rows / total)} of the rows, more than {STAND_IN:.0%}: leave them out with "
+        "no_customer= (--no-customer ID, once for each)",
+        ", ".join(map(quoted, names)),
+    )
+
+
+def _one_day(it: Largest) -> Finding | None:
+    if not (limit := it.beyond(DAY_ROWS)):
+        return None
+    return Finding(
+        f"{percent(it.share)} of the rows are dated {it.who}, {it.times:,.0f} times a typical "
+        f"day (more than {limit[0]:.0%} and {limit[1]} times): if that is the day of an import, "
+        "or stands for a missing date, give the column of the purchases' own dates with date= "
+        "(--date), or leave these rows out"
+    )
+
+
+def _one_purchase(it: Largest) -> Finding | None:
+    if not (limit := it.beyond(PURCHASE)):
+        return None
+    return Finding(
+        f"one row of {it.who}{{seen}} makes up {percent(it.share)} of all money, {it.times:,.0f} "
+        f"times a typical row (more than {limit[0]:.0%} and {limit[1]} times): check it, and "
+        "correct or remove it; or leave spend out with spend=False (--no-spend)",
+        f"{it.value:,.2f}",
+    )
+
+
+def _sum(days: Iterable[Mapping[str, Any]], column: str, reason: str | None) -> Any:
+    return sum(day[column] for day in days if day["reason"] == reason)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
