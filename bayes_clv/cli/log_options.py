@@ -77,7 +77,7 @@ def _read(
     from bayes_clv.data.engines import connect, is_url
     from bayes_clv.data.reading import read_transactions
 
-    columns = {
+    columns: dict[str, Any] = {
         "customer": customer,
         "date": date,
         "amount": amount,
@@ -86,7 +86,12 @@ def _read(
         "invoice": invoice,
         "segment": segment,
     }
-    where = {"table": table, "time_zone": time_zone, "date_format": date_format, "end": end}
+    where: dict[str, Any] = {
+        "table": table,
+        "time_zone": time_zone,
+        "date_format": date_format,
+        "end": end,
+    }
     if writable and not is_url(source):
         raise InputError("--out-table needs a log in an engine, given by URL and --table")
     if source == CDNOW:

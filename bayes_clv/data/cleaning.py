@@ -28,8 +28,9 @@ before the start, after today, far from all others
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -112,7 +113,7 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
     Returns
     -------
     ibis.Table
-        customer_id, date, amount, segment if there is one, reason (string), and written: the text
+        customer_id, date, amount, segment if there is one, reason (string), and shown: the text
         of a value that cannot be read, else null.
 
     Raises
@@ -150,22 +151,32 @@ def judge(raw: ir.Table, rules: Rules) -> ir.Table:
     )
     kept = [c for c in ("customer_id", "date", "amount", "segment") if c in rows.columns]
     rows = rows.mutate(reason=reason)
-    return rows.select(*kept, "reason", written=_written(rows))
+    return rows.select(*kept, "reason", shown=_shown(rows))
 
 
-def settle(judged: ir.Table, rejected: Sequence[Rejected], rules: Rules, source: str) -> Outcome:
-    """Count the rows by reason, in one query.
+def settle(
+    days: Sequence[Mapping[str, Any]], rejected: Sequence[Rejected], rules: Rules, source: str
+) -> Outcome:
+    """Add up the rows by reason.
+
+    Parameters
+    ----------
+    days
+        From :func:`bayes_clv.data.suspicions.by_day`: rows by reason and date.
+    rejected
+        What the source holds that is not a row.
 
     Raises
     ------
     InputError
         There is no row, or none is kept.
     """
-    groups = judged.group_by("reason").aggregate(
-        rows=judged.count(), first=judged.date.min(), last=judged.date.max()
-    )
-    by_reason = {row["reason"]: row for row in groups.to_pyarrow().to_pylist()}
-    counts = {reason: row["rows"] for reason, row in by_reason.items()}
+    counts: dict[str | None, int] = {}
+    dates: dict[str | None, list[dt.date]] = {}
+    for day in days:
+        reason = day["reason"]
+        counts[reason] = counts.get(reason, 0) + day["rows"]
+        dates.setdefault(reason, []).extend([day["date"]] if day["date"] else [])
     counts |= {each.reason: each.rows for each in rejected}
     ledger = Ledger(
         rows_in=sum(counts.values()),
@@ -174,21 +185,21 @@ def settle(judged: ir.Table, rejected: Sequence[Rejected], rules: Rules, source:
     if not ledger.rows_in:
         raise InputError(f"{source} is empty: it holds no transactions")
     if not ledger.rows_kept:
-        if AFTER_END in by_reason:
+        if AFTER_END in dates:
             raise InputError(
                 f"end ({rules.end}) must not be before the first date of {source}, "
-                f"{by_reason[AFTER_END]['first']}"
+                f"{min(dates[AFTER_END])}"
             )
         reasons = ", ".join(f"{count} {reason}" for reason, count in ledger.rejected)
         raise InputError(
             f"no row of {source} is a purchase; {ledger.rows_in} rows were rejected: {reasons}"
         )
-    return Outcome(ledger, by_reason[None]["first"], by_reason[None]["last"])
+    return Outcome(ledger, min(dates[None]), max(dates[None]))
 
 
 def purchases(judged: ir.Table) -> ir.Table:
     """Return the rows that no rule rejects."""
-    return judged.filter(judged.reason.isnull()).drop("reason", "written")
+    return judged.filter(judged.reason.isnull()).drop("reason", "shown")
 
 
 def refunds(judged: ir.Table) -> ir.Table:
@@ -295,7 +306,7 @@ def _is_missing(column: ir.Value) -> ir.BooleanValue:
     return column.isnull()
 
 
-def _written(rows: ir.Table) -> ir.StringValue:
+def _shown(rows: ir.Table) -> ir.StringValue:
     """Return the text that could not be read as a date or as a number, else null."""
     texts = [(rows.reason == UNREADABLE_DATE, rows.date_in)]
     # The amount column goes before quantity × price; of these two, the one that is no number.

@@ -159,7 +159,7 @@ def _clean(
     if log.worth_storing:
         judged = store(judged)
     judged, days, doubts = distrust(judged, by_day(judged), start=start, end=rules.end)
-    outcome = settle(judged, log.rejected, rules, name)
+    outcome = settle(days, log.rejected, rules, name)
     doubts += suspicions(judged, log.rejected, name, allow_rejected=allow_rejected, days=days)
     priced = has_amounts(log.table)
     return Transactions(

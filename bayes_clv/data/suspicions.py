@@ -79,7 +79,8 @@ UNREADABLE = {
     MALFORMED: "check the quotes and separators of these lines",
     NO_DATE: "name the column of dates with date= (--date)",
     UNREADABLE_DATE: "say how dates are written with date_format= (--date-format)",
-    UNREADABLE_AMOUNT: "name the column of amounts with amount= (--amount), or correct them",
+    UNREADABLE_AMOUNT: "name the decimal mark with decimal_mark= (--decimal-mark), or the column of "
+    "amounts with amount= (--amount)",
 }
 BUSINESS = {
     NO_CUSTOMER: "name the column of customers with customer= (--customer)",
@@ -96,15 +97,12 @@ class Largest:
 
     Attributes
     ----------
-    who
-        What has this value: an id, a day.
     value, total, squares
         The value, and the sums of all values and of their squares, its own included.
     n
         How many values there are.
     """
 
-    who: Any
     value: float
     total: float
     squares: float
@@ -141,7 +139,8 @@ def by_day(judged: ir.Table) -> list[dict[str, Any]]:
     Returns
     -------
     Rows with reason, date, rows, money (sum of absolute amounts), squares (of the amounts) and
-    largest (absolute amount), ordered by date.
+    largest (absolute amount) and shown (a value that says why rows were rejected, or null), ordered
+    by date.
     """
     amount = judged.amount.abs()
     days = judged.group_by("reason", "date").aggregate(
@@ -149,41 +148,63 @@ def by_day(judged: ir.Table) -> list[dict[str, Any]]:
         money=amount.sum().fill_null(0.0),
         squares=(amount * amount).sum().fill_null(0.0),
         largest=amount.max().fill_null(0.0),
+        shown=judged.shown.min(),
     )
-    rows: list[dict[str, Any]] = days.to_pyarrow().to_pylist()
-    return sorted(rows, key=lambda row: (row["date"] is None, str(row["date"])))
+    return sorted(_rows(days), key=lambda row: (row["date"] is None, str(row["date"])))
 
 
-def by_customer(judged: ir.Table) -> dict[str, Any]:
-    """Compare the customers, in one query that returns one row."""
-    rows = judged.filter(judged.customer_id.notnull())
-    rows = rows.filter(rows.reason.isnull() | (rows.reason != NO_CUSTOMER))
-    is_kept = rows.reason.isnull()
-    each = rows.group_by("customer_id").aggregate(
-        rows=rows.count(where=is_kept),
-        unread=rows.count(where=rows.reason.isin(list(UNREADABLE)).fill_null(False)),
-        money=rows.amount.sum(where=is_kept).fill_null(0.0),
-    )
+def by_customer(judged: ir.Table, rows: int) -> dict[str, Any]:
+    """Compare the customers of the `rows` purchases, in one query that returns one row.
+
+    Returns
+    -------
+    customers, most_rows, most_money, the sums of squares of both, stand_in_rows and stand_ins (the
+    ids that stand for nobody in particular, and their rows).
+    """
+    each = _customers(judged)
     number = each.rows.cast("float64")
     found = {
-        "customers": each.count(where=each.rows > 0),
-        "lost": each.count(where=(each.rows == 0) & (each.unread > 0)),
-        "squares": (number * number).sum(),
-        "top": each.rows.max(),
-        "who": each.customer_id.argmax(each.rows),
+        "customers": each.count(),
+        "most_rows": each.rows.max(),
+        "row_squares": (number * number).sum(),
+        "most_money": each.money.max(),
         "money_squares": (each.money * each.money).sum(),
-        "richest": each.money.max(),
-        "who_paid": each.customer_id.argmax(each.money),
     }
-    named = each.customer_id.type().is_string()
-    nobody = each.customer_id.lower().isin(STAND_INS) if named else ibis.literal(False)
-    found["nobodies"] = each.rows.sum(where=nobody).fill_null(0)
-    (row,) = each.aggregate(**found).to_pyarrow().to_pylist()
-    if row["nobodies"]:
-        some = each.filter(nobody, each.rows > 0).select("customer_id", "rows")
-        some = some.order_by(ibis.desc("rows"), "customer_id").limit(MOST_NAMED)
-        row["names"] = some.to_pyarrow()["customer_id"].to_pylist()
-    return dict(row)
+    nobody = ibis.literal(False)
+    if each.customer_id.type().is_string():
+        # A case looks at the words of those only that have many rows: of a million, at most 500.
+        many = each.rows > STAND_IN / 5 * rows
+        nobody = ibis.ifelse(many, each.customer_id.lower().isin(STAND_INS), False)
+    found["stand_in_rows"] = each.rows.sum(where=nobody).fill_null(0)
+    (row,) = _rows(each.aggregate(**found))
+    stand_ins = _largest(each.filter(nobody), "rows", MOST_NAMED) if row["stand_in_rows"] else []
+    return row | {"stand_ins": stand_ins}
+
+
+def _customers(judged: ir.Table) -> ir.Table:
+    kept = judged.filter(judged.reason.isnull())
+    each = kept.group_by("customer_id").aggregate(rows=kept.count(), money=kept.amount.sum())
+    return each.mutate(money=each.money.fill_null(0.0))
+
+
+def _largest(customers: ir.Table, column: str, n: int = 1) -> list[Any]:
+    """Return the ids of the n customers with most of a column."""
+    some = customers.order_by(ibis.desc(column), "customer_id").limit(n)
+    return list(some.select("customer_id").to_pyarrow()["customer_id"].to_pylist())
+
+
+def _share_lost(judged: ir.Table) -> float:
+    """Return the share of the customers of whom no row can be read."""
+    rows = judged.filter(judged.customer_id.notnull())
+    unread = rows.reason.isin(list(UNREADABLE)).fill_null(False)
+    rows = rows.filter(rows.reason.isnull() | unread)
+    each = rows.group_by("customer_id").aggregate(kept=rows.count(where=rows.reason.isnull()))
+    (row,) = (
+        each.aggregate(lost=each.count(where=each.kept == 0), n=each.count())
+        .to_pyarrow()
+        .to_pylist()
+    )
+    return _ratio(row["lost"], row["n"])
 
 
 def suspicions(
@@ -214,17 +235,14 @@ def suspicions(
     InputError
         More than `TOO_MUCH` cannot be read, and that is not allowed.
     """
-    days, customers = by_day(judged) if days is None else days, by_customer(judged)
-    findings = [_unread(judged, days, customers, rejected, name, allow_rejected)]
-    findings += _business(days)
-    kept = [day for day in days if day["reason"] is None]
-    return tuple(each for each in (*findings, *_dominant(kept, customers)) if each)
+    days = by_day(judged) if days is None else days
+    unread = _unread(judged, days, rejected, name, allow_rejected)
+    return (*([unread] if unread else []), *_business(days), *_dominant(judged, days))
 
 
 def _unread(
     judged: ir.Table,
     days: Sequence[Mapping[str, Any]],
-    customers: Mapping[str, Any],
     rejected: Iterable[Rejected],
     name: str,
     allowed: bool,
@@ -241,9 +259,7 @@ def _unread(
     paid = money + _sum(days, "money", None)
     shares = {
         f"of {total:,} rows": lost / total,
-        "of the customers, who lose every row": _ratio(
-            customers["lost"], customers["lost"] + customers["customers"]
-        ),
+        "of the customers, who lose every row": _share_lost(judged),
         "of the money": _ratio(money, paid) if lost >= LEAST_UNPAID else 0.0,
     }
     worst = max(shares.values())
@@ -271,12 +287,10 @@ def _unread(
 
 def _values(judged: ir.Table, reason: str) -> list[str]:
     """Return the three most frequent values that were rejected for a reason."""
-    if "written" not in judged.columns:
-        return []
-    some = judged.filter((judged.reason == reason) & judged.written.notnull())
-    counted = some.group_by("written").aggregate(rows=some.count())
-    counted = counted.order_by(ibis.desc("rows"), "written").limit(3)
-    return [row["written"] for row in counted.to_pyarrow().to_pylist()]
+    some = judged.filter((judged.reason == reason) & judged.shown.notnull())
+    counted = some.group_by("shown").aggregate(rows=some.count())
+    counted = counted.order_by(ibis.desc("rows"), "shown").limit(3)
+    return [row["shown"] for row in _rows(counted)]
 
 
 def _business(days: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -293,41 +307,39 @@ def _business(days: Sequence[Mapping[str, Any]]) -> list[Finding]:
     ]
 
 
-def _dominant(kept: Sequence[Mapping[str, Any]], customers: Mapping[str, Any]) -> list[Finding]:
-    """Judge the customer, the day and the purchase that are largest."""
+def _dominant(judged: ir.Table, days: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Judge the customer, the day and the row that are largest."""
+    kept = [day for day in days if day["reason"] is None]
     rows, money = _sum(kept, "rows", None), _sum(kept, "money", None)
     if not rows:
         return []
-    n = customers["customers"]
-    by_rows = Largest(customers["who"], customers["top"], rows, customers["squares"], n)
-    by_money = Largest(
-        customers["who_paid"], customers["richest"], money, customers["money_squares"], n
-    )
-    busiest = max(kept, key=lambda day: day["rows"])
-    squares = sum(day["rows"] ** 2 for day in kept)
-    day = Largest(busiest["date"], busiest["rows"], rows, squares, len(kept))
-    dearest = max(kept, key=lambda day: day["largest"])
-    squares = sum(day["squares"] for day in kept)
-    purchase = Largest(dearest["date"], dearest["largest"], money, squares, rows)
-
-    findings = [_customer(by_rows, "rows", CUSTOMER_ROWS)]
-    if customers["nobodies"] > STAND_IN * rows:
-        findings.append(_stand_ins(customers["names"], customers["nobodies"], rows))
-    findings.append(_one_purchase(purchase))
-    if not any(findings):  # else the customer's share of the money is explained
-        findings.append(_customer(by_money, "money", CUSTOMER_MONEY))
-    return [finding for finding in (*findings, _one_day(day)) if finding]
+    customers = by_customer(judged, rows)
+    findings = _customer(judged, customers, "rows", rows, CUSTOMER_ROWS)
+    if customers["stand_in_rows"] > STAND_IN * rows:
+        findings.append(_stand_ins(customers["stand_ins"], customers["stand_in_rows"], rows))
+    findings += _one_purchase(kept, money, rows)
+    if not findings:  # else they explain the customer's money
+        findings = _customer(judged, customers, "money", money, CUSTOMER_MONEY)
+    return findings + _one_day(kept, rows)
 
 
-def _customer(it: Largest, of: str, limits: Sequence[tuple[float, float]]) -> Finding | None:
+def _customer(
+    judged: ir.Table,
+    customers: Mapping[str, Any],
+    of: str,
+    total: float,
+    limits: Sequence[tuple[float, float]],
+) -> list[Finding]:
+    squares = customers["row_squares" if of == "rows" else "money_squares"]
+    it = Largest(customers[f"most_{of}"], total, squares, customers["customers"])
     if not (limit := it.beyond(limits)):
-        return None
-    return Finding(
+        return []
+    text = (
         f"one customer{{seen}} has {percent(it.share)} of the {of}, {it.times:,.0f} times a "
         f"typical one (more than {limit[0]:.0%} and {limit[1]} times): if this id stands for "
-        "many, or for nobody, leave it out with no_customer= (--no-customer ID)",
-        quoted(it.who),
+        "many, or for nobody, leave it out with no_customer= (--no-customer ID)"
     )
+    return [Finding(text, ", ".join(map(quoted, _largest(_customers(judged), of))))]
 
 
 def _stand_ins(names: Sequence[str], rows: int, total: int) -> Finding:
@@ -339,30 +351,40 @@ def _stand_ins(names: Sequence[str], rows: int, total: int) -> Finding:
     )
 
 
-def _one_day(it: Largest) -> Finding | None:
+def _one_day(kept: Sequence[Mapping[str, Any]], rows: int) -> list[Finding]:
+    busiest = max(kept, key=lambda day: day["rows"])
+    it = Largest(busiest["rows"], rows, sum(day["rows"] ** 2 for day in kept), len(kept))
     if not (limit := it.beyond(DAY_ROWS)):
-        return None
-    return Finding(
-        f"{percent(it.share)} of the rows are dated {it.who}, {it.times:,.0f} times a typical "
-        f"day (more than {limit[0]:.0%} and {limit[1]} times): if that is the day of an import, "
-        "or stands for a missing date, give the column of the purchases' own dates with date= "
-        "(--date), or leave these rows out"
+        return []
+    text = (
+        f"{percent(it.share)} of the rows are dated {busiest['date']}, {it.times:,.0f} times a "
+        f"typical day (more than {limit[0]:.0%} and {limit[1]} times): if that is the day of an "
+        "import, or stands for a missing date, give the column of the purchases' own dates with "
+        "date= (--date), or leave these rows out"
     )
+    return [Finding(text)]
 
 
-def _one_purchase(it: Largest) -> Finding | None:
+def _one_purchase(kept: Sequence[Mapping[str, Any]], money: float, rows: int) -> list[Finding]:
+    dearest = max(kept, key=lambda day: day["largest"])
+    it = Largest(dearest["largest"], money, sum(day["squares"] for day in kept), rows)
     if not (limit := it.beyond(PURCHASE)):
-        return None
-    return Finding(
-        f"one row of {it.who}{{seen}} makes up {percent(it.share)} of all money, {it.times:,.0f} "
-        f"times a typical row (more than {limit[0]:.0%} and {limit[1]} times): check it, and "
-        "correct or remove it; or leave spend out with spend=False (--no-spend)",
-        f"{it.value:,.2f}",
+        return []
+    text = (
+        f"one row of {dearest['date']}{{seen}} makes up {percent(it.share)} of all money, "
+        f"{it.times:,.0f} times a typical row (more than {limit[0]:.0%} and {limit[1]} times): "
+        "check it, and correct or remove it; or leave spend out with spend=False (--no-spend)"
     )
+    return [Finding(text, f"{it.value:,.2f}")]
 
 
 def _sum(days: Iterable[Mapping[str, Any]], column: str, reason: str | None) -> Any:
     return sum(day[column] for day in days if day["reason"] == reason)
+
+
+def _rows(table: ir.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.to_pyarrow().to_pylist()
+    return rows
 
 
 def _ratio(part: float, whole: float) -> float:

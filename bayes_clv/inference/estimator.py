@@ -182,8 +182,8 @@ class HierarchicalBetaGeo:
 
         Returns
         -------
-        The posterior, sound or not: see ``Posterior.diagnostics``. Warnings about the data are in
-        ``Posterior.record.warnings``.
+        The posterior, sound or not: see ``Posterior.diagnostics``. Warnings about the data, those of
+        reading included, are in ``Posterior.record.warnings``.
 
         Raises
         ------
@@ -207,6 +207,8 @@ class HierarchicalBetaGeo:
         of_spend, taken = None, sampled.purchases.settings
         if sampled.spend is not None:
             of_spend = _spend_record(sampled.spend, evidence, self.spend_priors)
+        warnings = [*transactions.report.without_values, data.warning, *shortcomings(evidence)]
+        warnings.append(sampled.left_out)
         record = FitRecord(
             source=transactions.source,
             start=transactions.start,
@@ -222,7 +224,7 @@ class HierarchicalBetaGeo:
             seed=taken.seed,
             seconds=round(seconds, 3),
             versions={name: version(name) for name in _VERSIONS},
-            warnings=tuple(filter(None, [data.warning, *shortcomings(evidence), sampled.left_out])),
+            warnings=tuple(filter(None, warnings)),
             spend=of_spend,
         )
         posterior = Posterior(
