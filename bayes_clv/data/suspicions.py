@@ -79,8 +79,8 @@ UNREADABLE = {
     MALFORMED: "check the quotes and separators of these lines",
     NO_DATE: "name the column of dates with date= (--date)",
     UNREADABLE_DATE: "say how dates are written with date_format= (--date-format)",
-    UNREADABLE_AMOUNT: "name the decimal mark with decimal_mark= (--decimal-mark), or the column of "
-    "amounts with amount= (--amount)",
+    UNREADABLE_AMOUNT: "name the decimal mark with decimal_mark= (--decimal-mark), or the column "
+    "of amounts with amount= (--amount)",
 }
 BUSINESS = {
     NO_CUSTOMER: "name the column of customers with customer= (--customer)",

@@ -182,8 +182,8 @@ class HierarchicalBetaGeo:
 
         Returns
         -------
-        The posterior, sound or not: see ``Posterior.diagnostics``. Warnings about the data, those of
-        reading included, are in ``Posterior.record.warnings``.
+        The posterior, sound or not: see ``Posterior.diagnostics``. Warnings about the data, also
+        those of reading, are in ``Posterior.record.warnings``.
 
         Raises
         ------

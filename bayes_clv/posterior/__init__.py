@@ -11,6 +11,7 @@
 | `discounting` | horizon, discount rate and margin, and the discounting of purchases |
 | `estimates` | the answer about one customer |
 | `state_groups` | distinct states in groups and blocks, which answers are computed for |
+| `unlike` | whether a log is unlike the one that the model was fitted to |
 | `log_states` | customers of a log counted by segment and state, in the log's engine |
 | `every_answer` | all answers about each customer of a table |
 | `scores` | all answers about each customer of a log, in the log's engine |
