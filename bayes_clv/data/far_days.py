@@ -11,8 +11,8 @@ rejected for this reason: what comes after a long pause in trading is kept, with
 little. Thresholds and reasons:
 
 ======================  =====  =====================================================================
-`GAPS`                  8      In 3,000 clean simulated logs (``benchmarks.suspicions``) the first
-                               or last few rows were at most 6.2 times the largest other gap away.
+`GAPS`                  8      In 3,000 clean simulated logs the first or last few rows were at
+                               most 6.2 times the largest other gap away.
 `LEAST_GAP`             30     days. A wrong month or year moves a row by more; an error of fewer
                                days does little harm.
 `LEAST_GAPS`            10     other gaps. The largest of fewer gaps says little about the next.
@@ -43,6 +43,7 @@ LEAST_GAP = 30
 LEAST_GAPS = 10
 FEW_ROWS, FEW = 3, 0.001
 SMALL, LARGE = 0.05, 0.2
+YEAR = 365
 DEFAULT_DATES = frozenset(
     dt.date(*day)
     for day in (
@@ -199,13 +200,16 @@ def _mirror(day: dt.date) -> dt.date:
 
 
 def _without_default_dates(days: Counts, total: int) -> Counts:
-    """Leave out leading days of `DEFAULT_DATES`, if all others are far from them and are more."""
-    n = next((i for i, (day, _) in enumerate(days) if day not in DEFAULT_DATES), len(days))
-    for k in range(n, 0, -1):
-        if k < len(days) and _rows(days[:k]) <= LARGE * total:
-            gap = (days[k][0] - days[k - 1][0]).days
-            if gap > max(365, (days[-1][0] - days[k][0]).days):
-                return days[k:]
+    """Leave out leading days of `DEFAULT_DATES`, and a few rows among them, if far from the rest."""
+    for k in range(len(days) - 1, 0, -1):
+        if days[k - 1][0] not in DEFAULT_DATES or _rows(days[:k]) > LARGE * total:
+            continue
+        others = _rows([it for it in days[:k] if it[0] not in DEFAULT_DATES])
+        gap = (days[k][0] - days[k - 1][0]).days
+        if others <= max(FEW_ROWS, FEW * total) and gap > max(
+            YEAR, (days[-1][0] - days[k][0]).days
+        ):
+            return days[k:]
     return days
 
 
