@@ -200,15 +200,13 @@ def _mirror(day: dt.date) -> dt.date:
 
 
 def _without_default_dates(days: Counts, total: int) -> Counts:
-    """Leave out leading days of `DEFAULT_DATES`, and a few rows among them, if far from the rest."""
-    for k in range(len(days) - 1, 0, -1):
-        if days[k - 1][0] not in DEFAULT_DATES or _rows(days[:k]) > LARGE * total:
-            continue
+    """Leave out leading default dates, and a few rows among them, if the rest is far away."""
+    few, largest = max(FEW_ROWS, FEW * total), _leading(days, LARGE * total)
+    ends = [k for k in range(1, min(largest + 1, len(days))) if days[k - 1][0] in DEFAULT_DATES]
+    for k in reversed(ends):
         others = _rows([it for it in days[:k] if it[0] not in DEFAULT_DATES])
         gap = (days[k][0] - days[k - 1][0]).days
-        if others <= max(FEW_ROWS, FEW * total) and gap > max(
-            YEAR, (days[-1][0] - days[k][0]).days
-        ):
+        if others <= few and gap > max(YEAR, (days[-1][0] - days[k][0]).days):
             return days[k:]
     return days
 
