@@ -38,7 +38,7 @@ from bayes_clv import (
     read_transactions,
 )
 from bayes_clv.evaluation.simulate.logs import simulate_transactions
-from bayes_clv.inference.estimator import Prepared
+from bayes_clv.inference.parts import Prepared
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout
 from benchmarks import report

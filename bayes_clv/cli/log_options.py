@@ -100,7 +100,9 @@ _OPTIONS = (
         _TEXTS,
         "Id that stands for no customer, e.g. guest. May be given several times.",
     ),
+    _option("start", _TEXT, "First day that is believed, to set wrong dates aside."),
     _option("end", _TEXT, "Observation end; default: the last purchase."),
+    _option("allow_rejected", bool, "Go on although much of the log cannot be read."),
     _option("keep_zero_amounts", bool, "Keep purchases that cost nothing.", "--keep-zero"),
     _option("net_refunds", bool, "Subtract refunds from spend.", "--net-refunds"),
 )

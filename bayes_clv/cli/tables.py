@@ -1,7 +1,7 @@
 """Results as tables for the terminal."""
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -66,8 +66,13 @@ def verdict(posterior: Posterior) -> RenderableType:
         table.add_row(*line)
     style = "bold red" if not found.sound else "bold yellow" if found.remarks else "bold green"
     words = f"Verdict: {found.verdict}."
-    warnings = (Text(f"Warning: {line}.", style="yellow") for line in posterior.record.warnings)
-    return Group(table, Text(words, style=style), *warnings, *_spend_lines(posterior))
+    warnings = warning_lines(posterior.record.warnings)
+    return Group(table, Text(words, style=style), warnings, *_spend_lines(posterior))
+
+
+def warning_lines(warnings: Iterable[str]) -> Group:
+    """One line for each warning, e.g. of ``Transactions.report`` or of ``unlike``."""
+    return Group(*(Text(f"Warning: {line}.", style="yellow") for line in warnings))
 
 
 def _spend_lines(posterior: Posterior) -> list[Text]:

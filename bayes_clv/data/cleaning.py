@@ -25,6 +25,9 @@ not positive amount
     The amount is below zero; or it is zero, unless such rows are to be kept.
 after the end
     The date is later than the observation end.
+before the start, after today, far from all others
+    The date is before the day that the caller gave as the first; or nothing supports it: see
+    :mod:`bayes_clv.data.far_days`, which judges these dates once all others are known.
 """
 
 import datetime as dt
@@ -36,6 +39,7 @@ import ibis
 import ibis.expr.types as ir
 
 from bayes_clv.data.dates import with_days
+from bayes_clv.data.far_days import AFTER_TODAY, BEFORE_START, FAR
 from bayes_clv.data.ids import TOTALS as TOTAL_WORDS
 from bayes_clv.data.ids import IdFacts, as_ids, as_segments, check_ids
 from bayes_clv.data.numbers import Mark, NumberNotation, number_notations, within
@@ -64,6 +68,9 @@ REASONS = (
     UNREADABLE_AMOUNT,
     NOT_POSITIVE,
     AFTER_END,
+    BEFORE_START,
+    AFTER_TODAY,
+    FAR,
 )
 
 # What programs write for null: SQL, R, pandas, Excel in several languages, JavaScript, COPY.
@@ -91,8 +98,8 @@ class Rules:
 
     Parameters
     ----------
-    end
-        Observation end.
+    start, end
+        First day that is believed, and observation end.
     date_formats
         Formats of dates in text.
     keep_zero_amounts
@@ -101,16 +108,20 @@ class Rules:
         The decimal mark of numbers in text.
     no_customer
         Ids that stand for no customer.
+    allow_rejected
+        Whether to go on where too much cannot be read.
     untyped
         True for text files, which have no types: there 13085.0 is the customer 13085, written by a
         program that stored ids as floats. Text of any other source is not changed.
     """
 
+    start: dt.date | None = None
     end: dt.date | None = None
     date_formats: tuple[str, ...] = ()
     keep_zero_amounts: bool = False
     decimal: Mark | None = None
     no_customer: tuple[str, ...] = ()
+    allow_rejected: bool = False
     untyped: bool = False
 
 

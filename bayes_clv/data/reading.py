@@ -28,12 +28,14 @@ from bayes_clv.data.cleaning import Rules, has_amounts, judge
 from bayes_clv.data.columns import find_columns, other_ids
 from bayes_clv.data.dates import as_date
 from bayes_clv.data.engines import failures, one_line
+from bayes_clv.data.far_days import distrust
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.numbers import Mark
 from bayes_clv.data.report import ReadingReport
 from bayes_clv.data.settling import purchases, settle
 from bayes_clv.data.settling import refunds as find_refunds
 from bayes_clv.data.sources import Loaded, open_source, store
+from bayes_clv.data.suspicions import by_day, suspicions
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 
@@ -52,12 +54,14 @@ def read_transactions(
     segment: str | None = None,
     table: str | None = None,
     time_zone: str | None = None,
+    start: dt.date | str | None = None,
     end: dt.date | str | None = None,
     date_format: str | Sequence[str] | None = None,
     decimal_mark: Mark | None = None,
     no_customer: str | Sequence[str] = (),
     keep_zero_amounts: bool = False,
     refunds: Literal["ignore", "net"] = "ignore",
+    allow_rejected: bool = False,
 ) -> Transactions:
     """Read a transaction log and keep its purchases.
 
@@ -84,8 +88,13 @@ def read_transactions(
         For a connection whose dates are instants: the zone that defines their day, from now on and
         for all tables of the connection. Default: the session's zone; UTC in a Spark session that
         is started here.
+    start
+        The first day that is believed; earlier rows are rejected. Default: the first purchase that
+        is not far from all others (see :mod:`bayes_clv.data.far_days`). Give it to set wrong dates
+        aside, not to shorten a log: a customer's first purchase should be the first that they made.
     end
-        Observation end; later rows are rejected. Default: the last purchase.
+        Observation end; later rows are rejected. Default: the last purchase that is neither after
+        today nor far from all others.
     date_format
         Format of dates in text, where it cannot be detected: a strptime format, e.g. ``%d/%m/%Y``;
         or ``excel``, ``unix``, ``unix-ms``, ``unix-us``, ``unix-ns`` for days since 1899-12-30 and
@@ -104,6 +113,9 @@ def read_transactions(
         was paid. ``"net"``: a refund is subtracted from the customer's last purchase day on or
         before it; that day keeps a spend of at least 0 and remains a purchase. At a landmark only
         refunds up to the landmark count. The ledger counts the rows in both cases.
+    allow_rejected
+        Go on, with a warning, where more than 20 % of the rows, customers or money are rejected
+        because they cannot be read.
 
     Returns
     -------
@@ -113,8 +125,8 @@ def read_transactions(
     Raises
     ------
     InputError
-        The source cannot be read, a column cannot be found, or no row is a purchase; the message
-        is one line that says what to do.
+        The source cannot be read, a column cannot be found, too many rows cannot be read, or no row
+        is a purchase; the message is one line that says what to do.
     """
     named = {
         "customer": customer,
@@ -125,15 +137,18 @@ def read_transactions(
         "invoice": invoice,
         "segment": segment,
     }
-    _check_options(named | {"table": table, "time_zone": time_zone}, keep_zero_amounts, refunds)
+    flags = {"keep_zero_amounts": keep_zero_amounts, "allow_rejected": allow_rejected}
+    _check_options(named | {"table": table, "time_zone": time_zone}, flags, refunds)
     if decimal_mark not in (None, ".", ","):
         raise InputError(f'decimal_mark must be "." or ",": {decimal_mark!r}')
     rules = Rules(
+        start=None if start is None else as_date(start, "start"),
         end=None if end is None else as_date(end, "end"),
         date_formats=_several("date_format", date_format),
         keep_zero_amounts=keep_zero_amounts,
         decimal=decimal_mark,
         no_customer=_several("no_customer", no_customer),
+        allow_rejected=allow_rejected,
     )
     log = open_source(source, table, time_zone)
     roles = find_columns(log.columns, named, log.name)
@@ -165,16 +180,24 @@ def _with_remarks(
                 f"but {others[repeating[0]]!r} repeats: if that is the customer, name it with "
                 "customer= (--customer)"
             )
-    return dataclasses.replace(report, remarks=tuple(remarks), warnings=tuple(warnings))
+    return dataclasses.replace(
+        report,
+        remarks=tuple(remarks),
+        warnings=tuple(warnings),
+        without_values=tuple(warnings),  # names of columns are no values
+    )
 
 
-def _check_options(names: Mapping[str, object], keep_zero_amounts: object, refunds: object) -> None:
+def _check_options(
+    names: Mapping[str, object], flags: Mapping[str, object], refunds: object
+) -> None:
     """Check the types of the options that are neither dates nor formats."""
     for name, value in names.items():
         if not (value is None or isinstance(value, str)):
             raise InputError(f"{name} must be a name, as text: {value!r}")
-    if not isinstance(keep_zero_amounts, bool):
-        raise InputError(f"keep_zero_amounts must be True or False: {keep_zero_amounts!r}")
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise InputError(f"{name} must be True or False: {value!r}")
     if not (isinstance(refunds, str) and refunds in ("ignore", "net")):
         raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
 
@@ -192,7 +215,9 @@ def _clean(
 ) -> Transactions:
     judged = judge(log.table, dataclasses.replace(rules, untyped=log.untyped))
     rows = store(judged.table) if log.worth_storing else judged.table
-    outcome = settle(rows, log.rejected, rules, name)
+    rows, days, doubts = distrust(rows, by_day(rows), start=rules.start, end=rules.end)
+    outcome = settle(days, log.rejected, rules, name)
+    doubts += suspicions(rows, log.rejected, name, allow_rejected=rules.allow_rejected, days=days)
     priced = has_amounts(log.table)
     return Transactions(
         table=purchases(rows),
@@ -206,5 +231,7 @@ def _clean(
             report,
             notations=judged.notations,
             examples=outcome.examples,
+            warnings=(*report.warnings, *(each.told for each in doubts)),
+            without_values=(*report.without_values, *(each.stored for each in doubts)),
         ),
     )

@@ -23,7 +23,7 @@ class ReadingReport:
     """How a log was read.
 
     It holds values of the log, so it is for the person who reads the log: it is neither stored in a
-    model file nor served.
+    model file nor served. Only `without_values` is.
 
     Parameters
     ----------
@@ -38,6 +38,8 @@ class ReadingReport:
         What was decided while reading, one line each; no cause for doubt.
     warnings
         What may be wrong, one line each: the figure, its threshold, and what settles it.
+    without_values
+        The warnings without the log's own values, such as ids: for the model file.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -45,3 +47,4 @@ class ReadingReport:
     examples: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    without_values: tuple[str, ...] = ()

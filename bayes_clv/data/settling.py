@@ -1,8 +1,10 @@
 """What comes of judged rows: the ledger, the purchases and the refunds."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -30,23 +32,34 @@ class Outcome:
     examples: Mapping[str, str] = field(default_factory=dict)
 
 
-def settle(judged: ir.Table, rejected: Sequence[Rejected], rules: Rules, source: str) -> Outcome:
-    """Count the rows by reason, in one query.
+def settle(
+    days: Sequence[Mapping[str, Any]], rejected: Sequence[Rejected], rules: Rules, source: str
+) -> Outcome:
+    """Add up the rows by reason.
+
+    Parameters
+    ----------
+    days
+        From :func:`bayes_clv.data.suspicions.by_day`: rows by reason and date.
+    rejected
+        What the source holds that is not a row.
 
     Raises
     ------
     InputError
         There is no row, or none is kept.
     """
-    groups = judged.group_by("reason").aggregate(
-        rows=judged.count(),
-        first=judged.date.min(),
-        last=judged.date.max(),
-        shown=judged.shown.min(),
-    )
-    by_reason = {row["reason"]: row for row in groups.to_pyarrow().to_pylist()}
-    counts = {reason: row["rows"] for reason, row in by_reason.items()}
-    counts |= {each.reason: each.rows for each in rejected}
+    counts: Counter[str | None] = Counter()
+    dates: dict[str | None, list[dt.date]] = {}
+    examples = {each.reason: each.example for each in rejected if each.example}
+    for day in days:
+        reason = day["reason"]
+        counts[reason] += day["rows"]
+        dates.setdefault(reason, []).extend([day["date"]] if day["date"] else [])
+        if reason and day["shown"]:
+            examples.setdefault(reason, day["shown"])
+    for each in rejected:
+        counts[each.reason] += each.rows
     ledger = Ledger(
         rows_in=sum(counts.values()),
         rejected=tuple((reason, counts[reason]) for reason in REASONS if counts.get(reason)),
@@ -54,18 +67,16 @@ def settle(judged: ir.Table, rejected: Sequence[Rejected], rules: Rules, source:
     if not ledger.rows_in:
         raise InputError(f"{source} is empty: it holds no transactions")
     if not ledger.rows_kept:
-        if AFTER_END in by_reason:
+        if AFTER_END in dates:
             raise InputError(
                 f"end ({rules.end}) must not be before the first date of {source}, "
-                f"{by_reason[AFTER_END]['first']}"
+                f"{min(dates[AFTER_END])}"
             )
         reasons = ", ".join(f"{count} {reason}" for reason, count in ledger.rejected)
         raise InputError(
             f"no row of {source} is a purchase; {ledger.rows_in} rows were rejected: {reasons}"
         )
-    examples = {each.reason: each.example for each in rejected if each.example}
-    examples |= {reason: row["shown"] for reason, row in by_reason.items() if row["shown"]}
-    return Outcome(ledger, by_reason[None]["first"], by_reason[None]["last"], examples)
+    return Outcome(ledger, min(dates[None]), max(dates[None]), examples)
 
 
 def purchases(judged: ir.Table) -> ir.Table:

@@ -8,7 +8,6 @@ from importlib.metadata import version
 from typing import cast
 
 import ibis
-import xarray as xr
 from ibis import ir
 from sklearn.base import clone
 
@@ -21,20 +20,19 @@ from bayes_clv.data.rfm import durations, sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.inference import options
-from bayes_clv.inference.fitting import Fitted, fit_spend, fit_table
+from bayes_clv.inference.fitting import fit_spend, fit_table
 from bayes_clv.inference.landmarks import (
-    LandmarkTable,
     check_landmarks,
     landmark_dates,
     landmark_table,
 )
 from bayes_clv.inference.options import Landmarks, Segmentation, Segmenter
+from bayes_clv.inference.parts import Prepared, Sampled, SampledSpend
 from bayes_clv.inference.progress import Stages
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.inference.spend.table import SpendTable, spend_table
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors, SpendPriors
-from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.draws import alike_in, with_group
 from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
@@ -46,91 +44,6 @@ from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, Se
 
 MAX_LEARNING_STATES = 100_000
 _VERSIONS = ("arviz", "numpy", "nutpie", "pymc", "scikit-learn", "xarray")
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Prepared(Described):
-    """The data of a fit, before it samples.
-
-    Attributes
-    ----------
-    landmarks
-        Dates; the last one is the observation end.
-    rule
-        Which segment a state belongs to.
-    states
-        Customers at every landmark, with the code of their segment.
-    table
-        The landmark table.
-    warning
-        Shown before sampling begins; mostly empty.
-    """
-
-    landmarks: tuple[dt.date, ...]
-    rule: SegmentRule
-    states: ir.Table
-    table: LandmarkTable
-    warning: str = ""
-
-    @property
-    def at_end(self) -> ir.Table:
-        """Customers at the observation end."""
-        return self.states.filter(self.states.landmark == ibis.literal(self.landmarks[-1]))
-
-    def _facts(self) -> Mapping[str, object]:
-        return {
-            "landmarks": listed(self.landmarks),
-            "segments": listed(self.rule.names),
-            "rows": len(self.table),
-            "warning": self.warning or "none",
-        }
-
-
-@dataclass(frozen=True, repr=False)
-class SampledSpend(Described):
-    """A table of spend, and its draws."""
-
-    table: SpendTable
-    fitted: Fitted
-
-    def _facts(self) -> Mapping[str, object]:
-        return {"verdict": self.fitted.diagnostics.verdict}
-
-
-@dataclass(frozen=True, repr=False)
-class Sampled(Described):
-    """The draws of a fit.
-
-    Attributes
-    ----------
-    purchases, spend
-        Each with its verdict. ``spend`` is None where the log has no amounts, and where spend was
-        switched off or left out.
-    left_out
-        What was left out of spend, its segments or all of it, and why; mostly empty.
-    """
-
-    purchases: Fitted
-    spend: SampledSpend | None = None
-    left_out: str = ""
-
-    @property
-    def tree(self) -> xr.DataTree:
-        """The draws of both."""
-        if self.spend is None:
-            return self.purchases.tree
-        return with_group(self.purchases.tree, "spend", self.spend.fitted.tree)
-
-    @property
-    def diagnostics(self) -> Diagnostics:
-        """The verdict on both."""
-        verdict = self.purchases.diagnostics
-        if self.spend is None:
-            return verdict
-        return verdict.joined(self.spend.fitted.diagnostics, "spend")
-
-    def _facts(self) -> Mapping[str, object]:
-        return {"spend": "no" if self.spend is None else "yes", "verdict": self.diagnostics.verdict}
 
 
 @dataclass(frozen=True, repr=False)
@@ -213,8 +126,8 @@ class HierarchicalBetaGeo(Described):
 
         Returns
         -------
-        The posterior, sound or not: see ``Posterior.diagnostics``. Warnings about the data are in
-        ``Posterior.record.warnings``.
+        The posterior, sound or not: see ``Posterior.diagnostics``. Warnings about the data, also
+        those of reading, are in ``Posterior.record.warnings``.
 
         Raises
         ------
@@ -242,6 +155,8 @@ class HierarchicalBetaGeo(Described):
         of_spend, taken = None, sampled.purchases.settings
         if sampled.spend is not None:
             of_spend = _spend_record(sampled.spend, evidence, self.spend_priors)
+        warnings = [*transactions.report.without_values, data.warning, *shortcomings(evidence)]
+        warnings.append(sampled.left_out)
         record = FitRecord(
             source=transactions.source,
             start=transactions.start,
@@ -257,7 +172,7 @@ class HierarchicalBetaGeo(Described):
             seed=taken.seed,
             seconds=round(seconds, 3),
             versions={name: version(name) for name in _VERSIONS},
-            warnings=tuple(filter(None, [data.warning, *shortcomings(evidence), sampled.left_out])),
+            warnings=tuple(filter(None, warnings)),
             spend=of_spend,
         )
         posterior = Posterior(sampled.tree, data.rule, self.dropout, record, sampled.diagnostics)

@@ -13,6 +13,7 @@
 | `estimates` | the answer about one customer |
 | `segment_names` | the name of a segment that a caller sends |
 | `state_groups` | distinct states in groups and blocks, which answers are computed for |
+| `unlike` | whether a log is unlike the one that the model was fitted to |
 | `log_states` | customers of a log counted by segment and state, in the log's engine |
 | `every_answer` | all answers about each customer of a table |
 | `scores` | all answers about each customer of a log, in the log's engine; writes them |

@@ -76,7 +76,8 @@ class FitRecord(Described):
     versions
         Versions of the libraries, by name.
     warnings
-        What the data are not sufficient for, one line each; see :mod:`bayes_clv.data.adequacy`.
+        What may be wrong with the log, and what the data are not sufficient for, one line each; see
+        :mod:`bayes_clv.data.suspicions` and :mod:`bayes_clv.data.adequacy`.
     spend
         The record of the spend model; None where spend was not fitted.
     """

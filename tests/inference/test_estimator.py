@@ -15,8 +15,9 @@ from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 from bayes_clv.inference import estimator as hierarchical
-from bayes_clv.inference.estimator import HierarchicalBetaGeo, Prepared
+from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.inference.fitting import Fitted, fit_spend
+from bayes_clv.inference.parts import Prepared
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.inference.spend.table import SpendTable
 from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases

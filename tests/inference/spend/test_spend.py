@@ -13,8 +13,9 @@ from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.evaluation.simulate.logs import Scenario, Spend, simulate_transactions
 from bayes_clv.inference.convergence import diagnose
-from bayes_clv.inference.estimator import HierarchicalBetaGeo, Prepared
+from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.inference.fitting import fit_spend
+from bayes_clv.inference.parts import Prepared
 from bayes_clv.inference.sampling import SamplerSettings, check_density
 from bayes_clv.inference.spend.density import Floats, SpendDensity, value_and_gradient_by_eta
 from bayes_clv.inference.spend.model import build_spend_model
