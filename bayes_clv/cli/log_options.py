@@ -21,7 +21,7 @@ Log = Annotated[
     str,
     typer.Argument(
         metavar="TRANSACTIONS",
-        help="CSV, TSV, TXT, Parquet or XLSX file; the URL of an engine (duckdb://…, "
+        help="CSV, TSV, TXT, Parquet or XLSX file, or a folder or pattern of files; the URL of an engine (duckdb://…, "
         "postgresql://…, spark://…) with --table; or "
         f'"{CDNOW}" for the embedded data.',
     ),
@@ -68,6 +68,10 @@ def _read(
     time_zone: Annotated[
         str | None, _option("Time zone for days of an engine's instants, e.g. Europe/Paris.")
     ] = None,
+    header_row: Annotated[
+        int | None, _option("Line or row that has the names of the columns, counted from 1.")
+    ] = None,
+    encoding: Annotated[str | None, _option("Encoding of text files, e.g. cp1250.")] = None,
     date_format: Annotated[str | None, _option("Format of dates in text, e.g. %d/%m/%Y.")] = None,
     end: Annotated[str | None, _option("Observation end; default: the last purchase.")] = None,
     keep_zero: Annotated[bool, _option("Keep purchases that cost nothing.", "--keep-zero")] = False,
@@ -86,7 +90,14 @@ def _read(
         "invoice": invoice,
         "segment": segment,
     }
-    where = {"table": table, "time_zone": time_zone, "date_format": date_format, "end": end}
+    where = {
+        "table": table,
+        "time_zone": time_zone,
+        "header_row": header_row,
+        "encoding": encoding,
+        "date_format": date_format,
+        "end": end,
+    }
     if writable and not is_url(source):
         raise InputError("--out-table needs a log in an engine, given by URL and --table")
     if source == CDNOW:

@@ -17,6 +17,7 @@ Ledger(rows_in=3, rejected=(('no customer', 1), ('cancelled', 1)))
 import dataclasses
 import datetime as dt
 import os
+from collections.abc import Sequence
 from typing import Literal
 
 import ibis.expr.types as ir
@@ -29,8 +30,9 @@ from bayes_clv.data.columns import find_columns
 from bayes_clv.data.dates import as_date
 from bayes_clv.data.engines import failures, one_line
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.loading import Loaded, store
 from bayes_clv.data.report import ReadingReport
-from bayes_clv.data.sources import Loaded, open_source, store
+from bayes_clv.data.sources import open_source
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
 
@@ -38,7 +40,14 @@ __all__ = ["Ledger", "Transactions", "read_transactions"]
 
 
 def read_transactions(
-    source: str | os.PathLike[str] | pd.DataFrame | ir.Table | BaseBackend,
+    source: (
+        str
+        | os.PathLike[str]
+        | Sequence[str | os.PathLike[str]]
+        | pd.DataFrame
+        | ir.Table
+        | BaseBackend
+    ),
     *,
     customer: str | None = None,
     date: str | None = None,
@@ -49,6 +58,8 @@ def read_transactions(
     segment: str | None = None,
     table: str | None = None,
     time_zone: str | None = None,
+    header_row: int | None = None,
+    encoding: str | None = None,
     end: dt.date | str | None = None,
     date_format: str | None = None,
     keep_zero_amounts: bool = False,
@@ -62,10 +73,12 @@ def read_transactions(
     Parameters
     ----------
     source
-        A .csv, .tsv, .txt, .parquet or .xlsx file, a pandas DataFrame, an Ibis table, or, together
-        with `table`, an Ibis connection or a URL (``duckdb://shop.db``, ``postgresql://…``,
-        ``spark://…``; see :func:`bayes_clv.data.engines.connect`). Parquet, Ibis tables and engines
-        are queried in place; other sources are copied.
+        A .csv, .tsv, .txt (also .gz, .zst or .bz2 after that), .parquet or .xlsx file; a folder, a
+        pattern such as ``data/*.csv`` or a list of text or Parquet files with the same columns; a
+        pandas DataFrame, an Ibis table, or, together with `table`, an Ibis connection or a URL
+        (``duckdb://shop.db``, ``postgresql://…``, ``spark://…``; see
+        :func:`bayes_clv.data.engines.connect`). Parquet, Ibis tables and engines are queried in
+        place; other sources are copied.
     customer, date, amount, quantity, price, invoice
         Names of columns; columns that are not named are found by their usual names, ignoring case
         and punctuation. The amount is what was paid for the row: the amount column, or quantity ×
@@ -74,11 +87,17 @@ def read_transactions(
         Column of your own segments, read as text.
     table
         Table of a connection, or a Parquet file that its engine reads; or sheet of a workbook
-        (default: the first).
+        (default: all sheets that have the header of the first one with data).
     time_zone
         For a connection whose dates are instants: the zone that defines their day, from now on and
         for all tables of the connection. Default: the session's zone; UTC in a Spark session that
         is started here.
+    header_row
+        Line of a text file, or row of a sheet, that has the names of the columns, counted from 1;
+        default: found. What is above it is counted in the ledger.
+    encoding
+        Encoding of text files, e.g. ``cp1250``. Default: the one of their byte order mark, else
+        UTF-8, else Windows-1252 (`bayes_clv.data.encodings` has the rule).
     end
         Observation end; later rows are rejected. Default: the last purchase.
     date_format
@@ -107,7 +126,7 @@ def read_transactions(
     if refunds not in ("ignore", "net"):
         raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
     rules = Rules(None if end is None else as_date(end, "end"), date_format, keep_zero_amounts)
-    log = open_source(source, table, time_zone)
+    log = open_source(source, table, time_zone, header_row=header_row, encoding=encoding)
     named = {
         "customer": customer,
         "date": date,

@@ -15,7 +15,7 @@ import pytest
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import summarise
-from bayes_clv.data.sources import MEMORY, connect
+from bayes_clv.data.loading import MEMORY, connect
 from bayes_clv.errors import InputError
 
 RETAILER = (
