@@ -21,7 +21,8 @@ Log = Annotated[
     str,
     typer.Argument(
         metavar="TRANSACTIONS",
-        help="CSV, TSV, TXT, Parquet or XLSX file, or a folder or pattern of files; the URL of an engine (duckdb://…, "
+        help="CSV, TSV, TXT, Parquet or XLSX file; a folder or a pattern of text or Parquet files; "
+        "the URL of an engine (duckdb://…, "
         "postgresql://…, spark://…) with --table; or "
         f'"{CDNOW}" for the embedded data.',
     ),
@@ -93,7 +94,6 @@ def _read(
     where = {
         "table": table,
         "time_zone": time_zone,
-        "header_row": header_row,
         "encoding": encoding,
         "date_format": date_format,
         "end": end,
@@ -101,7 +101,7 @@ def _read(
     if writable and not is_url(source):
         raise InputError("--out-table needs a log in an engine, given by URL and --table")
     if source == CDNOW:
-        flags = {"keep_zero": keep_zero, "net_refunds": net_refunds}
+        flags = {"header_row": header_row, "keep_zero": keep_zero, "net_refunds": net_refunds}
         given = [name for name, value in (columns | where | flags).items() if value]
         if given:
             raise InputError(f"the embedded data take no options: {', '.join(given)}")
@@ -110,6 +110,7 @@ def _read(
         connect(source, writable=True) if writable else source,
         **columns,
         **where,
+        header_row=header_row,
         keep_zero_amounts=keep_zero,
         refunds="net" if net_refunds else "ignore",
     )

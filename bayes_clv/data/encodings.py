@@ -245,8 +245,8 @@ def _judge(path: Path, name: str) -> Survey:
     if bad <= good and (bad < _FEW_LINES or bad <= _FEW_SHARE * good):
         return Survey(
             UTF_8,
-            remark=f"{name} was read as UTF-8, except {bad} damaged lines; if it has another "
-            "encoding, say encoding= (--encoding)",
+            remark=f"damaged lines of {name}: {bad}; the others were read as UTF-8; if it has "
+            "another encoding, say encoding= (--encoding)",
         )
     return Survey(
         UTF_8,

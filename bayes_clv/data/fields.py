@@ -1,15 +1,16 @@
 r"""Fields of delimited lines: both ways of escaping a quote, and records that span lines.
 
-A quote within quotes is written ``""`` (RFC 4180) or ``\"``. A line is read in the first way that
-gives it as many fields as the header has:
+A quote within quotes is written ``""`` (RFC 4180) or ``\"``; a file has one way, which most of its
+lines show (`uses_backslashes`). A line is read in the first way that gives it as many fields as the
+header has:
 
-1. by itself, with doubled quotes;
-2. by itself, with backslashes as well;
-3. together with the lines up to the one that closes its quote, in either way.
+1. by itself, in the file's way;
+2. together with the lines up to the one that closes its quote, in the file's way;
+3. by itself, in the other way.
 
-Where none does, the first line is malformed and reading goes on with the next one. So a stray quote
-costs its own line and no other. It does not swallow rows either: a record is refused whose inner
-lines are mostly rows themselves.
+Where none does, the line is malformed and reading goes on with the next one. So a stray quote costs
+its own line and no other. It does not swallow rows either: lines do not belong to a record if most
+of those between its first and its last are rows themselves.
 """
 
 import re
@@ -21,6 +22,7 @@ MOST_LINES = 1_000
 # Characters of a line, and of a record of several lines.
 LONGEST_LINE = 500_000
 
+Fits = Callable[[list[str]], bool]
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -35,14 +37,21 @@ class Record:
 class Splitter:
     r"""Splits lines at a delimiter, or at runs of white space if it is None.
 
+    Parameters
+    ----------
+    delimiter
+        One character, or None.
+    backslash
+        The file's way of escaping a quote is ``\"``.
+
     >>> Splitter(";").split('1;"say ""hi""; please";5')
     ['1', 'say "hi"; please', '5']
-    >>> Splitter(";").split(r'1;"say \"hi\"; please";5', backslash=True)
+    >>> Splitter(";", backslash=True).split(r'1;"say \"hi\"; please";5')
     ['1', 'say "hi"; please', '5']
     """
 
-    def __init__(self, delimiter: str | None) -> None:
-        self.delimiter = delimiter
+    def __init__(self, delimiter: str | None, *, backslash: bool = False) -> None:
+        self.delimiter, self.backslash = delimiter, backslash
         d = re.escape(delimiter or " ")
         self._doubled = re.compile(rf'(?:"([^"]*(?:""[^"]*)*)"|([^"{d}][^{d}]*)?)({d}|\Z)')
         self._backslashed = re.compile(
@@ -51,12 +60,66 @@ class Splitter:
         )
         self._escapes = ("\\", '"', delimiter)
 
-    def split(self, line: str, *, backslash: bool = False) -> list[str] | None:
+    def split(self, line: str) -> list[str] | None:
         """Return the fields, or None where a quote stays open or text follows a closing one."""
+        return self._split(line, self.backslash)[0]
+
+    def record(self, lines: Sequence[str], first: int, fits: Fits, *, final: bool) -> Record | None:
+        """Read the record that begins at ``lines[first]``; its fields must fit.
+
+        Returns
+        -------
+        Record or None
+            None if the record may go on after the last of `lines`; never if they are `final`.
+        """
+        line = lines[first]
+        fields, start = self._split(line, self.backslash)
+        if fields is not None and fits(fields):
+            return Record(fields)
+        if fields is None and start is not None:
+            joined = self._join(lines, first, start, fits)
+            if joined is None and not final:
+                return None
+            if joined is not None and joined.fields is not None:
+                return joined
+        if "\\" in line:
+            fields, _ = self._split(line, not self.backslash)
+            if fields is not None and fits(fields):
+                return Record(fields)
+        return Record(None)
+
+    def _join(self, lines: Sequence[str], first: int, start: int, fits: Fits) -> Record | None:
+        """Read a record whose first line has a quote that opens at `start` and stays open."""
+        text, last = lines[first], first
+        parts, size = [text], len(text)
+        quotes = self._count_quotes(text[start:])
+        while last - first < MOST_LINES and size <= LONGEST_LINE:
+            last += 1
+            if last == len(lines):
+                return None
+            parts.append(lines[last])
+            size += 1 + len(lines[last])
+            quotes += self._count_quotes(lines[last])
+            if quotes % 2:  # still open
+                continue
+            text = "\n".join(parts)
+            fields, opened = self._split(text, self.backslash)
+            if fields is not None:
+                inner = lines[first + 1 : last]
+                rows = sum(self._is_row(line, fits) for line in inner)
+                swallows = inner and 2 * rows > len(inner)
+                return Record(fields, len(parts)) if fits(fields) and not swallows else Record(None)
+            if opened is None:
+                return Record(None)
+            quotes = self._count_quotes(text[opened:])
+        return Record(None)
+
+    def _split(self, line: str, backslash: bool) -> tuple[list[str] | None, int | None]:
+        """Return the fields; or None and where the quote is that stays open, if that is why."""
         if self.delimiter is None:
-            return line.split()
-        if '"' not in line and not backslash:
-            return line.split(self.delimiter)
+            return line.split(), None
+        if '"' not in line and not (backslash and "\\" in line):
+            return line.split(self.delimiter), None
         pattern = self._backslashed if backslash else self._doubled
         fields, at = [], 0
         while match := pattern.match(line, at):
@@ -65,86 +128,56 @@ class Splitter:
             fields.append(_ESCAPED.sub(self._unescape, field) if backslash else field)
             at = match.end()
             if not end:
-                return fields
-        return None
+                return fields, None
+        is_open = line.startswith('"', at) and self._count(line[at:], backslash) % 2
+        return None, at if is_open else None
 
     def _unescape(self, match: re.Match[str]) -> str:
         r"""Return an escaped character; other backslashes, as in \N, stand for themselves."""
         return match[1] if match[1] in self._escapes else match[0]
 
-    def fit(self, line: str, fits: Callable[[list[str]], bool]) -> list[str] | None:
-        """Return the fields of a line, read in the first way that `fits`, or None."""
-        fields = self.split(line)
-        if fields is not None and fits(fields):
-            return fields
-        if "\\" in line and self.delimiter is not None:
-            fields = self.split(line, backslash=True)
-            if fields is not None and fits(fields):
-                return fields
-        return None
+    def _count_quotes(self, text: str) -> int:
+        return self._count(text, self.backslash)
 
-    def record(
-        self, lines: Sequence[str], first: int, fits: Callable[[list[str]], bool]
-    ) -> Record | None:
-        """Read the record that begins at ``lines[first]``.
+    @staticmethod
+    def _count(text: str, backslash: bool) -> int:
+        """Count the quotes that open, close or double."""
+        if backslash and "\\" in text:
+            text = _ESCAPED.sub("", text)
+        return text.count('"')
 
-        Returns
-        -------
-        Record or None
-            None if the record may go on after the last of `lines`.
-        """
-        line = lines[first]
-        fields = self.fit(line, fits)
-        if fields is not None:
-            return Record(fields)
-        if '"' not in line or self.delimiter is None:
-            return Record(None)
-        # Each way has its own count of quotes so far; where it is even, the quote may be closed.
-        quotes, unescaped = line.count('"'), _count_unescaped(line)
-        if not quotes % 2 and not unescaped % 2:
-            return Record(None)
-        size, last = len(line), first
-        while last - first < MOST_LINES and size <= LONGEST_LINE:
-            last += 1
-            if last == len(lines):
-                return None
-            line = lines[last]
-            size += 1 + len(line)
-            if '"' not in line:
-                continue
-            quotes, unescaped = quotes + line.count('"'), unescaped + _count_unescaped(line)
-            if quotes % 2 and unescaped % 2:
-                continue
-            fields = self.fit("\n".join(lines[first : last + 1]), fits)
-            if fields is None:
-                return Record(None)
-            inner = lines[first + 1 : last]
-            rows = sum(self._is_row(each, fits) for each in inner)
-            return Record(None) if inner and 2 * rows > len(inner) else _joined(fields, last, first)
-        return Record(None)
-
-    def _is_row(self, line: str, fits: Callable[[list[str]], bool]) -> bool:
+    def _is_row(self, line: str, fits: Fits) -> bool:
         fields = self.split(line)
         return fields is not None and fits(fields)
 
 
-def records(
-    splitter: Splitter, lines: Sequence[str], fits: Callable[[list[str]], bool]
-) -> Iterator[tuple[int, Record]]:
+def records(splitter: Splitter, lines: Sequence[str], fits: Fits) -> Iterator[tuple[int, Record]]:
     """Yield the records of all lines that are not blank, each with the index of its first line."""
     at = 0
     while at < len(lines):
         if not lines[at].strip():
             at += 1
             continue
-        record = splitter.record(lines, at, fits) or Record(None)
+        record = splitter.record(lines, at, fits, final=True) or Record(None)
         yield at, record
         at += record.lines
 
 
-def _joined(fields: list[str], last: int, first: int) -> Record:
-    return Record(fields, last - first + 1)
+def uses_backslashes(lines: Iterator[str], delimiter: str, fits: Fits, most: int = 1_000) -> bool:
+    r"""Whether a file escapes quotes by backslashes, as more of its lines show than not.
 
-
-def _count_unescaped(line: str) -> int:
-    return line.count('"') if "\\" not in line else re.sub(r"\\.", "", line).count('"')
+    A line shows it if it holds ``\"`` and fits in one way only; at most `most` such lines are read.
+    """
+    doubled, backslashed = Splitter(delimiter), Splitter(delimiter, backslash=True)
+    votes = [0, 0]
+    for line in lines:
+        if '\\"' in line:
+            ways = [
+                (fields := way.split(line)) is not None and fits(fields)
+                for way in (doubled, backslashed)
+            ]
+            if ways[0] != ways[1]:
+                votes[ways[1]] += 1
+                if sum(votes) == most:
+                    break
+    return votes[1] > votes[0]

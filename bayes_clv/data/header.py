@@ -85,7 +85,9 @@ def find_header(lines: Sequence[str], name: str, header_row: int | None = None) 
     if header_row is not None:
         top = header_row - 1
     elif said:
-        top = next((i for i in range(top + 1, len(lines)) if lines[i].strip()), top)
+        top = next((i for i in range(top + 1, len(lines)) if lines[i].strip()), None)
+        if top is None:
+            raise InputError(f"{name} is empty: it has no header and no rows")
     tables = {delimiter: _rows(lines, top, delimiter) for delimiter in delimiters}
     found = [
         replace(header, delimiter=delimiter)

@@ -1,11 +1,10 @@
 """Parquet: one file, or many files of one schema, queried where they are.
 
-Folders named ``country=FR`` (Hive partitions) become columns, unless the files have a column of that
-name. Timestamps are read in the zone that the files were written with; an offset such as ``+02:00``
-is added.
+Folders named ``country=FR`` (Hive partitions) become columns, unless the files have a column of
+that name. Timestamps are read in the zone that the files were written with; an offset such as
+``+02:00`` is added.
 """
 
-import datetime as dt
 import re
 import shutil
 import tempfile
@@ -91,9 +90,9 @@ class ParquetSource(Source):
         offset = _OFFSET.fullmatch(zone)
         if offset:
             minutes = 60 * int(offset[2]) + int(offset[3] or 0)
-            away = dt.timedelta(minutes=minutes if offset[1] == "+" else -minutes)
             # The session's zone is UTC, so the day of the sum is the local day.
-            return table.mutate(date=table.date + ibis.literal(away))
+            away = ibis.interval(minutes=minutes if offset[1] == "+" else -minutes)
+            return table.mutate(date=table.date + away)
         try:
             self._connection.con.execute(f"SET TimeZone = '{zone.replace(chr(39), '')}'")
         except duckdb.Error as error:

@@ -1,4 +1,4 @@
-"""Delimited text files: every line is a row, is counted under a reason, or is blank.
+r"""Delimited text files: every line is a row, is counted under a reason, or is blank.
 
 DuckDB reads well-formed files. All its options are given and none is detected: options detected on
 the first thousand lines can drop later rows. It reads the file itself where that is UTF-8 with one
@@ -7,7 +7,7 @@ are then counted against the lines of the file. Where the count does not agree, 
 may have made it read rows into one field, and where columns are separated by spaces or quotes are
 escaped by backslashes, the file is read line by line (`fields`).
 
-A line break within a field is read as ``\\n``.
+A line break within a field is read as ``\n``.
 """
 
 import itertools
@@ -24,7 +24,7 @@ import duckdb
 import pyarrow as pa
 
 from bayes_clv.data.encodings import SHOWN, UTF_8, Block, Survey, read_blocks, survey
-from bayes_clv.data.fields import LONGEST_LINE, Splitter
+from bayes_clv.data.fields import LONGEST_LINE, Splitter, uses_backslashes
 from bayes_clv.data.header import SAMPLE, Header, find_header
 from bayes_clv.data.paths import readable
 from bayes_clv.data.report import ABOVE_HEADER, MALFORMED, Rejected
@@ -139,11 +139,19 @@ class TextFile:
         """
         declared = ", ".join(f'"{name}" VARCHAR' for name in columns)
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({declared})")
-        if self.header.delimiter is not None and not (self.how.escaped_quotes and self.how.plain):
+        delimiter, backslash = self.header.delimiter, False
+        if delimiter is not None and self.how.escaped_quotes:
+            lines = (line for block in self._body(_Tally()) for line in block)
+            backslash = uses_backslashes(lines, delimiter, self._fits)
+        if delimiter is not None and not backslash:
             tally = self._copy_fast(connection, table, columns)
             if tally is not None:
                 return tally.rejected()
-        return self._copy_lines(connection, table, columns).rejected()
+        splitter = Splitter(delimiter, backslash=backslash)
+        return self._copy_lines(connection, table, columns, splitter).rejected()
+
+    def _fits(self, fields: list[str]) -> bool:
+        return len(fields) == len(self.columns)
 
     # ---- by DuckDB
 
@@ -152,8 +160,6 @@ class TextFile:
     ) -> _Tally | None:
         """Read with DuckDB; None, and no rows, if it fails or its rows cannot be relied on."""
         with self._regular_copy() as (path, how, tally):
-            if how.escaped_quotes:
-                return None
             source = self._reader(path)
             connection.execute("BEGIN")
             try:
@@ -197,7 +203,8 @@ class TextFile:
             SELECT count(DISTINCT line), arg_min(csv_line, line), coalesce(bool_or(
                 contains(trim(csv_line, chr(10) || chr(13)), chr(10))
                 OR length(csv_line) >= {_REPORTED} OR error_type = 'LINE SIZE OVER MAXIMUM'
-            ), false) FROM reject_errors WHERE trim(csv_line, ' ' || chr(9) || chr(10) || chr(13)) <> ''"""
+            ), false)
+            FROM reject_errors WHERE trim(csv_line, ' ' || chr(9) || chr(10) || chr(13)) <> ''"""
         ).fetchall()
         tally.rows = rows
         if malformed:
@@ -232,12 +239,16 @@ class TextFile:
     # ---- line by line
 
     def _copy_lines(
-        self, connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, int]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: str,
+        columns: Mapping[str, int],
+        splitter: Splitter,
     ) -> _Tally:
         """Read line by line; each line is part of a row, or rejected."""
         tally = _Tally()
         connection.execute("BEGIN")
-        for batch in itertools.batched(self._rows(tally), _BATCH):
+        for batch in itertools.batched(self._rows(splitter, tally), _BATCH):
             arrays = {n: pa.array([row[i] for row in batch], "string") for n, i in columns.items()}
             connection.register("batch", pa.table(arrays))
             connection.execute(f"INSERT INTO {table} FROM batch")
@@ -246,14 +257,9 @@ class TextFile:
         connection.execute("COMMIT")
         return tally
 
-    def _rows(self, tally: _Tally) -> Iterator[list[str]]:
+    def _rows(self, splitter: Splitter, tally: _Tally) -> Iterator[list[str]]:
         """Yield the fields of each row, and count what is not a row."""
-        splitter, width = Splitter(self.header.delimiter), len(self.columns)
-        delimiter = self.header.delimiter
-
-        def fits(fields: list[str]) -> bool:
-            return len(fields) == width
-
+        delimiter, width = splitter.delimiter, len(self.columns)
         rest: list[str] = []
         for block in itertools.chain(self._body(tally), [None]):
             lines = rest + (block or [])
@@ -271,10 +277,10 @@ class TextFile:
                         tally.reject(MALFORMED, line)
                     at += 1
                     continue
-                record = splitter.record(lines, at, fits)
-                if record is None and block is not None:
-                    break  # the record may go on in the next block
-                if record is None or record.fields is None:
+                record = splitter.record(lines, at, self._fits, final=block is None)
+                if record is None:
+                    break  # it may go on in the next block
+                if record.fields is None:
                     tally.reject(MALFORMED, line)
                     at += 1
                 else:
@@ -323,25 +329,17 @@ class TextFile:
 
     def _write(self, path: str) -> tuple[Survey, _Tally]:
         tally, count = _Tally(), 1
-        quotes = backslashes = escaped = False
+        quotes = backslashes = False
         with open(path, "w", encoding="utf-8", newline="\n") as copy:
-            copy.write(f"{self.header.delimiter}" * (len(self.columns) - 1) + "\n")
+            copy.write(str(self.header.delimiter).join("c" * len(self.columns)) + "\n")
             for lines in self._body(tally):
                 text = "\n".join(lines)
                 quotes = quotes or '"' in text
                 backslashes = backslashes or "\\" in text
-                escaped = escaped or '\\"' in text
                 count += sum(map(_is_written, lines))
                 copy.write(text + "\n" if lines else "")
-        survey = Survey(
-            UTF_8,
-            lines=count,
-            quotes=quotes,
-            backslashes=backslashes,
-            escaped_quotes=escaped,
-            returns=False,
-        )
-        return survey, tally
+        how = Survey(UTF_8, lines=count, quotes=quotes, backslashes=backslashes, returns=False)
+        return how, tally
 
 
 def _is_written(line: str) -> bool:

@@ -1,13 +1,13 @@
 """Excel workbooks: all sheets that share a header, read as one log.
 
 Retailers split a log over sheets, by year or because a sheet holds 1,048,576 rows. The sheets whose
-header is that of the first sheet with data are read one after the other; other sheets are named in a
-remark, and empty ones are ignored. Dates, numbers and text stay what they are in Excel; errors such
-as #N/A are blank.
+header is that of the first sheet with data are read one after the other; other sheets are named in
+a remark, and empty ones are ignored. Dates, numbers and text stay what they are in Excel; errors
+such as #N/A are blank.
 
 Excel stores only the cells that are used, but the reader makes room for all cells up to the last
-one. So a stray cell in the far corner asks for 549 GB. The used cells are looked up first (`_check`),
-in the XML of the sheets, which is unpacked piece by piece and only up to a limit.
+one. So a stray cell in the far corner asks for 549 GB. The used cells are looked up first
+(`_check`), in the XML of the sheets, which is unpacked piece by piece and only up to a limit.
 """
 
 import datetime as dt

@@ -575,7 +575,7 @@ def _no_such_sheet(path: Path) -> Path:
         (lambda path: _write(path / "x.csv", ""), {}, "is empty"),
         (lambda path: _write(path / "x.csv", "\n \n"), {}, "is empty"),
         (lambda path: _write(path / "x.csv", "customer,date\n"), {}, "x.csv is empty"),
-        (lambda path: _write(path / "x.csv", SHOP.to_csv().encode("utf-16")), {}, "neither UTF-8"),
+        (lambda path: _write(path / "x.csv", SHOP.to_csv().encode("utf-16-le")), {}, "zero bytes"),
         (lambda path: _write(path / "x.csv", '"customer,date\na,2020\n'), {}, "open quote"),
         (_truncated_parquet, {}, "not a readable Parquet file"),
         (lambda path: _write(path / "x.xlsx", "customer,date"), {}, "not a readable workbook"),
