@@ -106,7 +106,7 @@ class Splitter:
             fields, opened = self._split(text, self.backslash)
             if fields is not None:
                 inner = lines[first + 1 : last]
-                rows = sum(self._is_row(line, fits) for line in inner)
+                rows = sum(self._is_row(line, len(fields)) for line in inner)
                 swallows = inner and 2 * rows > len(inner)
                 return Record(fields, len(parts)) if fits(fields) and not swallows else Record(None)
             if opened is None:
@@ -146,9 +146,9 @@ class Splitter:
             text = _ESCAPED.sub("", text)
         return text.count('"')
 
-    def _is_row(self, line: str, fits: Fits) -> bool:
+    def _is_row(self, line: str, width: int) -> bool:
         fields = self.split(line)
-        return fields is not None and fits(fields)
+        return fields is not None and len(fields) == width
 
 
 def records(splitter: Splitter, lines: Sequence[str], fits: Fits) -> Iterator[tuple[int, Record]]:
@@ -166,9 +166,11 @@ def records(splitter: Splitter, lines: Sequence[str], fits: Fits) -> Iterator[tu
 def uses_backslashes(lines: Iterator[str], delimiter: str, fits: Fits, most: int = 1_000) -> bool:
     r"""Whether a file escapes quotes by backslashes, as more of its lines show than not.
 
-    A line shows it if it holds ``\"`` and fits in one way only; at most `most` such lines are read.
+    A line shows it if it holds ``\"`` and fits in one way only, or if ``\"`` is outside quotes: who
+    doubles quotes puts such a field into quotes. At most `most` such lines are read.
     """
     doubled, backslashed = Splitter(delimiter), Splitter(delimiter, backslash=True)
+    bare = re.compile(rf'(?:^|{re.escape(delimiter)})[^"{re.escape(delimiter)}]*\\"')
     votes = [0, 0]
     for line in lines:
         if '\\"' in line:
@@ -176,7 +178,7 @@ def uses_backslashes(lines: Iterator[str], delimiter: str, fits: Fits, most: int
                 (fields := way.split(line)) is not None and fits(fields)
                 for way in (doubled, backslashed)
             ]
-            if ways[0] != ways[1]:
+            if ways[0] != ways[1] or (ways[1] and bare.search(line)):
                 votes[ways[1]] += 1
                 if sum(votes) == most:
                     break

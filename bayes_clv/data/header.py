@@ -18,8 +18,10 @@ from bayes_clv.data.fields import Splitter, records
 from bayes_clv.errors import InputError
 
 DELIMITERS = (",", ";", "\t", "|")
-# Lines of the sample, and how many of them may be above the header.
+# Lines of the sample in which the header is looked for.
 SAMPLE = 2_000
+# The last line that can be said to be the header.
+LAST_HEADER = 10_000
 # With lines above the header, at least so many of those below must have its number of fields; a
 # header on the first line is believed with fewer, since nothing else can be it.
 _SHARE_BELOW_TITLES = 0.5
@@ -223,9 +225,22 @@ def _is_name(field: str) -> bool:
     return any(map(str.isalpha, field)) and not is_value(field)
 
 
+def check_header_row(header_row: object) -> None:
+    """Check the number of a header's line.
+
+    Raises
+    ------
+    InputError
+        It is not a whole number from 1 to `LAST_HEADER`.
+    """
+    is_number = isinstance(header_row, int) and not isinstance(header_row, bool)
+    if not is_number or not 1 <= header_row <= LAST_HEADER:  # type: ignore[operator]
+        raise InputError(
+            f"{_OPTION} must be a line number from 1 to {LAST_HEADER:,}; got {header_row!r}"
+        )
+
+
 def _check(header_row: int, lines: Sequence[str], name: str) -> None:
-    if isinstance(header_row, bool) or not isinstance(header_row, int) or header_row < 1:
-        raise InputError(f"{_OPTION} must be a line number from 1 on; got {header_row!r}")
     if header_row > len(lines):
         raise InputError(
             f"{_OPTION} must be one of the first {len(lines)} lines of {name}; got {header_row}"

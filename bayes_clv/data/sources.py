@@ -19,6 +19,7 @@ from ibis.common.exceptions import IbisError
 from bayes_clv.data.engines import connect as connect_to
 from bayes_clv.data.engines import find_table, is_url, one_line, place, use_zone
 from bayes_clv.data.frames import FrameSource
+from bayes_clv.data.header import check_header_row
 from bayes_clv.data.loading import Loaded, Source, connect, select
 from bayes_clv.data.parquet import ParquetSource
 from bayes_clv.data.paths import PARQUET, WORKBOOK, Files, find_files, unpack
@@ -172,6 +173,8 @@ _NO_TABLE = (
 def _open_files(
     source: Any, table: str | None, header_row: int | None, encoding: str | None
 ) -> Source:
+    if header_row is not None:
+        check_header_row(header_row)
     files = find_files(source)
     if files.kind != WORKBOOK and table is not None:
         raise InputError(_NO_TABLE.format(table))

@@ -31,6 +31,8 @@ from bayes_clv.data.report import ABOVE_HEADER, MALFORMED, Rejected
 from bayes_clv.errors import InputError
 
 _BATCH = 100_000
+# Characters of the first lines that are looked at; lines may be long.
+_LARGEST_SAMPLE = 20_000_000
 # Bytes of a record for DuckDB: more than a line of `LONGEST_LINE` characters can have.
 _LONGEST_RECORD = 4 * LONGEST_LINE
 # DuckDB reports at most this many characters of a line that it rejects.
@@ -110,18 +112,14 @@ class TextFile:
         """
         try:
             how = survey(path, encoding, name)
-            lines: list[str] = []
-            for block in read_blocks(path, how):
-                lines += block.lines
-                if len(lines) >= SAMPLE + (header_row or 0):
-                    break
+            lines = _first_lines(path, how, SAMPLE + (header_row or 0))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}") from error
         except UnicodeError as error:
             raise InputError(
                 f"{path} cannot be read as {how.encoding}; say encoding= (--encoding)"
             ) from error
-        header = find_header(lines[: SAMPLE + (header_row or 0)], name or path.name, header_row)
+        header = find_header(lines, name or path.name, header_row)
         return cls(path, how, header)
 
     def copy_to(
@@ -340,6 +338,17 @@ class TextFile:
                 copy.write(text + "\n" if lines else "")
         how = Survey(UTF_8, lines=count, quotes=quotes, backslashes=backslashes, returns=False)
         return how, tally
+
+
+def _first_lines(path: Path, how: Survey, count: int) -> list[str]:
+    lines: list[str] = []
+    size = 0
+    for block in read_blocks(path, how):
+        lines += block.lines
+        size += sum(map(len, block.lines))
+        if len(lines) >= count or size > _LARGEST_SAMPLE:
+            break
+    return lines[:count]
 
 
 def _is_written(line: str) -> bool:

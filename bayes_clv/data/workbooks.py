@@ -39,7 +39,7 @@ _SAMPLE, _BATCH = 1_000, 50_000
 # Cells beyond column Z or row 999,999; all others together are fewer than MOST_CELLS.
 _FAR = re.compile(rb'<c r="([A-Za-z]{2,}\d+|[A-Za-z]\d{7,})"')
 _CELL = re.compile(rb'<c r="([A-Za-z]+)(\d+)"')
-_ANY_CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
+_ANY_CELL = re.compile(rb"[<:]c[\s/>]")
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,10 @@ class WorkbookSource(Source):
                     above += 1
                     example = example or " ".join(as_text(cell) for cell in row if cell != "")[:60]
             next(rows)
-            for batch in _batches(rows, sheet.columns):
+            left = sheet.cells.start[1]  # these rows begin at the first column that is used
+            for batch in _batches(rows):
                 for role, position in positions.items():
-                    parts[role].append(_column([row[position] for row in batch]))
+                    parts[role].append(_column([row[position - left] for row in batch]))
         connection = connect()
         connection.con.register("sheets", pa.table({r: _unite(p) for r, p in parts.items()}))
         connection.con.execute("CREATE TABLE raw AS FROM sheets")
@@ -157,11 +158,11 @@ def _read_header(name: str, cells: Any, header_row: int | None) -> _Sheet | None
     return _Sheet(name, cells, Header(names, header.line), tuple(used[i] for i in kept))
 
 
-def _batches(rows: Iterator[list[Any]], columns: Sequence[int]) -> Iterator[list[list[Any]]]:
+def _batches(rows: Iterator[list[Any]]) -> Iterator[list[list[Any]]]:
     """Yield batches of the rows that are not blank."""
     batch: list[list[Any]] = []
     for row in rows:
-        if any(row[column] != "" for column in columns):
+        if row.count("") < len(row):
             batch.append(row)
             if len(batch) == _BATCH:
                 yield batch
@@ -212,7 +213,9 @@ def _unite(parts: Sequence[pa.Array]) -> pa.ChunkedArray:
 
 
 def as_text(cell: Any) -> str:
-    """Return a cell as the text that a person would type: whole numbers without a point."""
+    """Return a cell as the text that a person would type: 5 for 5.0, a day without midnight."""
+    if isinstance(cell, dt.datetime) and cell.time() == dt.time():
+        return str(cell.date())
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     return str(cell)
@@ -255,11 +258,8 @@ def _extent(book: zipfile.ZipFile, part: zipfile.ZipInfo) -> tuple[int, int]:
     """Return an upper bound on the rows and columns of a sheet; exact if it is wide or long."""
     far = plain = cells = 0
     for piece in _pieces(book, part):
-        cells += (
-            len(_ANY_CELL.findall(piece))
-            if b":c " in piece or b"<c>" in piece
-            else (piece.count(b"<c ") + piece.count(b"<c/"))
-        )
+        # A prefix, as in <x:c>, is not counted as plain, so the sheet is read element by element.
+        cells += len(_ANY_CELL.findall(piece))
         plain += piece.count(b'<c r="')
         far += _FAR.search(piece) is not None
     if cells != plain:

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.loading import MEMORY, connect
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import summarise
-from bayes_clv.data.loading import MEMORY, connect
 from bayes_clv.errors import InputError
 
 RETAILER = (
