@@ -6,7 +6,7 @@ header has:
 
 1. by itself, in the file's way;
 2. together with the lines up to the one that closes its quote, in the file's way;
-3. by itself, in the other way.
+3. and 4. the same in the other way, if it holds a backslash.
 
 Where none does, the line is malformed and reading goes on with the next one. So a stray quote costs
 its own line and no other. It does not swallow rows either: lines do not belong to a record if most
@@ -23,6 +23,11 @@ MOST_LINES = 1_000
 LONGEST_LINE = 500_000
 
 Fits = Callable[[list[str]], bool]
+# What is left of a field in quotes, up to the one that closes it; by the way of escaping.
+_CLOSES = {
+    False: re.compile(r'[^"]*(?:""[^"]*)*"(?!")'),
+    True: re.compile(r'[^"\\]*(?:(?:""|\\.)[^"\\]*)*"(?!")'),
+}
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 
 
@@ -73,37 +78,32 @@ class Splitter:
             None if the record may go on after the last of `lines`; never if they are `final`.
         """
         line = lines[first]
-        fields, start = self._split(line, self.backslash)
-        if fields is not None and fits(fields):
-            return Record(fields)
-        if fields is None and start is not None:
-            joined = self._join(lines, first, start, fits)
-            if joined is None and not final:
-                return None
-            if joined is not None and joined.fields is not None:
-                return joined
-        if "\\" in line:
-            fields, _ = self._split(line, not self.backslash)
+        ways = (self.backslash, not self.backslash) if "\\" in line else (self.backslash,)
+        for way in ways:
+            fields, start = self._split(line, way)
             if fields is not None and fits(fields):
                 return Record(fields)
+            if start is not None:
+                joined = self._join(lines, first, fits, way)
+                if joined is None and not final:
+                    return None
+                if joined is not None and joined.fields is not None:
+                    return joined
         return Record(None)
 
-    def _join(self, lines: Sequence[str], first: int, start: int, fits: Fits) -> Record | None:
-        """Read a record whose first line has a quote that opens at `start` and stays open."""
-        text, last = lines[first], first
-        parts, size = [text], len(text)
-        quotes = self._count_quotes(text[start:])
+    def _join(self, lines: Sequence[str], first: int, fits: Fits, way: bool) -> Record | None:
+        """Read a record whose first line has a quote that stays open."""
+        last, size = first, len(lines[first])
+        parts = [lines[first]]
         while last - first < MOST_LINES and size <= LONGEST_LINE:
             last += 1
             if last == len(lines):
                 return None
             parts.append(lines[last])
             size += 1 + len(lines[last])
-            quotes += self._count_quotes(lines[last])
-            if quotes % 2:  # still open
+            if not _CLOSES[way].match(lines[last]):
                 continue
-            text = "\n".join(parts)
-            fields, opened = self._split(text, self.backslash)
+            fields, opened = self._split("\n".join(parts), way)
             if fields is not None:
                 inner = lines[first + 1 : last]
                 rows = sum(self._is_row(line, len(fields)) for line in inner)
@@ -111,7 +111,6 @@ class Splitter:
                 return Record(fields, len(parts)) if fits(fields) and not swallows else Record(None)
             if opened is None:
                 return Record(None)
-            quotes = self._count_quotes(text[opened:])
         return Record(None)
 
     def _split(self, line: str, backslash: bool) -> tuple[list[str] | None, int | None]:
@@ -129,22 +128,12 @@ class Splitter:
             at = match.end()
             if not end:
                 return fields, None
-        is_open = line.startswith('"', at) and self._count(line[at:], backslash) % 2
+        is_open = line.startswith('"', at) and not _CLOSES[backslash].match(line, at + 1)
         return None, at if is_open else None
 
     def _unescape(self, match: re.Match[str]) -> str:
         r"""Return an escaped character; other backslashes, as in \N, stand for themselves."""
         return match[1] if match[1] in self._escapes else match[0]
-
-    def _count_quotes(self, text: str) -> int:
-        return self._count(text, self.backslash)
-
-    @staticmethod
-    def _count(text: str, backslash: bool) -> int:
-        """Count the quotes that open, close or double."""
-        if backslash and "\\" in text:
-            text = _ESCAPED.sub("", text)
-        return text.count('"')
 
     def _is_row(self, line: str, width: int) -> bool:
         fields = self.split(line)
@@ -170,7 +159,7 @@ def uses_backslashes(lines: Iterator[str], delimiter: str, fits: Fits, most: int
     doubles quotes puts such a field into quotes. At most `most` such lines are read.
     """
     doubled, backslashed = Splitter(delimiter), Splitter(delimiter, backslash=True)
-    bare = re.compile(rf'(?:^|{re.escape(delimiter)})[^"{re.escape(delimiter)}]*\\"')
+    bare = re.compile(rf'(?:^|{re.escape(delimiter)})[^"{re.escape(delimiter)}]*\\"(?!")')
     votes = [0, 0]
     for line in lines:
         if '\\"' in line:
@@ -178,8 +167,9 @@ def uses_backslashes(lines: Iterator[str], delimiter: str, fits: Fits, most: int
                 (fields := way.split(line)) is not None and fits(fields)
                 for way in (doubled, backslashed)
             ]
-            if ways[0] != ways[1] or (ways[1] and bare.search(line)):
-                votes[ways[1]] += 1
+            bare_quote = ways[0] == ways[1] and bare.search(line) is not None
+            if ways[0] != ways[1] or bare_quote:
+                votes[ways[1] or bare_quote] += 1
                 if sum(votes) == most:
                     break
     return votes[1] > votes[0]

@@ -62,27 +62,35 @@ def _to_arrow(column: Any) -> Any:
     """Return a column that has one type in Arrow; zoned timestamps become their local time."""
     dtype = column.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        column = column.astype(dtype.categories.dtype)
+        whole = pd.api.types.is_integer_dtype(dtype.categories.dtype)
+        column = column.astype(object if whole else dtype.categories.dtype)  # it may have gaps
     elif isinstance(dtype, pd.ArrowDtype) and pa.types.is_dictionary(dtype.pyarrow_dtype):
         return _to_arrow(column.astype(pd.ArrowDtype(dtype.pyarrow_dtype.value_type)))
     if isinstance(column.dtype, pd.PeriodDtype):
         column = column.dt.to_timestamp()
     if column.dtype == object:
-        column = column.infer_objects()
-    if column.dtype == object and not _is_uniform(column):
-        return pa.array(map(as_text, column), "string")
+        kind = pd.api.types.infer_dtype(column, skipna=True)
+        if kind == "integer":
+            return _whole(column)
+        if kind in ("floating", "mixed-integer-float", "boolean", "datetime", "datetime64"):
+            column = column.infer_objects()
+        elif kind not in ("string", "date", "decimal", "empty"):
+            return pa.array(map(as_text, column), "string")
     zone = getattr(getattr(column, "dt", None), "tz", None)
     if zone is not None:
         column = column.dt.tz_localize(None)
     return pa.Array.from_pandas(column)
 
 
-def _is_uniform(column: Any) -> bool:
-    """Whether Arrow has one type for all objects, which holds each of them exactly."""
-    kind = pd.api.types.infer_dtype(column, skipna=True)
-    if kind == "integer":
-        return bool(column.dropna().map(lambda value: -(2**63) <= value < 2**63).all())
-    return kind in ("date", "string", "decimal")
+def _whole(column: Any) -> pa.Array:
+    """Return Python's whole numbers, which have no limit, in the first type that holds them all."""
+    values = [None if pd.isna(value) else int(value) for value in column]
+    for dtype in ("int64", "uint64"):
+        try:
+            return pa.array(values, dtype)
+        except OverflowError:
+            pass
+    return pa.array(map(as_text, column), "string")
 
 
 def as_text(value: Any) -> str | None:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import duckdb
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -87,6 +88,8 @@ class ParquetSource(Source):
     def _in_zone(self, table: ir.Table, zone: str) -> ir.Table:
         """Read timestamps in the zone that the file was written with."""
         zone = "UTC" if zone == "Z" else zone
+        # Ibis knows no nanoseconds in a zone.
+        table = table.mutate(date=table.date.cast(dt.Timestamp(timezone="UTC")))
         offset = _OFFSET.fullmatch(zone)
         if offset:
             minutes = 60 * int(offset[2]) + int(offset[3] or 0)
@@ -105,7 +108,8 @@ class ParquetSource(Source):
 
 def _read_schema(path: Path) -> pa.Schema:
     try:
-        return pq.read_schema(path)
+        with path.open("rb") as file:  # Arrow takes no names that are not UTF-8
+            return pq.read_schema(file)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
 

@@ -149,7 +149,9 @@ class TextFile:
         return self._copy_lines(connection, table, columns, splitter).rejected()
 
     def _fits(self, fields: list[str]) -> bool:
-        return len(fields) == len(self.columns)
+        """Whether the fields are a row; as DuckDB does, a delimiter at the end is forgiven."""
+        width = len(self.columns)
+        return len(fields) == width or (len(fields) == width + 1 and not fields[-1])
 
     # ---- by DuckDB
 
@@ -257,7 +259,7 @@ class TextFile:
 
     def _rows(self, splitter: Splitter, tally: _Tally) -> Iterator[list[str]]:
         """Yield the fields of each row, and count what is not a row."""
-        delimiter, width = splitter.delimiter, len(self.columns)
+        delimiter = splitter.delimiter
         rest: list[str] = []
         for block in itertools.chain(self._body(tally), [None]):
             lines = rest + (block or [])
@@ -269,7 +271,7 @@ class TextFile:
                     continue
                 if delimiter is not None and '"' not in line and "\\" not in line:
                     fields = line.split(delimiter)
-                    if len(fields) == width:
+                    if self._fits(fields):
                         yield fields
                     else:
                         tally.reject(MALFORMED, line)

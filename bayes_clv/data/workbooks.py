@@ -61,7 +61,9 @@ class WorkbookSource(Source):
             self._open(path, sheet, header_row)
         except InputError:
             raise
-        except Exception as error:  # calamine raises bare Exceptions, and panics
+        except BaseException as error:  # calamine raises bare Exceptions, and Rust's panics
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise InputError(f"{path} is not a readable workbook: {one_line(error)}") from error
 
     def _open(self, path: Path, wanted: str | None, header_row: int | None) -> None:
