@@ -69,9 +69,7 @@ def _read(
     time_zone: Annotated[
         str | None, _option("Time zone for days of an engine's instants, e.g. Europe/Paris.")
     ] = None,
-    header_row: Annotated[
-        int | None, _option("Line or row that has the names of the columns, counted from 1.")
-    ] = None,
+    header_row: Annotated[int | None, _option("Line that names the columns, from 1.")] = None,
     encoding: Annotated[str | None, _option("Encoding of text files, e.g. cp1250.")] = None,
     date_format: Annotated[str | None, _option("Format of dates in text, e.g. %d/%m/%Y.")] = None,
     end: Annotated[str | None, _option("Observation end; default: the last purchase.")] = None,
@@ -91,18 +89,13 @@ def _read(
         "invoice": invoice,
         "segment": segment,
     }
-    where = {
-        "table": table,
-        "time_zone": time_zone,
-        "encoding": encoding,
-        "date_format": date_format,
-        "end": end,
-    }
+    where = {"table": table, "time_zone": time_zone, "encoding": encoding}
+    dates = {"date_format": date_format, "end": end}
     if writable and not is_url(source):
         raise InputError("--out-table needs a log in an engine, given by URL and --table")
     if source == CDNOW:
         flags = {"header_row": header_row, "keep_zero": keep_zero, "net_refunds": net_refunds}
-        given = [name for name, value in (columns | where | flags).items() if value]
+        given = [name for name, value in (columns | where | dates | flags).items() if value]
         if given:
             raise InputError(f"the embedded data take no options: {', '.join(given)}")
         return load_cdnow()
@@ -110,6 +103,7 @@ def _read(
         connect(source, writable=True) if writable else source,
         **columns,
         **where,
+        **dates,
         header_row=header_row,
         keep_zero_amounts=keep_zero,
         refunds="net" if net_refunds else "ignore",

@@ -6,7 +6,7 @@ header has:
 
 1. by itself, in the file's way;
 2. together with the lines up to the one that closes its quote, in the file's way;
-3. and 4. the same in the other way, if it holds a backslash.
+3. and 4. the same in the other way.
 
 Where none does, the line is malformed and reading goes on with the next one. So a stray quote costs
 its own line and no other. It does not swallow rows either: lines do not belong to a record if most
@@ -69,6 +69,11 @@ class Splitter:
         """Return the fields, or None where a quote stays open or text follows a closing one."""
         return self._split(line, self.backslash)[0]
 
+    def may_begin(self, line: str, fits: Fits) -> bool:
+        """Whether a line is a row, or a part of one with a quote that stays open."""
+        fields, start = self._split(line, self.backslash)
+        return fits(fields) if fields is not None else start is not None
+
     def record(self, lines: Sequence[str], first: int, fits: Fits, *, final: bool) -> Record | None:
         """Read the record that begins at ``lines[first]``; its fields must fit.
 
@@ -78,8 +83,7 @@ class Splitter:
             None if the record may go on after the last of `lines`; never if they are `final`.
         """
         line = lines[first]
-        ways = (self.backslash, not self.backslash) if "\\" in line else (self.backslash,)
-        for way in ways:
+        for way in (self.backslash, not self.backslash):
             fields, start = self._split(line, way)
             if fields is not None and fits(fields):
                 return Record(fields)
@@ -89,6 +93,8 @@ class Splitter:
                     return None
                 if joined is not None and joined.fields is not None:
                     return joined
+            elif "\\" not in line:  # the other way is the same
+                break
         return Record(None)
 
     def _join(self, lines: Sequence[str], first: int, fits: Fits, way: bool) -> Record | None:
@@ -155,18 +161,15 @@ def records(splitter: Splitter, lines: Sequence[str], fits: Fits) -> Iterator[tu
 def uses_backslashes(lines: Iterator[str], delimiter: str, fits: Fits, most: int = 1_000) -> bool:
     r"""Whether a file escapes quotes by backslashes, as more of its lines show than not.
 
-    A line shows it if it holds ``\"`` and fits in one way only, or if ``\"`` is outside quotes: who
-    doubles quotes puts such a field into quotes. At most `most` such lines are read.
+    A line shows it if it holds ``\"`` and may begin a row in one way only, or if ``\"`` is outside
+    quotes: who doubles quotes puts such a field into quotes. At most `most` such lines are read.
     """
     doubled, backslashed = Splitter(delimiter), Splitter(delimiter, backslash=True)
     bare = re.compile(rf'(?:^|{re.escape(delimiter)})[^"{re.escape(delimiter)}]*\\"(?!")')
     votes = [0, 0]
     for line in lines:
         if '\\"' in line:
-            ways = [
-                (fields := way.split(line)) is not None and fits(fields)
-                for way in (doubled, backslashed)
-            ]
+            ways = [way.may_begin(line, fits) for way in (doubled, backslashed)]
             bare_quote = ways[0] == ways[1] and bare.search(line) is not None
             if ways[0] != ways[1] or bare_quote:
                 votes[ways[1] or bare_quote] += 1

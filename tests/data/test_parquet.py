@@ -244,5 +244,5 @@ def test_a_packed_bomb_is_refused(tmp_path):
     path = tmp_path / "log.csv.gz"
     path.write_bytes(gzip.compress(b"customer,date\n" + b"a" * 300_000_000, 1))
     assert path.stat().st_size < 2_000_000
-    with pytest.raises(InputError, match="unpacks to more than .* MB, 200 times its size"):
+    with pytest.raises(InputError, match=r"unpacks to more than .* MB, 200 times its size"):
         read_transactions(path)

@@ -393,12 +393,7 @@ _TEXT = st.text(
 _NOTES = st.one_of(st.sampled_from(["", "x", "C:\\", 'say "hi"', "a\nb", "1,5"]), _TEXT)
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(
+_files = given(
     notes=st.lists(st.tuples(_NOTES, _NOTES), min_size=1, max_size=12),
     delimiter=st.sampled_from(",;\t|"),
     quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
@@ -410,6 +405,14 @@ _NOTES = st.one_of(st.sampled_from(["", "x", "C:\\", 'say "hi"', "a\nb", "1,5"])
     ),
     stray=st.booleans(),
 )
+_many = {
+    "deadline": None,
+    "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+}
+
+
+@settings(max_examples=60, **_many)
+@_files
 @example(
     notes=[('"', ""), ("", "")],
     delimiter=",",
@@ -420,9 +423,18 @@ _NOTES = st.one_of(st.sampled_from(["", "x", "C:\\", 'say "hi"', "a\nb", "1,5"])
     above=[],
     stray=False,
 )
-def test_whatever_is_written_is_read_back_or_counted(
-    notes, delimiter, quoting, doubled, encoding, line_end, above, stray, tmp_path
-):
+def test_whatever_is_written_is_read_back_or_counted(tmp_path, **drawn):
+    _check_file(tmp_path, **drawn)
+
+
+@pytest.mark.long
+@settings(max_examples=2_000, **_many)
+@_files
+def test_many_files_are_read_back_or_counted(tmp_path, **drawn):
+    _check_file(tmp_path, **drawn)
+
+
+def _check_file(tmp_path, notes, delimiter, quoting, doubled, encoding, line_end, above, stray):
     if encoding == "cp1252":
         notes = [tuple(each.replace("Ł", "€") for each in pair) for pair in notes]
         assume(any("é" in each or "€" in each for pair in notes for each in pair))
@@ -433,7 +445,7 @@ def test_whatever_is_written_is_read_back_or_counted(
     # Without an escaped quote, nothing shows that a backslash is more than a backslash.
     fields = [field for pair in notes for field in pair]
     assume(doubled or any('"' in field for field in fields))
-    # With backslashes, the first line of such a field may be a whole row in either way.
+    # With backslashes, a part of such a field may be a whole row in either way.
     assume(doubled or not any("\n" in each and set(each) & set('"\\') for each in fields))
     body = _file([header, *rows], delimiter, quoting, doubled, line_end)
     bad = f'x{delimiter}"y"z{delimiter}{delimiter}{line_end}' if stray else ""
