@@ -21,7 +21,8 @@ Log = Annotated[
     str,
     typer.Argument(
         metavar="TRANSACTIONS",
-        help="CSV, TSV, TXT, Parquet or XLSX file; the URL of an engine (duckdb://…, "
+        help="CSV, TSV, TXT, Parquet or XLSX file; a folder or a pattern of text or Parquet files; "
+        "the URL of an engine (duckdb://…, "
         "postgresql://…, spark://…) with --table; or "
         f'"{CDNOW}" for the embedded data.',
     ),
@@ -88,6 +89,8 @@ _OPTIONS = (
     _option("invoice", _TEXT, "Column of the invoice, to find returns."),
     _option("table", _TEXT, "Table or Parquet file of the engine, or sheet of the file."),
     _option("time_zone", _TEXT, "Time zone for days of an engine's instants, e.g. Europe/Paris."),
+    _option("header_row", int | None, "Line that names the columns, from 1."),
+    _option("encoding", _TEXT, "Encoding of text files, e.g. cp1250."),
     _option(
         "date_format",
         _TEXTS,

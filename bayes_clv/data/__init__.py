@@ -6,7 +6,15 @@ Logs stay in the engine that holds them; all queries go through Ibis.
 | --- | --- |
 | `reading` | `read_transactions`: reads a log, returns its purchases and the ledger |
 | `sources` | files, DataFrames, Ibis tables and databases behind one interface |
-| `text` | delimited text: separators, encodings, every line read or counted |
+| `paths` | a file, a list, a folder or a pattern as files that DuckDB can read |
+| `loading` | what reading a source gives, and the DuckDB that holds it |
+| `text` | delimited text: every line read or counted |
+| `encodings` | the encoding of a text file, and its lines |
+| `fields` | the fields of a line, quotes, records that span lines |
+| `header` | where the header is, and what separates the columns |
+| `workbooks` | Excel workbooks: all sheets of one header |
+| `parquet` | Parquet files and folders, time zones |
+| `frames` | pandas DataFrames |
 | `columns` | which column plays which role |
 | `dates` | calendar days from date columns of any type |
 | `date_formats` | formats of dates, and the day that a text names |

@@ -108,6 +108,8 @@ class Rules:
         The decimal mark of numbers in text.
     no_customer
         Ids that stand for no customer.
+    net_refunds
+        Whether refunds reduce spend.
     allow_rejected
         Whether to go on where too much cannot be read.
     untyped
@@ -121,6 +123,7 @@ class Rules:
     keep_zero_amounts: bool = False
     decimal: Mark | None = None
     no_customer: tuple[str, ...] = ()
+    net_refunds: bool = False
     allow_rejected: bool = False
     untyped: bool = False
 

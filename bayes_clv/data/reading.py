@@ -18,7 +18,7 @@ import dataclasses
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -30,11 +30,12 @@ from bayes_clv.data.dates import as_date
 from bayes_clv.data.engines import failures, one_line
 from bayes_clv.data.far_days import distrust
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.loading import Loaded, store
 from bayes_clv.data.numbers import Mark
 from bayes_clv.data.report import ReadingReport
 from bayes_clv.data.settling import purchases, settle
 from bayes_clv.data.settling import refunds as find_refunds
-from bayes_clv.data.sources import Loaded, open_source, store
+from bayes_clv.data.sources import open_source
 from bayes_clv.data.suspicions import by_day, suspicions
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
@@ -43,7 +44,14 @@ __all__ = ["Ledger", "Transactions", "read_transactions"]
 
 
 def read_transactions(
-    source: str | os.PathLike[str] | pd.DataFrame | ir.Table | BaseBackend,
+    source: (
+        str
+        | os.PathLike[str]
+        | Sequence[str | os.PathLike[str]]
+        | pd.DataFrame
+        | ir.Table
+        | BaseBackend
+    ),
     *,
     customer: str | None = None,
     date: str | None = None,
@@ -54,6 +62,8 @@ def read_transactions(
     segment: str | None = None,
     table: str | None = None,
     time_zone: str | None = None,
+    header_row: int | None = None,
+    encoding: str | None = None,
     start: dt.date | str | None = None,
     end: dt.date | str | None = None,
     date_format: str | Sequence[str] | None = None,
@@ -71,10 +81,12 @@ def read_transactions(
     Parameters
     ----------
     source
-        A .csv, .tsv, .txt, .parquet or .xlsx file, a pandas DataFrame, an Ibis table, or, together
-        with `table`, an Ibis connection or a URL (``duckdb://shop.db``, ``postgresql://…``,
-        ``spark://…``; see :func:`bayes_clv.data.engines.connect`). Parquet, Ibis tables and engines
-        are queried in place; other sources are copied.
+        A .csv, .tsv, .txt (also .gz, .zst or .bz2 after that), .parquet or .xlsx file; a folder, a
+        pattern such as ``data/*.csv`` or a list of text or Parquet files with the same columns; a
+        pandas DataFrame, an Ibis table, or, together with `table`, an Ibis connection or a URL
+        (``duckdb://shop.db``, ``postgresql://…``, ``spark://…``; see
+        :func:`bayes_clv.data.engines.connect`). Parquet, Ibis tables and engines are queried in
+        place; other sources are copied.
     customer, date, amount, quantity, price, invoice
         Names of columns; columns that are not named are found by their usual names, ignoring case
         and punctuation. The amount is what was paid for the row: the amount column, or quantity ×
@@ -83,11 +95,17 @@ def read_transactions(
         Column of your own segments, read as text.
     table
         Table of a connection, or a Parquet file that its engine reads; or sheet of a workbook
-        (default: the first).
+        (default: all sheets that have the header of the first one with data).
     time_zone
         For a connection whose dates are instants: the zone that defines their day, from now on and
         for all tables of the connection. Default: the session's zone; UTC in a Spark session that
         is started here.
+    header_row
+        Line of a text file, or row of a sheet, that has the names of the columns, counted from 1;
+        default: found. What is above it is counted in the ledger.
+    encoding
+        Encoding of text files, e.g. ``cp1250``. Default: the one of their byte order mark, else
+        UTF-8, else Windows-1252 (`bayes_clv.data.encodings` has the rule).
     start
         The first day that is believed; earlier rows are rejected. Default: the first purchase that
         is not far from all others (see :mod:`bayes_clv.data.far_days`). Give it to set wrong dates
@@ -137,27 +155,25 @@ def read_transactions(
         "invoice": invoice,
         "segment": segment,
     }
-    flags = {"keep_zero_amounts": keep_zero_amounts, "allow_rejected": allow_rejected}
-    _check_options(named | {"table": table, "time_zone": time_zone}, flags, refunds)
-    if decimal_mark not in (None, ".", ","):
-        raise InputError(f'decimal_mark must be "." or ",": {decimal_mark!r}')
-    rules = Rules(
-        start=None if start is None else as_date(start, "start"),
-        end=None if end is None else as_date(end, "end"),
+    _check_names(named | {"table": table, "time_zone": time_zone})
+    rules = _rules(
+        start=start,
+        end=end,
         date_formats=_several("date_format", date_format),
-        keep_zero_amounts=keep_zero_amounts,
         decimal=decimal_mark,
         no_customer=_several("no_customer", no_customer),
+        keep_zero_amounts=keep_zero_amounts,
+        refunds=refunds,
         allow_rejected=allow_rejected,
     )
-    log = open_source(source, table, time_zone)
+    log = open_source(source, table, time_zone, header_row=header_row, encoding=encoding)
     roles = find_columns(log.columns, named, log.name)
     report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
     others = {f"other_{i}": i for i in other_ids(log.columns, roles)}
     try:
         loaded = log.load(roles | others)
         report = _with_remarks(report, loaded, {name: log.columns[i] for name, i in others.items()})
-        return _clean(loaded, rules, log.name, report, net=refunds == "net")
+        return _clean(loaded, rules, log.name, report)
     except failures() as error:
         raise InputError(f"{log.name} cannot be read: {one_line(error)}") from error
 
@@ -188,18 +204,39 @@ def _with_remarks(
     )
 
 
-def _check_options(
-    names: Mapping[str, object], flags: Mapping[str, object], refunds: object
-) -> None:
-    """Check the types of the options that are neither dates nor formats."""
+def _check_names(names: Mapping[str, object]) -> None:
     for name, value in names.items():
         if not (value is None or isinstance(value, str)):
             raise InputError(f"{name} must be a name, as text: {value!r}")
+
+
+def _rules(
+    *,
+    start: dt.date | str | None,
+    end: dt.date | str | None,
+    decimal: Any,
+    refunds: Any,
+    keep_zero_amounts: bool,
+    allow_rejected: bool,
+    **others: tuple[str, ...],
+) -> Rules:
+    """Check the options that decide about rows."""
+    flags = {"keep_zero_amounts": keep_zero_amounts, "allow_rejected": allow_rejected}
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise InputError(f"{name} must be True or False: {value!r}")
     if not (isinstance(refunds, str) and refunds in ("ignore", "net")):
         raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
+    if not (decimal is None or (isinstance(decimal, str) and decimal in (".", ","))):
+        raise InputError(f'decimal_mark (--decimal-mark) must be "." or ",": {decimal!r}')
+    return Rules(
+        start=None if start is None else as_date(start, "start"),
+        end=None if end is None else as_date(end, "end"),
+        decimal=decimal,
+        net_refunds=refunds == "net",
+        **flags,
+        **others,
+    )
 
 
 def _several(name: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
@@ -210,9 +247,7 @@ def _several(name: str, given: str | Sequence[str] | None) -> tuple[str, ...]:
     return tuple(several)
 
 
-def _clean(
-    log: Loaded, rules: Rules, name: str, report: ReadingReport, *, net: bool
-) -> Transactions:
+def _clean(log: Loaded, rules: Rules, name: str, report: ReadingReport) -> Transactions:
     judged = judge(log.table, dataclasses.replace(rules, untyped=log.untyped))
     rows = store(judged.table) if log.worth_storing else judged.table
     rows, days, doubts = distrust(rows, by_day(rows), start=rules.start, end=rules.end)
@@ -226,7 +261,7 @@ def _clean(
         end=rules.end or outcome.last,
         has_amounts=priced,
         source=name,
-        refunds=find_refunds(rows) if net and priced else None,
+        refunds=find_refunds(rows) if rules.net_refunds and priced else None,
         report=dataclasses.replace(
             report,
             notations=judged.notations,

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 # Reasons for which sources reject what is not a row; `cleaning` has the reasons for rows.
 MALFORMED = "malformed line"
 ABOVE_HEADER = "above the header"
-SOURCE_REASONS = (ABOVE_HEADER, MALFORMED)
+TOO_LONG = "line too long"
+UNREADABLE = "unreadable bytes"
+SOURCE_REASONS = (ABOVE_HEADER, TOO_LONG, UNREADABLE, MALFORMED)
 
 
 @dataclass(frozen=True)

@@ -1,79 +1,69 @@
 """Sources of a log: files, DataFrames, Ibis tables and databases, behind one small interface.
 
-Every file and DataFrame gets its own in-memory DuckDB, which lives as long as the tables that are
-read from it, has a memory limit (`connect`) and spills the rest to disk. Tables and databases stay
-in their own engine.
+Files and DataFrames are copied into a DuckDB of their own, or queried by it (`loading`). Tables and
+databases stay in their own engine.
 """
 
-import glob
 import os
-import shutil
 import tempfile
-import weakref
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import ibis
 import ibis.expr.types as ir
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from ibis.backends import BaseBackend
 from ibis.common.exceptions import IbisError
 
 from bayes_clv.data.engines import connect as connect_to
 from bayes_clv.data.engines import find_table, is_url, one_line, place, use_zone
-from bayes_clv.data.report import MALFORMED, Rejected
-from bayes_clv.data.text import TEXT_SUFFIXES, TextFile
+from bayes_clv.data.frames import FrameSource
+from bayes_clv.data.header import check_header_row
+from bayes_clv.data.loading import Loaded, Source, connect, select
+from bayes_clv.data.parquet import ParquetSource
+from bayes_clv.data.paths import PARQUET, WORKBOOK, Files, find_files, unpack
+from bayes_clv.data.report import Rejected
+from bayes_clv.data.text import TextFile
+from bayes_clv.data.workbooks import WorkbookSource
 from bayes_clv.errors import InputError
 
-AMOUNTS = ("amount", "quantity", "price")
-SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".xlsx")
-# Environment variable for DuckDB's memory limit, and the largest default limit in bytes.
-MEMORY = "BAYES_CLV_MEMORY"
-_LARGEST_SHARE = 4_000_000_000
 
-
-@dataclass(frozen=True)
-class Loaded:
-    """A log whose columns are named by their roles.
-
-    `rejected`: what the source holds that is not a row. `remarks`: what reading decided, one line
-    each, for people. `worth_storing`: the cleaned log should be stored, not cleaned again in every
-    query, because `table` is a copy already or parsing its text is costly. `untyped`: every column
-    is text.
-    """
-
-    table: ir.Table
-    rejected: tuple[Rejected, ...] = ()
-    remarks: tuple[str, ...] = ()
-    worth_storing: bool = False
-    untyped: bool = False
-
-
-class Source(ABC):
-    """A log whose columns are not assigned to roles yet."""
-
-    name: str
-    columns: tuple[str, ...]
-
-    @abstractmethod
-    def load(self, roles: Mapping[str, int]) -> Loaded:
-        """Read the columns that play a role, given as role -> position."""
-
-
-def open_source(source: object, table: str | None, time_zone: str | None = None) -> Source:
+def open_source(
+    source: object,
+    table: str | None,
+    time_zone: str | None = None,
+    *,
+    header_row: int | None = None,
+    encoding: str | None = None,
+) -> Source:
     """Detect the kind of `source` and open it.
+
+    Parameters
+    ----------
+    source
+        A path, a folder, a pattern such as ``data/*.csv``, a list of paths, a DataFrame, an Ibis
+        table or connection, or the URL of an engine.
+    table
+        Table of a connection, or sheet of a workbook.
+    time_zone
+        For engines that store instants.
+    header_row
+        Line of the header of text files and sheets, counted from 1; default: found.
+    encoding
+        Encoding of text files; default: found.
 
     Raises
     ------
     InputError
-        `source` is of no known kind or cannot be read, or `table` does not fit it.
+        `source` is of no known kind or cannot be read, or an option does not fit it.
     """
+    is_file = isinstance(source, str | os.PathLike | list | tuple) and not is_url(source)
+    if not is_file:
+        for name, value in (("header_row", header_row), ("encoding", encoding)):
+            if value is not None:
+                option = name.replace("_", "-")
+                raise InputError(f"{name} (--{option}) is for files; got {value!r}")
     if isinstance(source, str) and is_url(source):
         return _open_url(source, table, time_zone)
     if isinstance(source, BaseBackend):
@@ -85,14 +75,10 @@ def open_source(source: object, table: str | None, time_zone: str | None = None)
             "time_zone (--time-zone) is for engines that store instants; the dates of this source "
             f"are in its own zone; got {time_zone!r}"
         )
-    path = Path(source) if isinstance(source, str | os.PathLike) else None
-    if table is not None and (path is None or path.suffix.lower() != ".xlsx"):
-        raise InputError(
-            f"table (--table) names a sheet of an .xlsx file or a table behind a connection; "
-            f"got {table!r} for another kind of source"
-        )
-    if path is not None:
-        return _open_file(path, table)
+    if is_file:
+        return _open_files(source, table, header_row, encoding)
+    if table is not None:
+        raise InputError(_NO_TABLE.format(table))
     if isinstance(source, pd.DataFrame):
         return FrameSource(source, "the DataFrame")
     if isinstance(source, ir.Table):
@@ -102,123 +88,68 @@ def open_source(source: object, table: str | None, time_zone: str | None = None)
             raise InputError(f"the Ibis table has no data behind it: {one_line(error)}") from error
         return TableSource(source, _table_name(source))
     raise InputError(
-        "transactions must be a path, a pandas DataFrame, an Ibis table or connection, or a URL; "
-        f"got {type(source).__name__}"
+        "transactions must be a path, a list of paths, a pandas DataFrame, an Ibis table or "
+        f"connection, or a URL; got {type(source).__name__}"
     )
 
 
-def connect() -> Any:
-    """Open an in-memory DuckDB that spills to disk.
-
-    The environment variable `MEMORY` sets its memory limit, e.g. ``8GB`` or ``25%``. The default is
-    half of DuckDB's own limit (80 % of the memory of the machine or container), but at most 4 GB.
-    What does not fit goes to a folder under the system's temporary directory, which only its owner
-    can read and which is removed with the connection.
+class TextSource(Source):
+    """Delimited text files: all columns as text, so that one bad value affects no other.
 
     Raises
     ------
     InputError
-        The variable is not an amount of memory.
+        A file cannot be read, or two files have other columns.
     """
-    # Its own folder: two databases that share a folder overwrite each other's spilled data.
-    overflow = tempfile.mkdtemp(prefix="bayes_clv-")
-    connection = ibis.duckdb.connect(temp_directory=overflow)
-    weakref.finalize(connection, shutil.rmtree, overflow, ignore_errors=True)
-    connection.con.execute("SET TimeZone = 'UTC'")  # days must not depend on the machine
-    _limit_memory(connection.con)
-    return connection
 
-
-def _limit_memory(database: duckdb.DuckDBPyConnection) -> None:
-    wanted = os.environ.get(MEMORY)
-    if not wanted:
-        default = "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
-        ((most,),) = database.execute(default).fetchall()
-        wanted = f"{min(most // 2, _LARGEST_SHARE)}B"
-    try:
-        database.execute("SET memory_limit = $wanted", {"wanted": wanted})
-    except duckdb.Error as error:
-        raise InputError(
-            f"{MEMORY} must be an amount of memory such as 8GB or 25%; got {wanted!r}"
-        ) from error
-
-
-def store(judged: ir.Table) -> ir.Table:
-    """Store the rows of a log and their reasons in DuckDB, which spills to disk."""
-    connection = judged.get_backend()
-    stored = connection.create_table("judged", judged)
-    connection.con.execute("DROP TABLE IF EXISTS raw")
-    return stored
-
-
-class TextSource(Source):
-    """A delimited text file: all columns as text, so that one bad value affects no other."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = TextFile.open(path)
-        self.name, self.columns = path.name, self._file.columns
+    def __init__(
+        self, files: Files, encoding: str | None = None, header_row: int | None = None
+    ) -> None:
+        self.name = files.name
+        self._folder = tempfile.TemporaryDirectory(prefix="bayes_clv-")
+        self._files = [
+            TextFile.open(unpack(path, self._folder.name), encoding, header_row, path.name)
+            for path in files.paths
+        ]
+        self.columns = self._files[0].columns
+        for path, file in zip(files.paths[1:], self._files[1:], strict=True):
+            _same(files.paths[0], self.columns, path, file.columns)
 
     def load(self, roles: Mapping[str, int]) -> Loaded:
         """Copy the columns into DuckDB, and count the lines that are not rows."""
         connection = connect()
-        malformed = self._file.copy_to(connection.con, "raw", roles)
-        rejected = (Rejected(MALFORMED, malformed),) if malformed else ()
-        return Loaded(connection.table("raw"), rejected, worth_storing=True, untyped=True)
+        counts: Counter[str] = Counter()
+        examples: dict[str, str] = {}
+        for file in self._files:
+            positions = dict(roles)
+            if file.columns != self.columns:
+                positions = {r: file.columns.index(self.columns[i]) for r, i in roles.items()}
+            for each in file.copy_to(connection.con, "raw", positions):
+                counts[each.reason] += each.rows
+                examples.setdefault(each.reason, each.example)
+        rejected = tuple(Rejected(reason, n, examples[reason]) for reason, n in counts.items())
+        remarks = [file.how.remark for file in self._files if file.how.remark]
+        if len(self._files) > 1:
+            remarks.insert(0, f"{len(self._files)} files read as one log")
+        return Loaded(
+            connection.table("raw"), rejected, tuple(remarks), worth_storing=True, untyped=True
+        )
 
 
-class ParquetSource(Source):
-    """A Parquet file, which DuckDB scans again for every query instead of holding it."""
-
-    def __init__(self, path: Path) -> None:
-        self.name = path.name
-        self._connection = connect()
-        try:
-            self._schema = pq.read_schema(path)
-            self._table = self._connection.read_parquet(glob.escape(str(path)))
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise InputError(f"{path} is not a readable Parquet file: {one_line(error)}") from error
-        self.columns = tuple(self._table.columns)
-
-    def load(self, roles: Mapping[str, int]) -> Loaded:
-        """Return a view of the columns."""
-        name = self.columns[roles["date"]]
-        zone = getattr(self._schema.field(name).type, "tz", None)
-        if zone is not None:
-            self._use_zone(zone)
-        table = _select(self._table, roles)
-        text = any(table[role].type().is_string() for role in ("date", *AMOUNTS) if role in roles)
-        return Loaded(table, worth_storing=text)
-
-    def _use_zone(self, zone: str) -> None:
-        """Read timestamps in the zone that the file was written with."""
-        try:
-            self._connection.con.execute(f"SET TimeZone = '{zone.replace(chr(39), '')}'")
-        except duckdb.Error as error:
-            raise InputError(
-                f"the dates of {self.name} are in the time zone {zone!r}, which DuckDB does "
-                "not know; write them as local dates or in a named zone such as Europe/Paris"
-            ) from error
-
-
-class FrameSource(Source):
-    """A pandas DataFrame, or a sheet that pandas read; it is copied, never changed."""
-
-    def __init__(self, frame: pd.DataFrame, name: str) -> None:
-        self.name, self._frame = name, frame
-        self.columns = tuple(str(label) for label in frame.columns)
-
-    def load(self, roles: Mapping[str, int]) -> Loaded:
-        """Copy the columns into DuckDB."""
-        connection = connect()
-        columns = {role: _plain(self._frame.iloc[:, i]) for role, i in roles.items()}
-        try:
-            arrays = {r: pa.Array.from_pandas(column) for r, column in columns.items()}
-        except pa.ArrowException as error:
-            raise InputError(f"{self.name} cannot be read: {one_line(error)}") from error
-        connection.con.register("frame", pa.table(arrays))
-        connection.con.execute("CREATE TABLE raw AS FROM frame")
-        connection.con.unregister("frame")
-        return Loaded(connection.table("raw"), worth_storing=True)
+def _same(one: Path, columns: Sequence[str], other: Path, others: Sequence[str]) -> None:
+    """Refuse two files whose columns differ; their order may, where no name is repeated."""
+    if columns == others or (len(set(columns)) == len(columns) and set(columns) == set(others)):
+        return
+    odd = [(n, one, other) for n in columns if n not in others]
+    odd += [(n, other, one) for n in others if n not in columns]
+    detail = "the order or number of columns differs"
+    if odd:
+        name, has, lacks = odd[0]
+        detail = f"{str(has)!r} has {name!r} and {str(lacks)!r} has not"
+    raise InputError(
+        f"files of one log must have the same columns; {detail} (in {str(one)!r} and "
+        f"{str(other)!r}); give them one by one or mend their headers"
+    )
 
 
 class TableSource(Source):
@@ -230,49 +161,34 @@ class TableSource(Source):
 
     def load(self, roles: Mapping[str, int]) -> Loaded:
         """Return a view of the columns."""
-        return Loaded(_select(self._table, roles))
+        return Loaded(select(self._table, roles))
 
 
-def _open_file(path: Path, table: str | None) -> Source:
-    suffix = path.suffix.lower()
-    if path.is_dir():
-        raise InputError(f"{path} is a directory; give one file ({', '.join(SUFFIXES)})")
-    if not path.exists():
-        raise InputError(f"{path} does not exist; give a file, or a URL such as duckdb://shop.db")
-    if suffix not in SUFFIXES:
-        raise InputError(f"{path} ends in {suffix!r}; a file must end in {', '.join(SUFFIXES)}")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty: it has no header and no rows")
-    if suffix == ".parquet":
-        return ParquetSource(path)
-    if suffix == ".xlsx":
-        return FrameSource(_read_sheet(path, table), path.name)
-    return TextSource(path)
+_NO_TABLE = (
+    "table (--table) names a sheet of an .xlsx file or a table behind a connection; got {!r} for "
+    "another kind of source"
+)
 
 
-def _read_sheet(path: Path, table: str | None) -> pd.DataFrame:
-    """Read one sheet, by default the first, with every cell as Excel stores it."""
-    try:
-        with pd.ExcelFile(path, engine="calamine") as book:
-            sheets = [str(sheet) for sheet in book.sheet_names]
-            if table is not None and table not in sheets:
-                raise InputError(
-                    f"{path} has no sheet {table!r} (--table); its sheets are {sheets}"
-                )
-            # By default pandas reads the country or customer 'NA' as a missing value.
-            frame = pd.read_excel(
-                book,
-                sheet_name=table or sheets[0],
-                dtype=object,
-                keep_default_na=False,
-                na_values=[""],
-            )
-    except InputError:
-        raise
-    # calamine raises bare Exceptions.
-    except Exception as error:
-        raise InputError(f"{path} is not a readable workbook: {one_line(error)}") from error
-    return frame.dropna(how="all")
+def _open_files(
+    source: Any, table: str | None, header_row: int | None, encoding: str | None
+) -> Source:
+    if header_row is not None:
+        check_header_row(header_row)
+    files = find_files(source)
+    if files.kind != WORKBOOK and table is not None:
+        raise InputError(_NO_TABLE.format(table))
+    if files.kind in (PARQUET, WORKBOOK) and encoding is not None:
+        raise InputError(f"encoding (--encoding) is for text files; got {encoding!r}")
+    if files.kind == PARQUET and header_row is not None:
+        raise InputError(
+            f"header_row (--header-row) is for text files and workbooks; got {header_row!r}"
+        )
+    if files.kind == PARQUET:
+        return ParquetSource(files)
+    if files.kind == WORKBOOK:
+        return WorkbookSource(files.paths[0], table, header_row)
+    return TextSource(files, encoding, header_row)
 
 
 def _open_url(url: str, table: str | None, time_zone: str | None) -> Source:
@@ -297,30 +213,3 @@ def _table_name(table: ir.Table) -> str:
         return f"the Ibis table {table.get_name()}"
     except (AttributeError, IbisError):
         return "the Ibis table"
-
-
-def _select(table: ir.Table, roles: Mapping[str, int]) -> ir.Table:
-    return table.select(**{role: table[table.columns[i]] for role, i in roles.items()})
-
-
-def _plain(column: Any) -> Any:
-    """Return a column that has one type in Arrow; zoned timestamps become their local time."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(column.cat.categories.dtype)
-    if isinstance(column.dtype, pd.PeriodDtype):
-        column = column.dt.to_timestamp()
-    if column.dtype == object:
-        column = column.infer_objects()
-    if column.dtype == object and pd.api.types.infer_dtype(column) != "date":
-        return column.map(_text).astype("str")
-    zoned = getattr(getattr(column, "dt", None), "tz", None) is not None
-    return column.dt.tz_localize(None) if zoned else column
-
-
-def _text(value: Any) -> str | None:
-    """Return a cell of a column of mixed types as the text that a person would type."""
-    if pd.isna(value):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)

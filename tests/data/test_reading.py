@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 
 from bayes_clv.data.ledger import Ledger
+from bayes_clv.data.loading import MEMORY, connect
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import summarise
-from bayes_clv.data.sources import MEMORY, connect
 from bayes_clv.errors import InputError
 
 RETAILER = (
@@ -606,7 +606,7 @@ def _no_such_sheet(path: Path) -> Path:
         (lambda path: _write(path / "x.csv", ""), {}, "is empty"),
         (lambda path: _write(path / "x.csv", "\n \n"), {}, "is empty"),
         (lambda path: _write(path / "x.csv", "customer,date\n"), {}, "x.csv is empty"),
-        (lambda path: _write(path / "x.csv", SHOP.to_csv().encode("utf-16")), {}, "neither UTF-8"),
+        (lambda path: _write(path / "x.csv", SHOP.to_csv().encode("utf-16-le")), {}, "zero bytes"),
         (lambda path: _write(path / "x.csv", '"customer,date\na,2020\n'), {}, "open quote"),
         (_truncated_parquet, {}, "not a readable Parquet file"),
         (lambda path: _write(path / "x.xlsx", "customer,date"), {}, "not a readable workbook"),
