@@ -39,12 +39,13 @@ measure. Thresholds and reasons:
 `LEAST_VALUES`          20     customers, days or purchases. Among fewer, one is always large.
 ======================  =====  =====================================================================
 
-With all of these and the rules for days, none of 1,000 clean simulated shops (30 to 3,000 customers,
-two months to five years; seasons, opening days, heavy-tailed spend, firms, lines of orders), CDNOW
-and three other real logs raised a suspicion or lost a row (``tests/data/test_suspicions.py``). Of
-faults planted in 41 such shops all were named for a tenth unreadable or called guest, dates of 1900,
-1970 and 2099, and an amount of 1e9; a third of the rows on one day in 40, a row a year late in 39; a
-tenth of the rows under one id that is no word for nobody in 18 of the 32 shops with 500 rows or more.
+With all of these and the rules for days, none of 1,000 clean simulated shops (30 to 3,000
+customers, two months to five years; seasons, opening days, heavy-tailed spend, firms, lines of
+orders), CDNOW and three other real logs raised one or lost a row
+(``tests/data/test_suspicions.py``). Of faults planted in 41 of them all were named: a tenth
+unreadable or of guests, dates of 1900, 1970 and 2099, an amount of 1e9; but a third of the rows on
+one day in 40, a row a year late in 39; a tenth of the rows under one common id in 18 of 32 (500
+rows or more).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
