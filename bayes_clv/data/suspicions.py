@@ -22,7 +22,9 @@ measure. Thresholds and reasons:
                                or no sale, or cost nothing: a warning. Such rows are usual (22 % in
                                Online Retail II), but not the rule.
 `CUSTOMER_ROWS`         5 %,   Largest values in 3,000 clean simulated logs with a share above 5 %:
-                        50     34 times the typical customer. Guests are a tenth of a log or more.
+                        50;    34 times the typical customer; with a share above 20 %, less than 30
+                        25 %,  times. Guests are a tenth of a log or more. Among few customers even
+                        30     a third of the rows may be one customer's own: it is not named.
 `CUSTOMER_MONEY`        50 %,  One firm among private customers may bring a third of the money; in
                         180    6 of the 3,000 logs it brought half, at most 143 times the typical.
 `DAY_ROWS`              25 %,  Largest: 6 times the typical day. A log of one cohort begins with its
@@ -37,7 +39,13 @@ measure. Thresholds and reasons:
 `LEAST_VALUES`          20     customers, days or purchases. Among fewer, one is always large.
 ======================  =====  =====================================================================
 
-With all of these, and the rules for days, FALSE
+With all of these and the rules for days, none of 1,000 clean simulated shops (30 to 3,000
+customers, two months to five years; seasons, opening days, heavy-tailed spend, firms, lines of
+orders), CDNOW and three other real logs raised one or lost a row
+(``tests/data/test_suspicions.py``). Of faults planted in 41 of them all were named: a tenth
+unreadable or of guests, dates of 1900, 1970 and 2099, an amount of 1e9; but a third of the rows on
+one day in 40, a row a year late in 39; a tenth of the rows under one common id in 18 of 32 (500
+rows or more).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -63,7 +71,7 @@ from bayes_clv.errors import InputError
 
 REMARKABLE, TOO_MUCH, LEAST_REJECTED, LEAST_UNPAID, MOSTLY = 0.01, 0.2, 20, 3, 0.5
 # Each: the share, and how many times the typical one.
-CUSTOMER_ROWS = ((0.05, 50),)
+CUSTOMER_ROWS = ((0.05, 50), (0.25, 30))
 CUSTOMER_MONEY = ((0.5, 180),)
 DAY_ROWS = ((0.25, 15),)
 PURCHASE = ((0.25, 300), (0.5, 150))

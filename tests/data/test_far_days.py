@@ -91,6 +91,9 @@ def test_a_default_date_is_not_believed_even_in_a_short_log():
     short = YEAR[:4]
     assert believe(days(("1970-01-01", 6), among=short), today=TODAY).first == FIRST
     assert believe(days(("1970-01-01", 7), among=short), today=TODAY).first is None
+    # What others bought before such a day speaks for it.
+    assert believe(days(("1969-05-01", 4), ("1970-01-01", 1)), today=TODAY).first is None
+    assert believe(days(("1969-05-01", 3), ("1970-01-01", 1)), today=TODAY).first == FIRST
     # A log that begins on such a day has others near it.
     near = [(dt.date(1970, 1, 1) + dt.timedelta(k), 2) for k in range(300)]
     assert believe(near, today=TODAY).findings == ()
@@ -108,6 +111,8 @@ def test_where_much_is_after_today_the_clock_may_be_wrong():
     assert (believed.today, believed.last) == (None, None)
     assert "the clock of this machine may be wrong" in believed.findings[0].told
     assert believe(YEAR, today=dt.date(2020, 1, 1)).today is None
+    assert believe(days(("2026-01-02", 3), among=[(FIRST, 3)]), today=TODAY).today is None
+    assert believe(days(("2026-01-02", 3), among=[(FIRST, 4)]), today=TODAY).today == TODAY
 
 
 def test_a_day_that_the_caller_gave_is_believed():
