@@ -6,7 +6,7 @@ import typer
 
 from bayes_clv.cli.log_options import Log, Reader, reading
 from bayes_clv.cli.options import Force, Level, Model, OwnSegment
-from bayes_clv.cli.tables import reading_table
+from bayes_clv.cli.tables import reading_table, warning_lines
 from bayes_clv.cli.terminal import Steps, err, errors, inputs_of, out, say, status
 from bayes_clv.errors import shown
 from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON, ValueTerms
@@ -45,6 +45,7 @@ def predict(
 ) -> None:
     """Score every customer of a transaction log: one row each, means with intervals."""
     from bayes_clv.posterior.scores import check_target, create_table, score_log, write_scores
+    from bayes_clv.posterior.unlike import unlike
 
     where = f"the table {to_table}" if to_table else to
     with errors():
@@ -55,6 +56,7 @@ def predict(
         posterior = load_posterior(model)
         log = read(transactions, segment=segment, writable=to_table is not None)
         err.print(reading_table(log))
+        err.print(warning_lines(unlike(posterior, log)))
         with Steps("distinct states") as steps:
             scores = score_log(
                 posterior,

@@ -7,7 +7,7 @@ import typer
 from bayes_clv.cli.figures import check_figure, write_figure
 from bayes_clv.cli.log_options import Reader, reading
 from bayes_clv.cli.options import Force, Json, Level, Model, OwnSegment
-from bayes_clv.cli.tables import reading_table, segments_table
+from bayes_clv.cli.tables import reading_table, segments_table, warning_lines
 from bayes_clv.cli.terminal import err, errors, inputs_of, out, print_json
 from bayes_clv.errors import InputError
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, load_posterior
@@ -45,9 +45,11 @@ def segments(
             comparison = posterior.compare_segments(horizon=horizon, level=level)
         else:
             from bayes_clv.posterior.log_states import compare_log
+            from bayes_clv.posterior.unlike import unlike
 
             log = read(transactions, segment=segment)
             err.print(reading_table(log))
+            err.print(warning_lines(unlike(posterior, log)))
             with err.status("comparing the log's customers …"):
                 comparison = compare_log(posterior, log, horizon=horizon, level=level)
             on = log.end

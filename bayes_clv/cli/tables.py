@@ -43,8 +43,7 @@ def reading_table(log: Transactions) -> RenderableType:
         table.add_row(f"rejected: {reason}", f"{f'−{count:,}':>12}", shown)
     table.add_row("rows kept", f"{ledger.rows_kept:>12,}", "", style="bold")
     remarks = (Text(f"Note: {line}.", style="dim") for line in report.remarks)
-    warnings = (Text(f"Warning: {line}.", style="yellow") for line in report.warnings)
-    return Group(table, *remarks, *warnings)
+    return Group(table, *remarks, warning_lines(report.warnings))
 
 
 _LONGEST = 60  # characters of an example

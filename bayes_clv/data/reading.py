@@ -18,7 +18,7 @@ import dataclasses
 import datetime as dt
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -214,28 +214,33 @@ def _rules(
     *,
     start: dt.date | str | None,
     end: dt.date | str | None,
-    decimal: Any,
-    refunds: Any,
+    decimal: Mark | None,
+    refunds: object,
     keep_zero_amounts: bool,
     allow_rejected: bool,
-    **others: tuple[str, ...],
+    date_formats: tuple[str, ...],
+    no_customer: tuple[str, ...],
 ) -> Rules:
     """Check the options that decide about rows."""
-    flags = {"keep_zero_amounts": keep_zero_amounts, "allow_rejected": allow_rejected}
-    for name, value in flags.items():
+    for name, value in (
+        ("keep_zero_amounts", keep_zero_amounts),
+        ("allow_rejected", allow_rejected),
+    ):
         if not isinstance(value, bool):
             raise InputError(f"{name} must be True or False: {value!r}")
     if not (isinstance(refunds, str) and refunds in ("ignore", "net")):
         raise InputError(f'refunds must be "ignore" or "net": {refunds!r}')
-    if not (decimal is None or (isinstance(decimal, str) and decimal in (".", ","))):
+    if decimal not in (None, ".", ","):
         raise InputError(f'decimal_mark (--decimal-mark) must be "." or ",": {decimal!r}')
     return Rules(
         start=None if start is None else as_date(start, "start"),
         end=None if end is None else as_date(end, "end"),
         decimal=decimal,
         net_refunds=refunds == "net",
-        **flags,
-        **others,
+        keep_zero_amounts=keep_zero_amounts,
+        allow_rejected=allow_rejected,
+        date_formats=date_formats,
+        no_customer=no_customer,
     )
 
 
