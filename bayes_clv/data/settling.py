@@ -17,9 +17,12 @@ from bayes_clv.data.cleaning import (
     REASONS,
     Rules,
 )
+from bayes_clv.data.far_days import AFTER_TODAY, BEFORE_START, FAR
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.report import Rejected
 from bayes_clv.errors import InputError
+
+DISBELIEVED = (BEFORE_START, AFTER_TODAY, FAR)
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ def settle(
         reason = day["reason"]
         counts[reason] += day["rows"]
         dates.setdefault(reason, []).extend([day["date"]] if day["date"] else [])
-        if reason and day["shown"]:
-            examples.setdefault(reason, day["shown"])
+        value = day["shown"] or (str(day["date"]) if reason in DISBELIEVED else "")
+        if reason and value:
+            examples.setdefault(reason, value)
     for each in rejected:
         counts[each.reason] += each.rows
     ledger = Ledger(
