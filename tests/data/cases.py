@@ -7,7 +7,6 @@ Each case is a log as people export it. `test_cases.py` holds the reader to ever
 writes them as the tables of docs/reading.md.
 """
 
-import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -305,6 +304,11 @@ CUSTOMERS = [
         by(["13085.0", "13086"]), rows=of("13085", "13086"),
     ),
     Case(
+        "Customers", "ids with separators, quotes and line breaks", '"new line"',
+        'customer,date,amount\n"new\nline",2023-01-01,5\n"a,b",2023-01-02,5\n',
+        rows=of("new\nline", "a,b"),
+    ),
+    Case(
         "Customers", "a row of totals below", "Total",
         by(["7", "8"], "\t\t10", "Total\t\t10"), rows=of("7", "8"),
         rejected={"no customer": 1, "totals row": 1},
@@ -338,6 +342,14 @@ COLUMNS = [
         warns="every 'customer_id' occurs once.*'customer_unique_id' repeats",
     ),
     Case(
+        "Columns", "a marketplace's export, with lines of items below each order", "Email, Total",
+        "Name,Email,Paid at,Created at,Total,Lineitem quantity,Lineitem price\n"
+        "#1,a,2023-01-01 10:00:00 -0500,2023-01-01 10:00:00 -0500,30.00,1,10.00\n"
+        "#1,a,,2023-01-01 10:00:00 -0500,,2,10.00\n"
+        "#2,b,2023-01-02 10:00:00 -0500,2023-01-02 10:00:00 -0500,10.00,1,10.00\n",
+        rows=amounts(30, 10), rejected={"no amount": 1},
+    ),
+    Case(
         "Columns", "no amounts", "customer, date",
         "customer,date\na,2023-01-01\n", rows=(("a", "2023-01-01", None),),
     ),
@@ -369,7 +381,98 @@ INVOICES = [
     ),
 ]  # fmt: skip
 
-CASES = (*NUMBERS, *DATES, *CUSTOMERS, *COLUMNS, *INVOICES)
+PLAIN = "customer,date,amount\na,2023-01-01,1\nb,2023-01-02,2\n"
+MANY = "".join(f"c{i},2023-{i % 12 + 1:02d}-{i % 28 + 1:02d},5\n" for i in range(200))
+
+
+def many(prefix: str) -> tuple[tuple[str, str, float], ...]:
+    """Return what comes of the rows of `MANY`."""
+    return tuple(
+        (f"{prefix}{i}", f"2023-{i % 12 + 1:02d}-{i % 28 + 1:02d}", 5.0) for i in range(200)
+    )
+
+
+FILES = [
+    Case(
+        "Files", "semicolons, tabs or bars between columns", "a;2023-01-01;1",
+        PLAIN.replace(",", ";"), rows=amounts(1, 2),
+    ),
+    Case("Files", "bars", "a|2023-01-01|1", PLAIN.replace(",", "|"), rows=amounts(1, 2)),
+    Case(
+        "Files", "a line for spreadsheets above the header", "sep=;",
+        "sep=;\n" + PLAIN.replace(",", ";"), rows=amounts(1, 2), rejected={"above the header": 1},
+    ),
+    Case(
+        "Files", "comments or titles above the header", "# export of 2023-12-01",
+        "# export of shop 2023-12-01\n# by: reporting\n\n" + PLAIN, rows=amounts(1, 2),
+        rejected={"above the header": 2},
+    ),
+    Case(
+        "Files", "UTF-8 with a byte order mark", "EF BB BF", PLAIN.encode("utf-8-sig"),
+        rows=amounts(1, 2),
+    ),
+    Case("Files", "UTF-16, as Excel saves Unicode text", "FF FE", PLAIN.encode("utf-16"),
+         rows=amounts(1, 2)),
+    Case(
+        "Files", "Windows-1252", "O’Brien €",
+        PLAIN.replace("a,", "O’Brien €,").encode("cp1252"),
+        rows=(("O’Brien €", "2023-01-01", 1.0), ("b", "2023-01-02", 2.0)),
+    ),
+    Case(
+        "Files", "one stray byte in UTF-8: only its line suffers", "FF",
+        ("customer,date,amount\nZoë,2023-01-01,1\n" + MANY).encode()
+        + b"bad\xff,2023-01-01,1\n",
+        rows=(("Zoë", "2023-01-01", 1.0), *many("c")),
+        rejected={"unreadable bytes": 1},
+    ),
+    Case(
+        "Files", "quotes within quotes, doubled or with a backslash", 'the ""x"", the \\"y\\"',
+        'customer,date,amount\n"the ""x""",2023-01-01,1\n"the \\"y\\"",2023-01-02,2\n',
+        rows=(('the "x"', "2023-01-01", 1.0), ('the "y"', "2023-01-02", 2.0)),
+    ),
+    Case(
+        "Files", "a line with too many or too few columns", "a,2023-01-01",
+        PLAIN + MANY.replace("c", "a") + "a,2023-01-01\n",
+        rows=amounts(1, 2)
+        + many("a"),
+        rejected={"malformed line": 1},
+    ),
+    Case("Files", "no header", "a,2023-01-01,1", PLAIN.split("\n", 1)[1], refused="header"),
+]  # fmt: skip
+
+DOUBTS = [
+    Case(
+        "Doubtful logs", "one row long after all others", "2099-12-31",
+        "customer,date,amount\n" + MANY + "x,2099-12-31,5\n",
+        rows=many("c"),
+        rejected={"after today": 1}, warns="2099-12-31.*--end",
+    ),
+    Case(
+        "Doubtful logs", "the same, believed", "--end 2099-12-31",
+        "customer,date,amount\n" + MANY + "x,2099-12-31,5\n", options={"end": "2099-12-31"},
+        rows=(*many("c"), ("x", "2099-12-31", 5.0)),
+    ),
+    Case(
+        "Doubtful logs", "a third of the rows cannot be read", "free",
+        "customer,date,amount\n" + MANY + MANY.replace(",5\n", ",free\n")[: len(MANY) // 2],
+        refused="cannot be read.*'free'.*--allow-rejected",
+    ),
+    Case(
+        "Doubtful logs", "an id that stands for nobody has many rows", "guest",
+        "customer,date,amount\n" + MANY + "guest,2023-01-01,5\n" * 20,
+        rows=many("c")
+        + (("guest", "2023-01-01", 5.0),) * 20,
+        warns="'guest'.*--no-customer",
+    ),
+    Case(
+        "Doubtful logs", "one row makes up most of the money", "1e9",
+        "customer,date,amount\n" + MANY + "x,2023-01-01,1e9\n",
+        rows=(*many("c"), ("x", "2023-01-01", 1e9)),
+        warns="1,000,000,000.*of all money",
+    ),
+]  # fmt: skip
+
+CASES = (*FILES, *NUMBERS, *DATES, *CUSTOMERS, *COLUMNS, *INVOICES, *DOUBTS)
 
 
 def as_markdown(cases: tuple[Case, ...] = CASES) -> str:
@@ -408,7 +511,7 @@ def _outcome(case: Case) -> str:
         settled = case.settled_by[0]
         return f"refused; `{settled}` settles it" if settled else "refused"
     if case.warns:
-        return "read, with a warning"
+        return "a warning, and " + (f"rejected: {lost}" if lost else "read")
     if lost:
         return f"rejected: {lost}"
     return "read"
@@ -426,11 +529,8 @@ def read(case: Case, folder: Path, **options: Any) -> Any:
 def purchases_of(log: Any) -> tuple[tuple[Any, str, float | None], ...]:
     """Return customer, day and amount of each purchase, sorted."""
     rows = log.table.select("customer_id", "date", "amount").to_pyarrow().to_pylist()
-    return tuple(sorted((row["customer_id"], _iso(row["date"]), row["amount"]) for row in rows))
-
-
-def _iso(day: dt.date) -> str:
-    return day.isoformat()
+    found = ((row["customer_id"], row["date"].isoformat(), row["amount"]) for row in rows)
+    return tuple(sorted(found, key=str))
 
 
 if __name__ == "__main__":
