@@ -513,7 +513,7 @@ def _outcome(case: Case) -> str:
     if case.warns:
         return "a warning, and " + (f"rejected: {lost}" if lost else "read")
     if lost:
-        return f"rejected: {lost}"
+        return f"read; rejected: {lost}"
     return "read"
 
 
