@@ -159,6 +159,8 @@ def _of_width(rows: Sequence[_Row], width: int, top: int) -> Header | None:
     if not headers:
         return None
     header = max(headers, key=lambda ranked: ranked[0])[1]
+    if header.line > top and header.line == rows[-1].line:
+        return None  # without rows, nothing tells a header from a title
     least = _SHARE_BELOW if header.line <= top else _SHARE_BELOW_TITLES
     return header if header.share >= least else None
 
