@@ -152,6 +152,8 @@ def _of_width(rows: Sequence[_Row], width: int, top: int) -> Header | None:
             above.append(row)
     headers = []
     for row in above:
+        if row.line > top and row is rows[-1]:
+            break  # without rows below, nothing tells a header from a title
         below = [each for each in rows if each.line > row.line]
         header = _header(row, below)
         if len(header.names) == width and _is_header(row.fields, values):
@@ -159,8 +161,6 @@ def _of_width(rows: Sequence[_Row], width: int, top: int) -> Header | None:
     if not headers:
         return None
     header = max(headers, key=lambda ranked: ranked[0])[1]
-    if header.line > top and header.line == rows[-1].line:
-        return None  # without rows, nothing tells a header from a title
     least = _SHARE_BELOW if header.line <= top else _SHARE_BELOW_TITLES
     return header if header.share >= least else None
 

@@ -136,7 +136,13 @@ def test_a_delimiter_at_the_end_of_lines_is_no_column(content, columns, width, t
 
 @pytest.mark.parametrize(
     "content",
-    [LINES, LINES[:15], "A1;03.01.2023;12,50\nB1;03.02.2023;1,50\n", "a,2023-01-03,\n" * 3],
+    [
+        LINES,
+        LINES[:15],
+        "A1;03.01.2023;12,50\nB1;03.02.2023;1,50\n",
+        "a,2023-01-03,\n" * 3,
+        "1,n/a,5\n" + LINES,
+    ],
 )
 def test_a_file_without_a_header_is_refused(content, tmp_path):
     with pytest.raises(InputError, match=r"no header: line 1 is .* data; .*--header-row N"):
