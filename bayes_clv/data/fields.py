@@ -69,10 +69,21 @@ class Splitter:
         """Return the fields, or None where a quote stays open or text follows a closing one."""
         return self._split(line, self.backslash)[0]
 
-    def may_begin(self, line: str, fits: Fits) -> bool:
-        """Whether a line is a row, or a part of one with a quote that stays open."""
+    def suits(self, line: str, fits: Fits) -> int:
+        """Return 2 for a line that is a row, 1 for one whose last quote stays open, else 0."""
         fields, start = self._split(line, self.backslash)
-        return fits(fields) if fields is not None else start is not None
+        return 2 * fits(fields) if fields is not None else int(start is not None)
+
+    def has_bare_escape(self, line: str) -> bool:
+        r"""Whether a field that is not in quotes holds ``\"``."""
+        at = 0
+        while match := self._doubled.match(line, at):
+            if '\\"' in (match[2] or ""):
+                return True
+            at = match.end()
+            if not match[3]:
+                break
+        return False
 
     def record(self, lines: Sequence[str], first: int, fits: Fits, *, final: bool) -> Record | None:
         """Read the record that begins at ``lines[first]``; its fields must fit.
@@ -161,18 +172,18 @@ def records(splitter: Splitter, lines: Sequence[str], fits: Fits) -> Iterator[tu
 def uses_backslashes(lines: Iterator[str], delimiter: str, fits: Fits, most: int = 1_000) -> bool:
     r"""Whether a file escapes quotes by backslashes, as more of its lines show than not.
 
-    A line shows it if it holds ``\"`` and may begin a row in one way only, or if ``\"`` is outside
-    quotes: who doubles quotes puts such a field into quotes. At most `most` such lines are read.
+    A line shows it if it holds ``\"`` and is a row, or the first part of one, in one way only; or
+    if ``\"`` is outside quotes: who doubles quotes puts such a field into quotes. At most `most`
+    such lines are read.
     """
     doubled, backslashed = Splitter(delimiter), Splitter(delimiter, backslash=True)
-    bare = re.compile(rf'(?:^|{re.escape(delimiter)})[^"{re.escape(delimiter)}]*\\"(?!")')
     votes = [0, 0]
     for line in lines:
         if '\\"' in line:
-            ways = [way.may_begin(line, fits) for way in (doubled, backslashed)]
-            bare_quote = ways[0] == ways[1] and bare.search(line) is not None
+            ways = [way.suits(line, fits) for way in (doubled, backslashed)]
+            bare_quote = ways[0] == ways[1] > 0 and doubled.has_bare_escape(line)
             if ways[0] != ways[1] or bare_quote:
-                votes[ways[1] or bare_quote] += 1
+                votes[ways[1] > ways[0] or bare_quote] += 1
                 if sum(votes) == most:
                     break
     return votes[1] > votes[0]

@@ -10,7 +10,7 @@ has them, and a header has names. Where no line is like that, the caller has to 
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bayes_clv.data.columns import USUAL_NAMES
@@ -90,17 +90,20 @@ def find_header(lines: Sequence[str], name: str, header_row: int | None = None) 
         top = next((i for i in range(top + 1, len(lines)) if lines[i].strip()), None)
         if top is None:
             raise InputError(f"{name} is empty: it has no header and no rows")
-    tables = {delimiter: _rows(lines, top, delimiter) for delimiter in delimiters}
+    ways = (False, True) if any('\\"' in line for line in lines) else (False,)
+    tables = [
+        (d, _rows(lines, top, Splitter(d, backslash=way))) for d in delimiters for way in ways
+    ]
     found = [
         replace(header, delimiter=delimiter)
-        for delimiter, rows in tables.items()
+        for delimiter, rows in tables
         if (header := _find(rows, top, said=header_row is not None)) is not None
     ]
     # White space separates columns only where nothing else does.
     found = [header for header in found if header.delimiter is not None] or found
     if found:
         return max(found, key=lambda header: (round(header.share, 1), len(header.names)))
-    raise InputError(_complaint(lines[top], top + 1, tables, name))
+    raise InputError(_complaint(lines[top], top + 1, [rows for _, rows in tables], name))
 
 
 def find_sheet_header(
@@ -119,11 +122,11 @@ def find_sheet_header(
     return _find(table, table[0].line, said=header_row is not None) if table else None
 
 
-def _rows(lines: Sequence[str], top: int, delimiter: str | None) -> list[_Row]:
+def _rows(lines: Sequence[str], top: int, splitter: Splitter) -> list[_Row]:
     """Split the lines from `top` on; lines that cannot be split have no fields."""
     return [
         _Row(top + at, [field.strip() for field in record.fields or ()], record.lines)
-        for at, record in records(Splitter(delimiter), lines[top:], lambda _: True)
+        for at, record in records(splitter, lines[top:], lambda _: True)
     ]
 
 
@@ -149,6 +152,8 @@ def _of_width(rows: Sequence[_Row], width: int, top: int) -> Header | None:
             above.append(row)
     headers = []
     for row in above:
+        if row.line > top and row is rows[-1]:
+            break  # without rows below, nothing tells a header from a title
         below = [each for each in rows if each.line > row.line]
         header = _header(row, below)
         if len(header.names) == width and _is_header(row.fields, values):
@@ -249,12 +254,12 @@ def _check(header_row: int, lines: Sequence[str], name: str) -> None:
         raise InputError(f"{_OPTION} must be a line with column names; line {header_row} is blank")
 
 
-def _complaint(line: str, number: int, tables: Mapping[str | None, list[_Row]], name: str) -> str:
+def _complaint(line: str, number: int, tables: Sequence[list[_Row]], name: str) -> str:
     """Say why no line is the header."""
     shown = f"line {number} is {line.strip()[:100]!r}"
     if line.count('"') % 2:
         return f"the header of {name} has an open quote: {shown}; mend it, or say {_OPTION}"
-    rows = max(tables.values(), key=_evidence)
+    rows = max(tables, key=_evidence)
     _, width = _evidence(rows)
     if len(rows[0].fields) == width and any(map(is_value, rows[0].fields)):
         return (
