@@ -10,11 +10,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bayes_clv.data.transactions import Transactions
 from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.posterior.posterior import Posterior
 
-if TYPE_CHECKING:  # imports the sampler, which most commands and the service do not need
+if TYPE_CHECKING:  # imports engines and the sampler, which the service does not need
+    from bayes_clv.data.transactions import Transactions
     from bayes_clv.evaluation.backtest.purchases import Backtest
     from bayes_clv.evaluation.backtest.spend import MoneyBacktest
     from bayes_clv.evaluation.backtest.splits import Split
@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # imports the sampler, which most commands and the service do
 _ROLES = ("customer", "date", "amount", "quantity", "price", "invoice", "stock_code", "segment")
 
 
-def reading_table(log: Transactions) -> RenderableType:
+def reading_table(log: "Transactions") -> RenderableType:
     """How a log was read: columns and notations, window of days, ledger, and what may be wrong."""
     report, ledger = log.report, log.ledger
     table = _narrow_table(f"How {log.source} was read")

@@ -40,12 +40,11 @@ measure. Thresholds and reasons:
 ======================  =====  =====================================================================
 
 With all of these and the rules for days, none of 1,000 clean simulated shops (30 to 3,000
-customers, two months to five years; seasons, opening days, heavy-tailed spend, firms, lines of
-orders), CDNOW and three other real logs raised one or lost a row
-(``tests/data/test_suspicions.py``). Of faults planted in 41 of them all were named: a tenth
-unreadable or of guests, dates of 1900, 1970 and 2099, an amount of 1e9; but a third of the rows on
-one day in 40, a row a year late in 39; a tenth of the rows under one common id in 18 of 32 (500
-rows or more).
+customers, two months to five years; seasons, opening days, heavy-tailed spend, firms), CDNOW and
+three other real logs raised one or lost a row (``tests/data/test_suspicions.py``). Of faults
+planted in 41 of them all were named: a tenth unreadable or of guests, dates of 1900, 1970 and 2099,
+an amount of 1e9; but a third of the rows on one day in 40, a row a year late in 39; a tenth under
+one common id in 18 of 32 larger shops.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
