@@ -34,8 +34,7 @@ measure. Thresholds and reasons:
                         50 %,  In a short log a thousandfold amount is most of the money, and the
                         150    typical purchase is known less well: in one clean log of a thousand a
                                purchase was 78 % of the money, 121 times the typical.
-`STAND_IN`              1 %    of the rows belong to customers whose id is a word for nobody in
-                               particular (`STAND_INS`).
+`STAND_IN`              1 %    of the rows have a word for nobody as their customer (`STAND_INS`).
 `LEAST_VALUES`          20     customers, days or purchases. Among fewer, one is always large.
 ======================  =====  =====================================================================
 
