@@ -6,7 +6,7 @@ no customer
     The customer is blank, NaN, a word that programs write for a missing value (`MISSING`), or one
     of the values that the caller gives.
 totals row
-    The customer is a word such as Total, in a row without a date or in one row only.
+    The customer is a word such as Total, and the row has no date.
 no date, unreadable date
     The date is blank; or it is neither a date nor text in the log's date format.
 cancelled
@@ -41,7 +41,7 @@ import ibis.expr.types as ir
 from bayes_clv.data.dates import with_days
 from bayes_clv.data.far_days import AFTER_TODAY, BEFORE_START, FAR
 from bayes_clv.data.ids import TOTALS as TOTAL_WORDS
-from bayes_clv.data.ids import IdFacts, as_ids, as_segments, check_ids
+from bayes_clv.data.ids import as_ids, as_segments, check_ids
 from bayes_clv.data.numbers import Mark, NumberNotation, number_notations, within
 from bayes_clv.data.report import SOURCE_REASONS
 from bayes_clv.errors import InputError
@@ -162,18 +162,18 @@ def judge(raw: ir.Table, rules: Rules) -> Judged:
     numbers = number_notations(raw, ("amount", "quantity", "price"), MISSING, rules.decimal)
     notations = {role: notation.text for role, notation in numbers.items()}
     raw, notations["date"] = with_days(raw, rules.date_formats)
-    ids = check_ids(raw, untyped=rules.untyped)
+    are_digits = check_ids(raw, untyped=rules.untyped)
     # Two steps, so that the conditions refer to the results and not to copies of their formulas.
-    rows = raw.select(**_columns(raw, numbers, ids, rules))
+    rows = raw.select(**_columns(raw, numbers, are_digits, rules))
     lettered, priced = _letters(raw), has_amounts(raw)
     tests = {
         NO_CUSTOMER: rows.no_customer,
-        TOTALS: _is_totals_row(rows, ids.totals),
-        NO_DATE: rows.date.isnull() & is_missing(rows.date_in),
+        TOTALS: _is_totals_row(rows),
+        NO_DATE: _where(rows.date.isnull(), is_missing(rows.date_in)),
         UNREADABLE_DATE: rows.date.isnull(),
         CANCELLED: _matches(rows, "invoice", _CANCELLED) & lettered.cancelled,
         NOT_A_SALE: _is_no_sale(rows, lettered),
-        NO_AMOUNT: rows.amount.isnull() & _lacks_amount(rows, priced),
+        NO_AMOUNT: _where(rows.amount.isnull(), _lacks_amount(rows, priced)),
         UNREADABLE_AMOUNT: _is_unreadable(rows, priced),
         NOT_POSITIVE: rows.amount < 0 if rules.keep_zero_amounts else rows.amount <= 0,
         AFTER_END: rows.date > rules.end if rules.end else ibis.literal(False),
@@ -193,11 +193,11 @@ def has_amounts(raw: ir.Table) -> bool:
 
 
 def _columns(
-    raw: ir.Table, numbers: Mapping[str, NumberNotation], facts: IdFacts, rules: Rules
+    raw: ir.Table, numbers: Mapping[str, NumberNotation], are_digits: bool, rules: Rules
 ) -> dict[str, ir.Value]:
     """Return the columns from which a row is judged."""
-    ids = as_ids(raw.customer, facts, untyped=rules.untyped)
-    no_customer = raw.customer.isnull() if facts.are_digits else is_missing(raw.customer)
+    ids = as_ids(raw.customer, untyped=rules.untyped, are_digits=are_digits)
+    no_customer = raw.customer.isnull() if are_digits else is_missing(raw.customer)
     if rules.no_customer:
         no_customer = no_customer | ids.cast("string").isin(rules.no_customer)
     columns = {
@@ -239,11 +239,11 @@ def _shown(rows: ir.Table) -> ir.StringValue:
         NOT_POSITIVE: text(*priced),
         AFTER_END: rows.date.cast("string"),
     }
+    none = ibis.null("string")
     value = ibis.cases(
-        *((rows.reason == reason, value) for reason, value in shown.items()),
-        else_=ibis.null("string"),
+        *((rows.reason == reason, value.strip()) for reason, value in shown.items()), else_=none
     )
-    return value.strip().nullif("")
+    return ibis.ifelse(rows.reason.isnull(), none, value).nullif("")
 
 
 def _amount(raw: ir.Table, numbers: Mapping[str, NumberNotation]) -> ir.FloatingValue:
@@ -280,6 +280,11 @@ def is_missing(column: ir.Value) -> ir.BooleanValue:
     return column.isnull()
 
 
+def _where(condition: ir.BooleanValue, test: ir.BooleanValue) -> ir.BooleanValue:
+    """Return both; the test is computed only where the condition holds, unlike by ``&``."""
+    return ibis.ifelse(condition, test, False)
+
+
 def _lacks_amount(rows: ir.Table, priced: bool) -> ir.BooleanValue:
     """Whether a value from which the amount is computed is missing."""
     if not priced:
@@ -288,12 +293,12 @@ def _lacks_amount(rows: ir.Table, priced: bool) -> ir.BooleanValue:
     return ibis.or_(*(is_missing(rows[name]) for name in needed))
 
 
-def _is_totals_row(rows: ir.Table, number: int) -> ir.BooleanValue:
-    """Whether the customer is a word for a total; ``number``: how many rows have one."""
-    if not number:
+def _is_totals_row(rows: ir.Table) -> ir.BooleanValue:
+    """Whether the customer is a word for a total, in a row without a date."""
+    if not rows.customer_in.type().is_string():
         return ibis.literal(False)
-    named = rows.customer_in.isin(TOTAL_WORDS).fill_null(False)
-    return named if number == 1 else named & is_missing(rows.date_in)
+    is_total = is_missing(rows.date_in) & rows.customer_in.isin(TOTAL_WORDS)
+    return _where(rows.date.isnull(), is_total)
 
 
 @dataclass(frozen=True)
@@ -340,5 +345,6 @@ def _is_no_sale(rows: ir.Table, lettered: _Letters) -> ir.BooleanValue:
 def _is_unreadable(rows: ir.Table, priced: bool) -> ir.BooleanValue:
     unreadable = rows.amount.isnull() if priced else ibis.literal(False)
     if "quantity" in rows.columns:  # may be missing beside an amount, but not unreadable
-        unreadable = unreadable | (rows.quantity.isnull() & ~is_missing(rows.quantity_in))
+        unread = _where(rows.quantity.isnull(), ~is_missing(rows.quantity_in))
+        unreadable = unreadable | unread
     return unreadable

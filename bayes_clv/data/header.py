@@ -19,7 +19,7 @@ from bayes_clv.errors import InputError
 
 DELIMITERS = (",", ";", "\t", "|")
 # Lines of the sample in which the header is looked for.
-SAMPLE = 2_000
+SAMPLE = 1_000
 # The last line that can be said to be the header.
 LAST_HEADER = 10_000
 # With lines above the header, at least so many of those below must have its number of fields; a

@@ -1,7 +1,5 @@
 """Ids of customers, exact: no two are merged, and none changes its digits; names of segments."""
 
-from dataclasses import dataclass
-
 import ibis
 import ibis.expr.types as ir
 
@@ -12,6 +10,7 @@ _LARGEST_WHOLE_FLOAT = 2**53
 _LARGEST_FLOAT = 1e300
 _INT64_DIGITS = 18
 NO_SEGMENT = "missing"
+_FIRST_ROWS = 1_000
 _TOTAL = (
     *("total", "grand total", "subtotal", "sub-total", "total general", "total général", "totals"),
     *("sum", "summe", "gesamt", "gesamtsumme", "endsumme", "insgesamt", "somme", "totaux", "suma"),
@@ -28,24 +27,8 @@ TOTALS = tuple(
 _SCIENTIFIC = r"^\s*[0-9]([.,][0-9]+)?[eE][+][0-9]{2,3}\s*$"
 
 
-@dataclass(frozen=True)
-class IdFacts:
-    """What the ids of a log are.
-
-    Parameters
-    ----------
-    are_digits
-        They are text of digits alone, or missing.
-    totals
-        Number of rows whose id is a word for a total.
-    """
-
-    are_digits: bool = False
-    totals: int = 0
-
-
-def check_ids(raw: ir.Table, *, untyped: bool) -> IdFacts:
-    """Check that the ids of the column customer are exact.
+def check_ids(raw: ir.Table, *, untyped: bool) -> bool:
+    """Check that the ids of the column customer are exact; return whether all are plain digits.
 
     Parameters
     ----------
@@ -66,33 +49,31 @@ def check_ids(raw: ir.Table, *, untyped: bool) -> IdFacts:
         whole = (number == number.floor()) & (number.abs() <= _LARGEST_WHOLE_FLOAT)
         found = raw.aggregate(odd=number.max(where=_is_finite(number) & ~whole))
     elif dtype.is_string():
-        if not raw.filter(~column.re_search("^[0-9]+$")).limit(1).count().to_pyarrow().as_py():
-            return IdFacts(are_digits=True)
-        # Reading spends most of its time on regular expressions: these are none.
-        scientific = column.contains("+") & column.re_search(_SCIENTIFIC)
-        found = raw.aggregate(
-            odd=column.min(where=scientific if untyped else ibis.literal(False)),
-            totals=column.isin(TOTALS).sum(),
-        )
+        if not _has_others(raw.limit(_FIRST_ROWS)) and not _has_others(raw):
+            return True
+        # Few ids have a plus: they are found faster than by the expression alone.
+        some = raw.filter(column.contains("+"))
+        scientific = some.customer.re_search(_SCIENTIFIC) if untyped else ibis.literal(False)
+        found = some.aggregate(odd=some.customer.min(where=scientific))
     else:
-        return IdFacts()
+        return False
     (row,) = found.to_pyarrow().to_pylist()
     if row["odd"] is not None:
         raise InputError(
             f"customer ids must be text or whole numbers below 2**53; one is {row['odd']!r}; "
             "store them as text, or name another column with customer= (--customer)"
         )
-    return IdFacts(totals=row.get("totals") or 0)
+    return False
 
 
-def as_ids(column: ir.Value, facts: IdFacts, *, untyped: bool) -> ir.Value:
+def as_ids(column: ir.Value, *, untyped: bool, are_digits: bool = False) -> ir.Value:
     """Return ids as integers or as text without white space around it; null where missing.
 
     Whole numbers that were stored as floats, because some are missing, become integers again; in a
-    text file (``untyped``) also 13085.0.
+    text file (``untyped``) also 13085.0. ``are_digits``: as `check_ids` returned.
     """
     dtype = column.type()
-    if dtype.is_integer() or facts.are_digits:
+    if dtype.is_integer() or are_digits:
         return column
     if dtype.is_decimal() and dtype.scale == 0:
         fits = dtype.precision is not None and dtype.precision <= _INT64_DIGITS
@@ -120,6 +101,11 @@ def _as_text(column: ir.Value, untyped: bool) -> ir.StringValue:
     # A search is several times cheaper than to strip.
     text = ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)
     return text.re_replace(r"^([0-9]+)[.]0+$", r"\1") if untyped else text
+
+
+def _has_others(raw: ir.Table) -> bool:
+    """Whether an id is not made of digits alone."""
+    return bool((~raw.customer.re_search("^[0-9]+$")).any().to_pyarrow().as_py())
 
 
 def _is_finite(number: ir.FloatingValue) -> ir.BooleanValue:

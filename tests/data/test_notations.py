@@ -28,7 +28,6 @@ EPOCH = dt.date(1970, 1, 1)
 FAULTS = {
     "malformed line": None,
     "no customer": ("customer", ["", "NULL", "\\N", "#N/A"]),
-    "totals row": ("customer", ["Grand Total"]),
     "no date": ("date", ["", "n/a"]),
     "unreadable date": ("date", ["soon", "99"]),
     "no amount": ("amount", ["", "-", "nan"]),
