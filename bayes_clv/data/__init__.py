@@ -24,6 +24,7 @@ Logs stay in the engine that holds them; all queries go through Ibis.
 | `cleaning` | which rows are purchases, and why each of the others is rejected |
 | `settling` | the ledger, the purchases and the refunds of judged rows |
 | `ledger` | rows in = rows kept + rows rejected, by reason |
+| `stand_ins` | ids that mean nobody in particular |
 | `suspicions` | too much that cannot be read; one customer, day or row that dominates a log |
 | `far_days` | days that are not believed: after today, or far from all others |
 | `findings` | one thing that may be wrong with a log, in one line |

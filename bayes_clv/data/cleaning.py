@@ -6,7 +6,7 @@ no customer
     The customer is blank, NaN, a word that programs write for a missing value (`MISSING`), or one
     of the values that the caller gives.
 totals row
-    The customer is a word such as Total, and the row has no date.
+    The customer is a word such as Total, in a row without a date or in one row only.
 no date, unreadable date
     The date is blank; or it is neither a date nor text in the log's date format.
 cancelled
@@ -32,7 +32,7 @@ before the start, after today, far from all others
 
 import datetime as dt
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import ibis
@@ -40,8 +40,7 @@ import ibis.expr.types as ir
 
 from bayes_clv.data.dates import with_days
 from bayes_clv.data.far_days import AFTER_TODAY, BEFORE_START, FAR
-from bayes_clv.data.ids import TOTALS as TOTAL_WORDS
-from bayes_clv.data.ids import as_ids, as_segments, check_ids
+from bayes_clv.data.ids import TOTAL, IdFacts, as_ids, as_segments, look_at_ids
 from bayes_clv.data.numbers import Mark, NumberNotation, number_notations, within
 from bayes_clv.data.report import SOURCE_REASONS
 from bayes_clv.errors import InputError
@@ -73,10 +72,12 @@ REASONS = (
     FAR,
 )
 
-# What programs write for null: SQL, R, pandas, Excel in several languages, JavaScript, COPY.
+# What programs write for null: SQL and COPY, R, pandas, SAS, Excel in several languages, C and
+# JavaScript.
 MISSING = (
-    r"(?i)^\s*([(<\[]?(nan|nat|null|none|nil|na|n/a|undefined)[)>\]]?|\\n|-+"
-    r"|#(n/a|nv|n/d|null!|ref!|value!|name[?]|div/0!|num!))?\s*$"
+    r"(?i)^\s*([(<\[]?(nan|nat|null|none|nil|na|n/a|n[.]a[.]|k[.]a[.]|undefined|blank|empty"
+    r"|not set)[)>\]]?|-nan|-?1[.]#(ind|qnan)|\\{1,2}n|-+|[.]|''"
+    r"|#(n/?a|nv|n/d|null!|ref!|value!|name[?]|div/0!|num!|bezug!|wert!))?\s*$"
 )
 BOOKKEEPING = (
     r"(?i)^\s*(adjust(ment)?[0-9]*|(bank|amazon) ?(charges?|fees?)|bad ?debt|fees?|discount"
@@ -162,13 +163,13 @@ def judge(raw: ir.Table, rules: Rules) -> Judged:
     numbers = number_notations(raw, ("amount", "quantity", "price"), MISSING, rules.decimal)
     notations = {role: notation.text for role, notation in numbers.items()}
     raw, notations["date"] = with_days(raw, rules.date_formats)
-    are_digits = check_ids(raw, untyped=rules.untyped)
+    ids = look_at_ids(raw)
     # Two steps, so that the conditions refer to the results and not to copies of their formulas.
-    rows = raw.select(**_columns(raw, numbers, are_digits, rules))
+    rows = raw.select(**_columns(raw, numbers, ids, rules))
     lettered, priced = _letters(raw), has_amounts(raw)
     tests = {
         NO_CUSTOMER: rows.no_customer,
-        TOTALS: _is_totals_row(rows),
+        TOTALS: _is_totals_row(rows, ids.totals),
         NO_DATE: _where(rows.date.isnull(), is_missing(rows.date_in)),
         UNREADABLE_DATE: rows.date.isnull(),
         CANCELLED: _matches(rows, "invoice", _CANCELLED) & lettered.cancelled,
@@ -193,11 +194,11 @@ def has_amounts(raw: ir.Table) -> bool:
 
 
 def _columns(
-    raw: ir.Table, numbers: Mapping[str, NumberNotation], are_digits: bool, rules: Rules
+    raw: ir.Table, numbers: Mapping[str, NumberNotation], found: IdFacts, rules: Rules
 ) -> dict[str, ir.Value]:
     """Return the columns from which a row is judged."""
-    ids = as_ids(raw.customer, untyped=rules.untyped, are_digits=are_digits)
-    no_customer = raw.customer.isnull() if are_digits else is_missing(raw.customer)
+    ids = as_ids(raw.customer, untyped=rules.untyped, are_digits=found.are_digits)
+    no_customer = ids.isnull() if found.are_digits else is_missing(raw.customer) | ids.isnull()
     if rules.no_customer:
         no_customer = no_customer | ids.cast("string").isin(rules.no_customer)
     columns = {
@@ -261,6 +262,8 @@ def _number(raw: ir.Table, role: str, numbers: Mapping[str, NumberNotation]) -> 
     dtype = column.type()
     if role in numbers:
         return numbers[role].value(column)
+    if dtype.is_null() or dtype.is_unknown():  # a column without any value
+        return ibis.null("float64")
     if not dtype.is_numeric() or dtype.is_boolean():
         raise InputError(
             f"the {role} column must hold numbers; its type is {dtype}; "
@@ -293,12 +296,13 @@ def _lacks_amount(rows: ir.Table, priced: bool) -> ir.BooleanValue:
     return ibis.or_(*(is_missing(rows[name]) for name in needed))
 
 
-def _is_totals_row(rows: ir.Table) -> ir.BooleanValue:
-    """Whether the customer is a word for a total, in a row without a date."""
+def _is_totals_row(rows: ir.Table, once: Sequence[str]) -> ir.BooleanValue:
+    """Whether the customer is a word for a total, which has no date or occurs only ``once``."""
     if not rows.customer_in.type().is_string():
         return ibis.literal(False)
-    is_total = is_missing(rows.date_in) & rows.customer_in.isin(TOTAL_WORDS)
-    return _where(rows.date.isnull(), is_total)
+    undated = is_missing(rows.date_in) & rows.customer_in.re_search(TOTAL)
+    is_total = _where(rows.date.isnull(), undated)
+    return is_total | rows.customer_in.isin(once) if once else is_total
 
 
 @dataclass(frozen=True)

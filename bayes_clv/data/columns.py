@@ -21,7 +21,7 @@ USUAL_NAMES: Mapping[str, tuple[frozenset[str], ...]] = {
             " clientno numeroclient numéroclient codeclient idclient"
             " cliente idcliente codigocliente códigocliente codicecliente klant klantid klantnr"
             " klantnummer",
-            "email customeremail emailaddress",
+            "customeruserid email customeremail emailaddress emailbilling billingemail",
             "id",
         ),
         "date": (
@@ -69,11 +69,23 @@ USUAL_NAMES: Mapping[str, tuple[frozenset[str], ...]] = {
     }.items()
 }
 # Words of names such as 'Total Purchase Amount': one of the first kind, and others of the second.
-_MONEY = frozenset({"amount", "revenue", "sales", "turnover", "spend", "spent", "total"})
+_MONEY = frozenset(
+    {"amount", "amt", "revenue", "sales", "turnover", "spend", "spent", "total", "gmv", "subtotal"}
+    | {"umsatz", "betrag", "nettobetrag", "bruttobetrag", "rechnungsbetrag", "gesamtbetrag"}
+    | {"montant", "importe", "importo", "bedrag", "omzet"}
+)
 _BESIDE_MONEY = frozenset(
-    {"net", "gross", "grand", "paid", "purchase", "order", "transaction", "invoice", "line", "sale"}
+    {"net", "netto", "gross", "brutto", "grand", "base", "ht", "ttc", "incl", "excl", "vat", "tax"}
+    | {"including", "excluding", "mwst", "inkl", "zzgl", "tva", "iva"}
+    | {"grand", "paid", "purchase", "order", "transaction", "invoice", "line", "sale"}
     | {"value", "price", "customer", "payment", "in", "local", "currency"}
     | {"usd", "eur", "gbp", "cad", "aud", "chf", "inr", "jpy", "brl", "sek", "pln"}
+)
+_TAX = frozenset({"vat", "tax", "mwst", "tva", "iva"})
+_WITH_TAX = frozenset({"incl", "excl", "including", "excluding", "inkl", "zzgl"})
+_CURRENCY = frozenset(
+    {"currency", "currencycode", "ordercurrency", "ordercurrencycode", "presentmentcurrency"}
+    | {"währung", "waehrung", "devise", "moneda", "valuta", "moeda"}
 )
 # Words of columns that may hold the id of a person.
 _PERSON = frozenset(
@@ -153,6 +165,13 @@ def other_ids(columns: Sequence[str], roles: Mapping[str, int]) -> list[int]:
     return [i for i, name in enumerate(columns) if i not in used and _PERSON & {*_words(name)}]
 
 
+def currency_column(columns: Sequence[str], roles: Mapping[str, int]) -> int | None:
+    """Return the position of a column that names the currency of each row, or None."""
+    used = set(roles.values())
+    found = (i for i, name in enumerate(columns) if i not in used and _key(name) in _CURRENCY)
+    return next(found, None)
+
+
 def _labels(columns: Sequence[str]) -> list[str]:
     """Return names that tell columns apart: those of a repeated name get numbers, from (1)."""
     seen: Counter[str] = Counter()
@@ -203,6 +222,7 @@ def _money(columns: Sequence[str], used: set[int], source: str) -> int | None:
         if i not in used
         and _MONEY & (words := {*_words(_bare(column))})
         and words <= _MONEY | _BESIDE_MONEY
+        and (not words & _TAX or words & _WITH_TAX)  # 'Sales tax' is no price
     ]
     if len(matches) > 1:
         raise InputError(

@@ -19,7 +19,7 @@ from bayes_clv.errors import InputError
 
 # A time of day and a zone may follow every date.
 _TIME = (
-    r"([T\s]\s*\d{1,2}:\d{2}(:\d{2}([.,:]\d+)?)?\s*([AaPp]\.?[Mm]\.?)?"
+    r"(,?[T\s]\s*\d{1,2}[:.]\d{2}([:.]\d{2}([.,:]\d+)?)?\s*([AaPp]\.?\s?[Mm]\.?|Uhr)?"
     r"\s*(Z|[A-Z]{2,5}|(UTC|GMT)?[+-]\d{1,2}(:?\d{2})?)?(\s*[(\[][^)\]]*[)\]])?)?"
 )
 _WEEKDAY = r"(?:[^\s0-9,/-]{2,14},?\s+)?"

@@ -33,6 +33,7 @@ UNMISTAKABLE = (
     "%Y/%m/%d",
     "%Y.%m.%d",
     "%Y%m%d",
+    "%Y%m%d%H",
     "%Y%m%d%H%M",
     "%Y%m%d%H%M%S",
     "%Y-%b-%d",
@@ -40,11 +41,17 @@ UNMISTAKABLE = (
     "%d-%b-%Y",
     "%d/%b/%Y",
     "%d. %b %Y",
+    "%d. %m. %Y",
+    "%d de %b de %Y",
+    "%Y年%m月%d日",
     "%d%b%Y",
     "%b %d, %Y",
     "%b %d %Y",
     "%d %b %y",
     "%d-%b-%y",
+    "%d/%b/%y",
+    "%d. %b %y",
+    "%b %d, %y",
 )
 # Formats of one shape. Of each group at most one is used, and only if the values decide which;
 # but with points the day comes first everywhere, so no value has to prove it.
@@ -149,6 +156,7 @@ def _as_text(column: ir.Value) -> ir.StringValue:
         return column.cast("string")
     if dtype.is_floating() or dtype.is_decimal():  # also integers of which some are missing
         column = column.cast("float64")
+        # An engine may compute the floor as an integer, and stop where it does not fit.
         column = ibis.ifelse(column.between(0, 1e18), column, ibis.null("float64"))
         whole = column.floor().cast("int64").cast("string")
         return ibis.ifelse(column == column.floor(), whole, whole.concat(".5"))

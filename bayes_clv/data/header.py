@@ -194,9 +194,10 @@ def _value_columns(rows: Sequence[Sequence[str]], width: int) -> list[int]:
 
 
 def _is_data(fields: Sequence[str], values: Sequence[int]) -> bool:
-    """Whether a row has values, and no name, in the columns that hold values."""
+    """Whether a row has values in most of the columns that hold values, and no name in them."""
     cells = [fields[column] for column in values if column < len(fields)]
-    return any(map(is_value, cells)) and not any(map(_is_name, cells))
+    found = sum(map(is_value, cells))
+    return 0 < len(cells) <= 2 * found and not any(map(_is_name, cells))
 
 
 def _is_header(fields: Sequence[str], values: Sequence[int]) -> bool:

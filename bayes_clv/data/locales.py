@@ -11,7 +11,8 @@ LANGUAGES = (
     "ko",
 )
 # What people write beside what CLDR lists.
-_ALSO = {"Rs.": "INR", "R": "ZAR", "Fr.": "CHF", "SFr.": "CHF", "zl": "PLN"}
+_ALSO = {"Rs.": "INR", "R": "ZAR", "Fr.": "CHF", "SFr.": "CHF", "zl": "PLN", "KD": "KWD"}
+_ALSO_MONTHS = {"mrz": 3, "maerz": 3, "jän": 1, "aou": 8, "août": 8, "sept": 9, "set": 9, "okt": 10}
 
 
 @cache
@@ -54,4 +55,6 @@ def month_names() -> Mapping[str, int]:
         for names in Locale.parse(language).months.values():
             for number, name in (*names["wide"].items(), *names["abbreviated"].items()):
                 found.setdefault(name.lower().rstrip("."), set()).add(number)
+    for name, number in _ALSO_MONTHS.items():
+        found.setdefault(name, set()).add(number)
     return {name: min(numbers) for name, numbers in found.items() if len(numbers) == 1}

@@ -30,6 +30,10 @@ LARGEST = 1e18
 # More shapes than any column of numbers has; rarer ones are left unread.
 _MOST_SHAPES = 5_000
 _FIRST_ROWS = 1_000
+# Of numbers with three decimals, whose last zeros are left out, one in ten shows fewer. So where
+# there are more numbers with three digits after the mark for each that proves it, the proof is a
+# slip, or the numbers are thousands.
+_MOST_UNCLEAR = 50
 # What separates groups of digits, beside the mark that is not the decimal mark: the spaces and
 # apostrophes of CLDR's locales.
 _SPACES, _APOSTROPHES, _MINUSES = " \u00a0\u2007\u2009\u202f", "'’", "-−"
@@ -228,7 +232,24 @@ def _proven(role: str, values: Sequence[_Value]) -> Mark | None:
             f"{by_comma[0]!r}; say which one counts with decimal_mark= (--decimal-mark): rows with "
             "the other are then rejected"
         )
-    return "." if by_point else "," if by_comma else None
+    mark: Mark | None = "." if by_point else "," if by_comma else None
+    if mark:
+        _check_proof(role, values, mark)
+    return mark
+
+
+def _check_proof(role: str, values: Sequence[_Value], mark: Mark) -> None:
+    """Raise InputError if a few values prove a decimal mark that is thousands in many others."""
+    other = _other(mark)
+    proofs = [v for v in values if v.fits(mark) and not v.fits(other) and mark in v.shape.text]
+    unclear = [v for v in values if v.is_ambiguous and mark in v.body]
+    if sum(v.shape.rows for v in unclear) > _MOST_UNCLEAR * sum(v.shape.rows for v in proofs) > 0:
+        raise InputError(
+            f"{mark!r} in the {role} column is the decimal mark of {proofs[0].shape.example!r}, "
+            f"but may separate thousands in many others, for example {unclear[0].shape.example!r}; "
+            "say which mark is the decimal one with decimal_mark= (--decimal-mark . or "
+            "--decimal-mark ,)"
+        )
 
 
 def _notation(role: str, values: Sequence[_Value], mark: Mark | None) -> NumberNotation:
@@ -272,6 +293,11 @@ def _take_apart(shape: Shape) -> _Value | None:
 
 
 def _affixes(before: str, after: str) -> Affixes | None:
+    for mark in ".,":  # 45.- and 45,-- are 45 without cents
+        if re.match(rf"[{mark}]\s*[-−–—]{{1,2}}(?![-−–—])", after):
+            after_sign = re.sub(r"[-−–—]+", "", after, count=1)
+            found = _affixes(before, after_sign)
+            return found and found._replace(after=after)
     first, leading = _currency(before, at_end=True)
     second, trailing = _currency(after, at_end=False)
     around = before + after
@@ -323,13 +349,18 @@ def _is_plain(table: ir.Table, missing: str) -> bool:
     others = others.filter(~others.text.re_search(missing))
     if others.limit(1).count().to_pyarrow().as_py():
         return False
-    return _shows(table.limit(_FIRST_ROWS), _PROOF) or not (
-        _shows(table, _EITHER) and not _shows(table, _PROOF)
+    return _is_proven(table.limit(_FIRST_ROWS), least=1) or _is_proven(table)
+
+
+def _is_proven(table: ir.Table, least: int = 0) -> bool:
+    """Whether enough plain numbers prove the decimal point for those whose point is unclear."""
+    counts = table.aggregate(
+        proofs=table.text.re_search(_PROOF).sum().fill_null(0),
+        unclear=table.text.re_search(_EITHER).sum().fill_null(0),
     )
-
-
-def _shows(table: ir.Table, pattern: str) -> bool:
-    return bool(table.text.re_search(pattern).any().to_pyarrow().as_py())
+    (found,) = counts.to_pyarrow().to_pylist()
+    proofs = found["proofs"]
+    return bool(proofs >= least and found["unclear"] <= _MOST_UNCLEAR * proofs)
 
 
 def _shapes(column: ir.StringColumn, missing: str) -> list[Shape]:

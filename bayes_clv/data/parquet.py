@@ -36,6 +36,9 @@ class ParquetSource(Source):
         self.name = files.name
         self._count = len(files.paths)
         self._connection = connect()
+        # The largest values that Parquet states leave NaN out, and DuckDB believes them: it would
+        # drop the tests that find NaN.
+        self._connection.con.execute("SET disabled_optimizers = 'statistics_propagation'")
         schemas = [_read_schema(path) for path in files.paths]
         for path, schema in zip(files.paths[1:], schemas[1:], strict=True):
             _same(files.paths[0], schemas[0], path, schema)

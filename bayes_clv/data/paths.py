@@ -56,6 +56,8 @@ def find_files(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     if not isinstance(source, str | os.PathLike):
         if not source:
             raise InputError("transactions must name at least one file; got an empty list")
+        if not all(isinstance(each, str | os.PathLike) for each in source):
+            raise InputError("a list of transactions must hold paths; give rows as a DataFrame")
         paths = [_file(Path(each)) for each in source]
         return _of_one_kind(paths, f"the {len(paths)} files")
     path = Path(source)

@@ -25,12 +25,12 @@ import pandas as pd
 from ibis.backends import BaseBackend
 
 from bayes_clv.data.cleaning import Rules, has_amounts, judge
-from bayes_clv.data.columns import find_columns, other_ids
+from bayes_clv.data.columns import currency_column, find_columns, other_ids
 from bayes_clv.data.dates import as_date
 from bayes_clv.data.engines import failures, one_line
 from bayes_clv.data.far_days import distrust
 from bayes_clv.data.ledger import Ledger
-from bayes_clv.data.loading import Loaded, store
+from bayes_clv.data.loading import Loaded, Source, store
 from bayes_clv.data.numbers import Mark
 from bayes_clv.data.report import ReadingReport
 from bayes_clv.data.settling import purchases, settle
@@ -39,6 +39,9 @@ from bayes_clv.data.sources import open_source
 from bayes_clv.data.suspicions import by_day, suspicions
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
+
+# Share of the orders with a customer of their own above which the id may be that of the order.
+MOST_PEOPLE = 0.9
 
 __all__ = ["Ledger", "Transactions", "read_transactions"]
 
@@ -168,40 +171,23 @@ def read_transactions(
     )
     log = open_source(source, table, time_zone, header_row=header_row, encoding=encoding)
     roles = find_columns(log.columns, named, log.name)
-    report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
-    others = {f"other_{i}": i for i in other_ids(log.columns, roles)}
     try:
-        loaded = log.load(roles | others)
-        report = _with_remarks(report, loaded, {name: log.columns[i] for name, i in others.items()})
-        return _clean(loaded, rules, log.name, report)
+        return _read(log, roles, rules, converted=amount is not None or price is not None)
     except failures() as error:
         raise InputError(f"{log.name} cannot be read: {one_line(error)}") from error
 
 
-def _with_remarks(
-    report: ReadingReport, loaded: Loaded, others: Mapping[str, str]
-) -> ReadingReport:
-    """Add what reading decided, and a warning if another column looks like the customer's id."""
-    remarks, warnings = [*loaded.remarks], [*report.warnings]
-    if not has_amounts(loaded.table):
-        remarks.append("no column of amounts was found: name it with amount= (--amount)")
-    if others:
-        table = loaded.table
-        counts = {name: table[name].nunique() for name in ("customer", *others)}
-        (found,) = table.aggregate(rows=table.customer.count(), **counts).to_pyarrow().to_pylist()
-        repeating = [name for name in others if 0 < found[name] < found["rows"]]
-        if repeating and found["customer"] == found["rows"] > 1:
-            warnings.append(
-                f"every {report.columns['customer']!r} occurs once, as the id of an order does, "
-                f"but {others[repeating[0]]!r} repeats: if that is the customer, name it with "
-                "customer= (--customer)"
-            )
-    return dataclasses.replace(
-        report,
-        remarks=tuple(remarks),
-        warnings=tuple(warnings),
-        without_values=tuple(warnings),  # names of columns are no values
-    )
+def _read(log: Source, roles: dict[str, int], rules: Rules, *, converted: bool) -> Transactions:
+    """Load the columns that play a role, and those that could tell of a mistake."""
+    others = {f"other_{i}": i for i in other_ids(log.columns, roles)}
+    currency = currency_column(log.columns, roles)
+    asked = {} if currency is None else {"currency": currency}
+    loaded = log.load(roles | others | asked)
+    doubt = _several_currencies(loaded, given=converted)
+    report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
+    report = _with_remarks(report, loaded, {name: log.columns[i] for name, i in others.items()})
+    report = dataclasses.replace(report, warnings=(*report.warnings, *doubt))
+    return _clean(loaded, rules, log.name, report)
 
 
 def _check_names(names: Mapping[str, object]) -> None:

@@ -20,6 +20,7 @@ from bayes_clv.data.cleaning import (
 from bayes_clv.data.far_days import AFTER_TODAY, BEFORE_START, FAR
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.report import Rejected
+from bayes_clv.data.suspicions import BUSINESS, UNREADABLE
 from bayes_clv.errors import InputError
 
 DISBELIEVED = (BEFORE_START, AFTER_TODAY, FAR)
@@ -76,9 +77,15 @@ def settle(
                 f"end ({rules.end}) must not be before the first date of {source}, "
                 f"{min(dates[AFTER_END])}"
             )
-        reasons = ", ".join(f"{count} {reason}" for reason, count in ledger.rejected)
+        reasons = ", ".join(
+            f"{count} {reason}" + (f" (e.g. {examples[reason]!r})" if reason in examples else "")
+            for reason, count in ledger.rejected
+        )
+        most = max(ledger.rejected, key=lambda each: each[1])[0]
+        hint = (UNREADABLE | BUSINESS).get(most)
         raise InputError(
             f"no row of {source} is a purchase; {ledger.rows_in} rows were rejected: {reasons}"
+            + (f"; {hint}" if hint else "")
         )
     return Outcome(ledger, min(dates[None]), max(dates[None]), examples)
 

@@ -34,7 +34,8 @@ measure. Thresholds and reasons:
                         50 %,  In a short log a thousandfold amount is most of the money, and the
                         150    typical purchase is known less well: in one clean log of a thousand a
                                purchase was 78 % of the money, 121 times the typical.
-`STAND_IN`              1 %    of the rows have a word for nobody as their customer (`STAND_INS`).
+`STAND_IN`              1 %    of the rows have a word for nobody as their customer, or 8 % a number
+                               such as 0 (`stand_ins`).
 `LEAST_VALUES`          20     customers, days or purchases. Among fewer, one is always large.
 ======================  =====  =====================================================================
 
@@ -65,6 +66,7 @@ from bayes_clv.data.cleaning import (
 )
 from bayes_clv.data.findings import Finding, percent, quoted
 from bayes_clv.data.report import MALFORMED, Rejected
+from bayes_clv.data.stand_ins import NUMBERS, WORDS
 from bayes_clv.errors import InputError
 
 REMARKABLE, TOO_MUCH, LEAST_REJECTED, LEAST_UNPAID, MOSTLY = 0.01, 0.2, 20, 3, 0.5
@@ -73,15 +75,7 @@ CUSTOMER_ROWS = ((0.05, 50), (0.25, 30))
 CUSTOMER_MONEY = ((0.5, 180),)
 DAY_ROWS = ((0.25, 15),)
 PURCHASE = ((0.25, 300), (0.5, 150))
-STAND_IN, LEAST_VALUES, MOST_NAMED = 0.01, 20, 5
-STAND_INS = (
-    *("guest", "guests", "unknown", "anonymous", "anon", "test", "tester", "dummy", "default"),
-    *("walk-in", "walkin", "walk in", "walk-in customer", "cash", "cash customer", "cash sale"),
-    *("guest checkout", "guest customer", "no customer", "not registered", "unregistered", "other"),
-    *("undefined", "missing", "blank", "nobody", "various", "misc", "-", "--", "?", "xxx", "pos"),
-    *("gast", "laufkundschaft", "barverkauf", "unbekannt", "invité", "inconnu", "invitado"),
-    *("desconocido", "ospite", "total", "totals", "grand total", "summe"),
-)
+STAND_IN, STAND_IN_NUMBER, LEAST_VALUES, MOST_NAMED = 0.01, 0.08, 20, 5
 # What settles each reason for which a value cannot be read, and each that is part of business.
 UNREADABLE = {
     MALFORMED: "check the quotes and separators of these lines",
@@ -179,11 +173,10 @@ def by_customer(judged: ir.Table, rows: int) -> dict[str, Any]:
         "most_money": each.money.max(),
         "money_squares": (each.money * each.money).sum(),
     }
-    nobody = ibis.literal(False)
-    if each.customer_id.type().is_string():
-        # A case looks at the words of those only that have many rows: of a million, at most 500.
-        many = each.rows > STAND_IN / 5 * rows
-        nobody = ibis.ifelse(many, each.customer_id.lower().isin(STAND_INS), False)
+    # A case looks at the words of those only that have many rows: of a million, at most 500.
+    many, most = each.rows > STAND_IN / 5 * rows, each.rows > STAND_IN_NUMBER * rows
+    word = each.customer_id.cast("string").lower()
+    nobody = ibis.ifelse(many, word.isin(WORDS) | (most & word.isin(NUMBERS)), False)
     found["stand_in_rows"] = each.rows.sum(where=nobody).fill_null(0)
     (row,) = _rows(each.aggregate(**found))
     stand_ins = _largest(each.filter(nobody), "rows", MOST_NAMED) if row["stand_in_rows"] else []
@@ -324,7 +317,8 @@ def _dominant(judged: ir.Table, days: Sequence[Mapping[str, Any]]) -> list[Findi
         return []
     customers = by_customer(judged, rows)
     findings = _customer(judged, customers, "rows", rows, CUSTOMER_ROWS)
-    if customers["stand_in_rows"] > STAND_IN * rows:
+    is_named = bool(findings) and len(customers["stand_ins"]) == 1
+    if customers["stand_in_rows"] > STAND_IN * rows and not is_named:
         findings.append(_stand_ins(customers["stand_ins"], customers["stand_in_rows"], rows))
     findings += _one_purchase(kept, money, rows)
     if not findings:  # else they explain the customer's money

@@ -36,6 +36,7 @@ _MOST_BYTES, _MOST_TIMES, _SMALL = 4_000_000_000, 200, 100_000_000
 _CHUNK = 1 << 22
 # Rows in which the header is looked for, and rows that become one batch.
 _SAMPLE, _BATCH = 1_000, 50_000
+_LARGEST_WHOLE_FLOAT = 2**53
 # Cells beyond column Z or row 999,999; all others together are fewer than MOST_CELLS.
 _FAR = re.compile(rb'<c r="([A-Za-z]{2,}\d+|[A-Za-z]\d{7,})"')
 _CELL = re.compile(rb'<c r="([A-Za-z]+)(\d+)"')
@@ -180,7 +181,7 @@ def _column(cells: list[Any]) -> pa.Array:
     if not kinds:
         return pa.nulls(len(values))
     if kinds <= {int, float}:
-        if all(value is None or value == int(value) for value in values):
+        if all(value is None or _is_exact(value) for value in values):
             return pa.array([None if v is None else int(v) for v in values], "int64")
         return pa.array(values, "float64")
     if kinds <= {dt.date, dt.datetime}:
@@ -194,11 +195,16 @@ def _column(cells: list[Any]) -> pa.Array:
     return pa.array([None if v is None else as_text(v) for v in values], "string")
 
 
+def _is_exact(number: float) -> bool:
+    """Whether it is a whole number of which Excel, whose numbers are floats, knows every digit."""
+    return abs(number) <= _LARGEST_WHOLE_FLOAT and number == int(number)
+
+
 def _unite(parts: Sequence[pa.Array]) -> pa.ChunkedArray:
     """Join batches of one column, as text where their types have nothing in common."""
     types = {part.type for part in parts} - {pa.null()}
     if not types:
-        return pa.chunked_array(parts, "string") if parts else pa.chunked_array([], "string")
+        return pa.chunked_array([part.cast("string") for part in parts], "string")
     if len(types) == 1:
         (common,) = types
     elif types == {pa.int64(), pa.float64()}:
@@ -218,7 +224,7 @@ def as_text(cell: Any) -> str:
     """Return a cell as the text that a person would type: 5 for 5.0, a day without midnight."""
     if isinstance(cell, dt.datetime) and cell.time() == dt.time():
         return str(cell.date())
-    if isinstance(cell, float) and cell.is_integer():
+    if isinstance(cell, float) and _is_exact(cell):
         return str(int(cell))
     return str(cell)
 

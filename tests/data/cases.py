@@ -100,6 +100,17 @@ def of(*ids: str, start: int = 1) -> tuple[tuple[str, str, float], ...]:
     return tuple(sorted((each, f"2023-01-{start + i:02d}", 5.0) for i, each in enumerate(ids)))
 
 
+PLAIN = "customer,date,amount\na,2023-01-01,1\nb,2023-01-02,2\n"
+MANY = "".join(f"c{i},2023-{i % 12 + 1:02d}-{i % 28 + 1:02d},5\n" for i in range(200))
+
+
+def many(prefix: str) -> tuple[tuple[str, str, float], ...]:
+    """Return what comes of the rows of `MANY`."""
+    return tuple(
+        (f"{prefix}{i}", f"2023-{i % 12 + 1:02d}-{i % 28 + 1:02d}", 5.0) for i in range(200)
+    )
+
+
 NUMBERS = [
     Case(
         "Numbers", "a decimal comma", "12,50", column(["12,50", "8,00", "100"]),
@@ -153,6 +164,23 @@ NUMBERS = [
     Case(
         "Numbers", "a currency with a decimal comma", "R$ 1.234,50",
         column(["R$ 1.234,50", "R$ 8,00"]), rows=amounts(1234.5, 8),
+    ),
+    Case(
+        "Numbers", "a column of currencies with several", "Currency: EUR and JPY",
+        "customer,date,amount,Currency\na,2023-01-01,1,EUR\nb,2023-01-02,200,JPY\n",
+        refused="several currencies: EUR, JPY.*--amount",
+        settled_by=("--amount amount", {"amount": "amount"}), rows=amounts(1, 200),
+    ),
+    Case(
+        "Numbers", "amounts without cents", "45.-",
+        column(["45.-", "12.50", "45.--"]), rows=amounts(45, 12.5, 45),
+    ),
+    Case(
+        "Numbers", "one value that shows the decimal mark, against many", "1.250 and one 12.5",
+        "customer,date,amount\n" + MANY.replace(",5\n", ",1.250\n") + "a,2023-01-01,12.5\n",
+        refused="'12.5', but may separate thousands.*'1.250'.*--decimal-mark",
+        settled_by=("--decimal-mark .", {"decimal_mark": "."}),
+        rows=(*((who, day, 1.25) for who, day, _ in many("c")), ("a", "2023-01-01", 12.5)),
     ),
     Case(
         "Numbers", "two currencies", "$12.50 and £7",
@@ -339,7 +367,7 @@ COLUMNS = [
         "order_id,customer_id,customer_unique_id,order_date,payment_value\n"
         "o1,a,u1,2023-01-01,1\no2,b,u1,2023-01-02,2\no3,c,u2,2023-01-03,3\n",
         rows=amounts(1, 2, 3),
-        warns="every 'customer_id' occurs once.*'customer_unique_id' repeats",
+        warns="its own 'customer_id'.*'customer_unique_id' repeats",
     ),
     Case(
         "Columns", "a marketplace's export, with lines of items below each order", "Email, Total",
@@ -380,17 +408,6 @@ INVOICES = [
         rows=amounts(5), rejected={"not a sale": 1},
     ),
 ]  # fmt: skip
-
-PLAIN = "customer,date,amount\na,2023-01-01,1\nb,2023-01-02,2\n"
-MANY = "".join(f"c{i},2023-{i % 12 + 1:02d}-{i % 28 + 1:02d},5\n" for i in range(200))
-
-
-def many(prefix: str) -> tuple[tuple[str, str, float], ...]:
-    """Return what comes of the rows of `MANY`."""
-    return tuple(
-        (f"{prefix}{i}", f"2023-{i % 12 + 1:02d}-{i % 28 + 1:02d}", 5.0) for i in range(200)
-    )
-
 
 FILES = [
     Case(

@@ -246,3 +246,16 @@ def test_a_packed_bomb_is_refused(tmp_path):
     assert path.stat().st_size < 2_000_000
     with pytest.raises(InputError, match=r"unpacks to more than .* MB, 200 times its size"):
         read_transactions(path)
+
+
+def test_nan_is_missing_whatever_the_statistics_of_the_file_say(tmp_path):
+    nan = float("nan")
+    rows = {
+        "customer": pa.array([1.0, nan, 3.0, 4.0, float("inf")]),
+        "date": pa.array([20230101.0, 20230102.0, nan, 20230104.0, 20230105.0]),
+        "amount": pa.array([1.0, 2.0, 3.0, nan, 5.0]),
+    }
+    pq.write_table(pa.table(rows), tmp_path / "x.parquet")
+    log = read_transactions(tmp_path / "x.parquet")
+    assert log.ledger == Ledger(5, (("no customer", 2), ("no date", 1), ("no amount", 1)))
+    assert log.table.customer_id.to_pyarrow().to_pylist() == [1]
