@@ -186,8 +186,59 @@ def _read(log: Source, roles: dict[str, int], rules: Rules, *, converted: bool) 
     doubt = _several_currencies(loaded, given=converted)
     report = ReadingReport({role: log.columns[i] for role, i in roles.items()})
     report = _with_remarks(report, loaded, {name: log.columns[i] for name, i in others.items()})
-    report = dataclasses.replace(report, warnings=(*report.warnings, *doubt))
+    told = (*report.warnings, *doubt)  # names of columns and currencies, no values of customers
+    report = dataclasses.replace(report, warnings=told, without_values=told)
     return _clean(loaded, rules, log.name, report)
+
+
+def _several_currencies(loaded: Loaded, *, given: bool) -> tuple[str, ...]:
+    """Look at the column of currencies, if there is one and amounts are read.
+
+    Returns a warning if the caller has named the column of amounts, which may be converted already.
+
+    Raises
+    ------
+    InputError
+        There are several currencies, and the column of amounts was not ``given``.
+    """
+    table = loaded.table
+    if "currency" not in table.columns or not has_amounts(table):
+        return ()
+    named = table.currency.cast("string").strip().upper().nullif("")
+    found = table.select(named=named).filter(lambda rows: rows.named.notnull()).distinct()
+    names = sorted(row["named"] for row in found.limit(100).to_pyarrow().to_pylist())
+    if len(names) < 2:
+        return ()
+    words = f"amounts are in several currencies: {', '.join(names[:5])}"
+    if not given:
+        raise InputError(
+            f"{words}; convert them into one, or name a column of converted amounts with amount= "
+            "(--amount)"
+        )
+    return (f"{words}; they are added up as if they were one",)
+
+
+def _with_remarks(
+    report: ReadingReport, loaded: Loaded, others: Mapping[str, str]
+) -> ReadingReport:
+    """Add what reading decided, and a warning if another column looks like the customer's id."""
+    remarks, warnings = [*loaded.remarks], [*report.warnings]
+    if not has_amounts(loaded.table):
+        remarks.append("no column of amounts was found: name it with amount= (--amount)")
+    if others:
+        table = loaded.table
+        orders = table.invoice.nunique() if "invoice" in table.columns else table.customer.count()
+        counts = {name: table[name].nunique() for name in ("customer", *others)}
+        (found,) = table.aggregate(orders=orders, **counts).to_pyarrow().to_pylist()
+        people = found["customer"]
+        repeating = [name for name in others if 0 < found[name] < MOST_PEOPLE * people]
+        if repeating and people > 1 and people >= MOST_PEOPLE * found["orders"]:
+            warnings.append(
+                f"nearly every order has its own {report.columns['customer']!r}, but "
+                f"{others[repeating[0]]!r} repeats: if that is the customer, name it with "
+                "customer= (--customer)"
+            )
+    return dataclasses.replace(report, remarks=tuple(remarks), warnings=tuple(warnings))
 
 
 def _check_names(names: Mapping[str, object]) -> None:
