@@ -117,10 +117,13 @@ def as_segments(column: ir.Value, *, untyped: bool) -> ir.StringValue:
 
 
 def _as_text(column: ir.Value, untyped: bool) -> ir.StringValue:
+    """Return text without white space around it; in a text file also without a final .0."""
     text = column.cast("string")
-    # A search is several times cheaper than to strip.
-    text = ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)
-    return text.re_replace(r"^([0-9]+)[.]0+$", r"\1") if untyped else text
+    # One search is several times cheaper than to strip and replace.
+    if not untyped:
+        return ibis.ifelse(text.re_search(r"^\s|\s$"), text.strip(), text)
+    whole = text.strip().re_replace(r"^([0-9]+)[.]0+$", r"\1")
+    return ibis.ifelse(text.re_search(r"^\s|\s$|^[0-9]+[.]0+$"), whole, text)
 
 
 def _exact_up_to(dtype: dt.DataType) -> int:
