@@ -90,9 +90,11 @@ def find_header(lines: Sequence[str], name: str, header_row: int | None = None) 
         top = next((i for i in range(top + 1, len(lines)) if lines[i].strip()), None)
         if top is None:
             raise InputError(f"{name} is empty: it has no header and no rows")
+    text = "".join(lines)
+    present = [d for d in delimiters if d is None or d in text]
     ways = (False, True) if any('\\"' in line for line in lines) else (False,)
     tables = [
-        (d, _rows(lines, top, Splitter(d, backslash=way))) for d in delimiters for way in ways
+        (d, _rows(lines, top, Splitter(d, backslash=way))) for d in present for way in ways
     ]
     found = [
         replace(header, delimiter=delimiter)
