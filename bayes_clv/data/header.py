@@ -93,9 +93,7 @@ def find_header(lines: Sequence[str], name: str, header_row: int | None = None) 
     text = "".join(lines)
     present = [d for d in delimiters if d is None or d in text]
     ways = (False, True) if any('\\"' in line for line in lines) else (False,)
-    tables = [
-        (d, _rows(lines, top, Splitter(d, backslash=way))) for d in present for way in ways
-    ]
+    tables = [(d, _rows(lines, top, Splitter(d, backslash=way))) for d in present for way in ways]
     found = [
         replace(header, delimiter=delimiter)
         for delimiter, rows in tables
