@@ -226,18 +226,21 @@ def _shown(rows: ir.Table) -> ir.StringValue:
         found = [rows[name].cast("string") for name in names if name in rows.columns]
         return ibis.coalesce(*found, ibis.null("string"))
 
-    priced = ("amount_in",) if "amount_in" in rows.columns else ("price_in", "quantity_in")
-    negative = ibis.null("string")
+    paid = text("amount_in", "price_in")
+    negative = unread = ibis.literal(False)
     if "quantity" in rows.columns:
-        negative = ibis.ifelse(rows.quantity <= 0, text("quantity_in"), negative)
+        negative = rows.quantity <= 0
+        unread = _where(rows.quantity.isnull(), ~is_missing(rows.quantity_in))
+    booked = _matches(rows, "stock_code", BOOKKEEPING).fill_null(False)
+    no_sale = ibis.ifelse(booked, text("stock_code"), text("invoice"))
     shown = {
         NO_CUSTOMER: text("customer_in"),
         TOTALS: text("customer_in"),
         UNREADABLE_DATE: text("date_in"),
         CANCELLED: text("invoice"),
-        NOT_A_SALE: ibis.coalesce(negative, text("stock_code", "invoice")),
-        UNREADABLE_AMOUNT: text(*priced),
-        NOT_POSITIVE: text(*priced),
+        NOT_A_SALE: ibis.ifelse(negative, text("quantity_in"), no_sale),
+        UNREADABLE_AMOUNT: ibis.ifelse(unread, text("quantity_in"), paid),
+        NOT_POSITIVE: paid,
         AFTER_END: rows.date.cast("string"),
     }
     none = ibis.null("string")

@@ -317,7 +317,7 @@ def _dominant(judged: ir.Table, days: Sequence[Mapping[str, Any]]) -> list[Findi
         return []
     customers = by_customer(judged, rows)
     findings = _customer(judged, customers, "rows", rows, CUSTOMER_ROWS)
-    is_named = bool(findings) and len(customers["stand_ins"]) == 1
+    is_named = findings and customers["stand_ins"] == _largest(_customers(judged), "rows")
     if customers["stand_in_rows"] > STAND_IN * rows and not is_named:
         findings.append(_stand_ins(customers["stand_ins"], customers["stand_in_rows"], rows))
     findings += _one_purchase(kept, money, rows)

@@ -328,6 +328,26 @@ def test_integer_invoices_cancel_nothing():
     assert read_transactions(_frame(invoice=[1, 2])).ledger == Ledger(2)
 
 
+def test_the_example_of_a_rejected_row_is_the_value_that_says_why():
+    log = {
+        "invoice": [*map(str, range(100, 120)), "A7", "121", "122", "123", "124"],
+        "stock_code": [*["x"] * 22, "BANK CHARGES", "x", "x"],
+        "quantity": [*["1"] * 21, "one", "1", "1", "-2"],
+        "price": [*["2.5"] * 23, "free", "2.5"],
+    }
+    frame = pd.DataFrame(log | {"customer": "a", "date": "2020-01-01"})
+
+    def example(rows):
+        return dict(read_transactions(frame.loc[rows], allow_rejected=True).report.examples)
+
+    kept = list(range(20))
+    assert example([*kept, 20]) == {"not a sale": "A7"}
+    assert example([*kept, 21]) == {"unreadable amount": "one"}
+    assert example([*kept, 22]) == {"not a sale": "BANK CHARGES"}
+    assert example([*kept, 23]) == {"unreadable amount": "free"}
+    assert example([*kept, 24]) == {"not a sale": "-2"}
+
+
 # ---- amounts
 
 

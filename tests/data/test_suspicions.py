@@ -271,6 +271,21 @@ def test_a_day_with_more_than_a_quarter_of_the_rows_is_named(rows, told):
     assert all("2023-03-03" in line and "--date" in line for line in lines)
 
 
+def test_an_id_that_dominates_does_not_hide_another_that_stands_for_nobody():
+    ids = [f"c{i}" for i in range(300)] * 2 + ["kiosk"] * 400 + ["guest"] * 100
+    log = pd.DataFrame(
+        {
+            "customer": ids,
+            "date": pd.date_range("2023-01-01", periods=365).take(
+                [i % 365 for i in range(len(ids))]
+            ),
+        }
+    )
+    told = " ".join(read_transactions(log).report.warnings)
+    assert "'kiosk'" in told
+    assert "'guest'" in told
+
+
 def test_the_questions_to_the_engine_are_few():
     connection = ibis.duckdb.connect()
     table = connection.create_table("orders", shop().assign(amount=10.0))
