@@ -174,7 +174,8 @@ def uses_backslashes(lines: Iterator[str], delimiter: str, fits: Fits, most: int
 
     A line shows it if it holds ``\"`` and is a row, or the first part of one, in one way only; or
     if ``\"`` is outside quotes: who doubles quotes puts such a field into quotes. At most `most`
-    such lines are read.
+    such lines are read. A line within a field of several lines may show the wrong way; in a file
+    with few other such lines it then decides.
     """
     doubled, backslashed = Splitter(delimiter), Splitter(delimiter, backslash=True)
     votes = [0, 0]
