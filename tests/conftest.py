@@ -26,7 +26,7 @@ from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.draws import PARAMETERS, with_group
 from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
 from bayes_clv.posterior.posterior import Posterior
-from bayes_clv.posterior.value import SpendTotals
+from bayes_clv.posterior.totals import Tally, draws_by_segment
 from bayes_clv.segments.rules import KMeansRule, SegmentRule
 
 
@@ -117,8 +117,9 @@ def posterior_of(
     )
     if fitted_to is not None:
         states = States.from_frame(fitted_to)
-        tally = SpendTotals.of_customers(states.known_spend)
-        compared = posterior.segment_draws(states, tally, 90.0, ValueTerms() if spend else None)
+        tally = Tally.of_customers(states, posterior.assigned(states))
+        model, terms = posterior.model(money=spend), ValueTerms() if spend else None
+        compared = draws_by_segment(model, rule.names, tally, 90.0, terms)
         tree = with_group(posterior.tree, "segments", compared)
         posterior = replace(posterior, tree=tree)
     return posterior

@@ -213,14 +213,34 @@ def sample_purchases(
     """
     x, T, t = _floats(frequency, T, horizon)
     alive = probability_alive(parameters, x, recency, T, dropout)
-    shape = np.broadcast_shapes(alive.shape, t.shape)
-    rate = rng.gamma(parameters.r + x, size=shape) / (parameters.alpha + T)
+    shape, b = parameters.r + x, parameters.b + dropout.chances(x)
+    size = np.broadcast_shapes(alive.shape, t.shape)
+    shape, since, a, b, t = np.broadcast_arrays(shape, parameters.alpha + T, parameters.a, b, t)
+    later = sample_purchases_if_alive(rng, shape, since, a, b, t)
+    return np.where(rng.random(size) < alive, later, 0)
+
+
+def sample_purchases_if_alive(
+    rng: np.random.Generator,
+    shape: Floats,
+    since: Floats,
+    a: Floats,
+    b: Floats,
+    horizon: ArrayLike,
+) -> NDArray[np.int64]:
+    """Draw the number of purchases within the horizon of customers who are alive.
+
+    Parameters
+    ----------
+    shape, since, a, b
+        λ ~ Gamma(shape, rate since) and p ~ Beta(a, b), arrays of one shape.
+    """
+    rate = rng.gamma(shape) / since
     # A conditional Beta draw may underflow to 0, but the geometric draw needs p > 0; with p = TINY
     # no customer leaves either.
-    p = np.maximum(rng.beta(parameters.a, parameters.b + dropout.chances(x), size=shape), TINY)
-    if_never_leaving = rng.poisson(np.minimum(rate * t, _MAX_POISSON))
-    until_leaving = _geometric(rng, p)
-    return np.where(rng.random(shape) < alive, np.minimum(if_never_leaving, until_leaving), 0)
+    p = np.maximum(rng.beta(a, b), TINY)
+    if_never_leaving = rng.poisson(np.minimum(rate * horizon, _MAX_POISSON))
+    return np.minimum(if_never_leaving, _geometric(rng, p))
 
 
 _TAIL = 38.0  # the quadrature ends where the weight is e^-38 of its peak

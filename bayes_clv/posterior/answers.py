@@ -1,121 +1,93 @@
 """Answers about customers, computed from all posterior draws of the parameters.
 
-An answer depends on a customer's state alone, so each distinct state is evaluated once, in blocks
-of states: memory is bounded whatever the number of customers. Answers about money also depend on
-the customer's own mean spend, which costs one more multiplication per draw.
+Customers who agree in all that an answer depends on are evaluated once, in blocks: memory is bounded
+whatever the number of customers. All quantities asked for are computed in one pass, which shares what
+they have in common.
 """
 
 from collections import deque
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from bayes_clv.data.states import States
-from bayes_clv.models.bgnbd import Dropout, Parameters
-from bayes_clv.models.gammagamma import SpendParameters
 from bayes_clv.numerics.quantiles import mean_and_quantiles
-from bayes_clv.posterior import measures, value
-from bayes_clv.posterior.comparison import MEASURES, SUMS, attributes
-from bayes_clv.posterior.discounting import ValueTerms
-from bayes_clv.posterior.measures import Measure
+from bayes_clv.posterior.mixtures import (
+    Evaluator,
+    ModelDraws,
+    Quantity,
+    probability_alive_and_purchase,
+)
+from bayes_clv.posterior.outcomes import Outcome
 from bayes_clv.posterior.state_groups import (
+    Assigned,
     Floats,
-    StateGroup,
-    customers_in,
-    cut,
-    distinct_pairs,
-    distinct_states,
+    Group,
+    distinct_cases,
     each_group,
 )
-from bayes_clv.posterior.value import SpendTotals, ValueMeasure
-from bayes_clv.segments.rules import Codes, with_population
+from bayes_clv.segments.rules import Codes
 
 
 def answer_customers(
-    parameters: Parameters,
-    codes: Codes,
+    model: ModelDraws,
+    assigned: Assigned,
     states: States,
-    measure: Measure,
+    quantities: Sequence[Quantity] = (),
+    outcomes: Sequence[Outcome] = (),
+    *,
     tails: tuple[float, float],
 ) -> Floats:
-    """Return the posterior mean and interval of a measure for each customer.
+    """Return the posterior mean and interval of each quantity and outcome for each customer.
 
     Parameters
     ----------
-    parameters
-        ``(segment + 1, draw)``; the population is last.
-    codes, states
+    model
+        With spend, if money is asked for.
+    assigned, states
         ``(customer,)``
-    measure
-        From :mod:`bayes_clv.posterior.measures`.
+    quantities, outcomes
+        From :mod:`bayes_clv.posterior.mixtures` and :mod:`bayes_clv.posterior.outcomes`.
     tails
         Probabilities below the two ends of the interval.
 
     Returns
     -------
-    ``(customer, 3)``: mean, lower, upper.
+    ``(quantity or outcome, customer, 3)``: mean, lower, upper; outcomes come after quantities.
     """
-    index, distinct = distinct_states(codes, states)
-    summary = np.empty((len(distinct.code), 3))
+    index, cases = distinct_cases(states, assigned, money=model.spend is not None)
+    summary = np.empty((len(quantities) + len(outcomes), len(cases), 3))
 
-    def summarise(group: StateGroup) -> None:
-        evaluate = measure(parameters[group.code], group)
+    def summarise(group: Group) -> None:
+        evaluator = Evaluator(model, group, quantities)
+        samplers = [outcome(model, group) for outcome in outcomes]
         for block in group.blocks():
-            summary[block.rows] = mean_and_quantiles(evaluate(block), tails)
+            values = [*evaluator(block), *(sampled(block) for sampled in samplers)]
+            for q, of_case in enumerate(values):
+                summary[q, block.rows] = mean_and_quantiles(of_case, tails)
 
-    deque(each_group(summarise, distinct), maxlen=0)
-    return summary[index]
-
-
-def value_customers(
-    parameters: Parameters,
-    spend: SpendParameters,
-    codes: Codes,
-    states: States,
-    measure: ValueMeasure,
-    tails: tuple[float, float],
-) -> Floats:
-    """Return the posterior mean and interval of a measure of money for each customer.
-
-    Works like :func:`answer_customers`, with draws of spend ``(segment + 1, draw)`` as well.
-    Customers with equal state and equal mean spend are evaluated once.
-    """
-    index, distinct = distinct_states(codes, states)
-    pair, state, mean = distinct_pairs(index, states.known_spend)
-    summary = np.empty((len(state), 3))
-
-    def summarise(group: StateGroup) -> None:
-        of_block = measure(parameters[group.code], spend[group.code], group)
-        for block in group.blocks():
-            of_customers = of_block(block)
-            for rows in cut(customers_in(block, state)):
-                no_identity = np.zeros(rows.stop - rows.start)
-                values = of_customers(state[rows] - block.rows.start, mean[rows], no_identity)
-                summary[rows] = mean_and_quantiles(values, tails)
-
-    deque(each_group(summarise, distinct), maxlen=0)
-    return summary[pair]
+    deque(each_group(summarise, cases), maxlen=0)
+    return summary[:, index]
 
 
 def answer_one(
-    parameters: Parameters,
+    model: ModelDraws,
+    weights: Sequence[tuple[int, float]],
     state: tuple[float, float, float],
     horizon: float,
-    dropout: Dropout,
     tails: tuple[float, float],
 ) -> Floats:
     """Return mean and interval of P(alive) and of P(purchase) for one customer, ``(2, 3)``.
 
     Parameters
     ----------
-    parameters
-        ``(draw,)``, those of the customer's segment.
+    weights
+        The codes of the segments that the customer belongs to, with their weights.
     state
         Frequency, recency and T.
     """
-    values = measures.alive_and_purchase(parameters, *state, horizon, dropout)
-    return mean_and_quantiles(values, tails)
+    return mean_and_quantiles(probability_alive_and_purchase(model, weights, state, horizon), tails)
 
 
 def as_frame(
@@ -136,68 +108,3 @@ def as_frame(
     estimates = dict(zip(("mean", "lower", "upper"), summary.T, strict=True))
     segment = np.array(names, dtype=object)[codes]
     return pd.DataFrame(ids | {"segment": segment} | estimates, index=customers.index)
-
-
-def draws_by_segment(
-    parameters: Parameters,
-    spend: SpendParameters | None,
-    names: tuple[str, ...],
-    dropout: Dropout,
-    codes: Codes,
-    states: States,
-    shared: SpendTotals,
-    horizon: float,
-    terms: ValueTerms | None = None,
-) -> xr.Dataset:
-    """Return each measure for each segment, draw by draw.
-
-    Parameters
-    ----------
-    parameters, spend
-        ``(segment + 1, draw)``; the population is last. Spend is needed with ``terms``.
-    names
-        Names of the segments, in the order of their codes.
-    codes, states, shared
-        ``(state,)`` segments, distinct states (or customers), and the totals over the customers
-        in each state.
-    horizon
-        Days ahead.
-    terms
-        The terms of value; None leaves value out.
-
-    Returns
-    -------
-    ``customers (segment)``; means over the segment's customers of each of ``comparison.MEASURES``,
-    ``(segment, sample)``; with ``terms``, sums over the segment's customers of each of
-    ``comparison.SUMS``. Segments without customers are left out.
-    """
-    index, distinct = distinct_states(codes, states)
-    shared = shared.gathered(index, len(distinct.code))
-    segments = np.array(with_population(names), dtype=object)
-    place = distinct.code % len(segments)  # −1, the population, is last
-    customers = np.bincount(place, shared.customers, minlength=len(segments))
-    measured = MEASURES + (SUMS if terms else ())
-    totals = np.zeros((len(measured), len(segments), parameters.r.shape[1]))
-
-    def add(group: StateGroup) -> tuple[int, Floats]:
-        of_segment, tally = parameters[group.code], shared[group.rows]
-        sums = measures.totals(of_segment, group, tally.customers, horizon, dropout)
-        if terms and spend:
-            money = value.totals(of_segment, spend[group.code], group, tally, terms, dropout)
-            sums = np.concatenate([sums, money])
-        return group.code, sums
-
-    for code, sums in each_group(add, distinct):
-        totals[:, code] += sums
-    present = np.flatnonzero(customers)
-    totals = totals[:, present]
-    totals[: len(MEASURES)] /= customers[present, None]
-    return xr.Dataset(
-        {"customers": ("segment", customers[present].astype(np.int64))}
-        | {
-            name: (("segment", "sample"), total)
-            for name, total in zip(measured, totals, strict=True)
-        },
-        coords={"segment": segments[present].astype(str)},
-        attrs=attributes(horizon, terms),
-    )

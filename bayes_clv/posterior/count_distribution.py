@@ -11,7 +11,8 @@ The number of purchases is the smaller of N and G. With ρ = t/(α+T), k = r+x a
     P(N = m) = P(N = m−1) (k+m−1)/m ρ/(1+ρ),        P(N = 0) = (1+ρ)^−k
     P(G = m) = P(G ≥ m) a/(a+b+n+m−1),              P(G ≥ 1) = 1
 
-averaged over the posterior draws. ``sample_purchases`` samples from this distribution. The
+averaged over the posterior draws, and mixed as all answers are
+(:mod:`bayes_clv.posterior.mixtures`). ``sample_purchases`` samples from this distribution. The
 backtest scores forecasts with it, so its scores have no Monte Carlo error from sampled outcomes.
 
 Source: Fader, Hardie & Lee (2005), Marketing Science 24(2), equation 8, is the case x = T = 0.
@@ -19,11 +20,18 @@ Source: Fader, Hardie & Lee (2005), Marketing Science 24(2), equation 8, is the 
 
 import numpy as np
 
-from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.models import bgnbd
 from bayes_clv.numerics.jit import compiled, compiled_sums
 from bayes_clv.numerics.special import exp_non_positive, log1p, log_positive
-from bayes_clv.posterior.measures import Floats, probability_alive, purchase_if_alive
-from bayes_clv.posterior.state_groups import StateGroup
+from bayes_clv.posterior.futures import (
+    NOW,
+    Future,
+    future_afresh,
+    future_of,
+    purchase_if_alive,
+)
+from bayes_clv.posterior.mixtures import ModelDraws
+from bayes_clv.posterior.state_groups import Floats, Group, distinct_rows
 
 NEGLIGIBLE = 1e-8  # probability of outcomes beyond the last one listed
 _FIRST_ROOM, _MOST_ROOM = 32, 2**14
@@ -31,39 +39,68 @@ _LEAST_LOG = -600.0  # ln P(N = 0); below this, the recursion runs in logarithms
 
 
 def outcome_probabilities(
-    parameters: Parameters, block: StateGroup, horizon: float, dropout: Dropout, least: int = 0
+    model: ModelDraws, block: Group, horizon: float, least: int = 0
 ) -> Floats:
     """Return the probabilities of 0, 1, 2, … purchases in the horizon, averaged over draws.
 
     Parameters
     ----------
-    parameters
-        ``(draw,)`` each.
+    model
+        The draws.
     block
-        States of one segment and one frequency.
+        Cases of one frequency.
     horizon
         Days ahead.
-    dropout
-        When customers may leave.
     least
         The list of outcomes reaches at least this one. It continues until the outcomes beyond have
-        a probability below ``NEGLIGIBLE`` in every state, or 2^14 outcomes are listed.
+        a probability below ``NEGLIGIBLE`` in every case, or 2^14 outcomes are listed.
 
     Returns
     -------
-    ``(state, outcome)``; each row sums to 1 minus the probability of outcomes beyond the last.
+    ``(case, outcome)``; each row sums to 1 minus the probability of outcomes beyond the last.
     """
-    alive = probability_alive(dropout)(parameters, block)(block)
-    buys = purchase_if_alive(horizon)(parameters, block)(block.T)
-    b = parameters.b + dropout.chances(block.frequency)
-    shape = parameters.r + block.frequency
+    listed = np.zeros((len(block), 0))
+    reactivation = model.reactivation
+    spared = 1.0 if reactivation is None else 1.0 - reactivation.probability
+    for code in block.memberships.present:
+        weight = block.memberships.of(code)
+        some = np.flatnonzero(weight)
+        state, of_state = distinct_rows(block.recency[some], block.T[some])
+        recency, T = block.recency[some][of_state], block.T[some][of_state]
+        parameters = model.parameters[code]
+        alive = spared * bgnbd.probability_alive(
+            parameters, block.frequency, recency[:, None], T[:, None], model.dropout
+        )
+        future = future_of(parameters, block.frequency, model.dropout)
+        lists = [_listed(future, alive, T, horizon, least)[state]]
+        if reactivation is not None:
+            again = future_afresh(parameters, reactivation)
+            fresh = _listed(again, reactivation.probability[None], NOW, horizon, least)
+            lists.append(np.broadcast_to(fresh, (len(some), fresh.shape[1])))
+        for of_case in lists:
+            share = np.zeros((len(block), of_case.shape[1]))
+            share[some] = weight[some, None] * of_case
+            share[some, 0] -= weight[some]  # P(0) − 1: the lists' weights need not add up to 1
+            listed = added(listed, share)
+    listed[:, 0] += 1.0
+    return listed
+
+
+def added(lists: Floats, more: Floats) -> Floats:
+    """Add lists of probabilities ``(case, outcome)``, of which some may be longer."""
+    room = max(lists.shape[1], more.shape[1])
+    return sum(np.pad(of, ((0, 0), (0, room - of.shape[1]))) for of in (lists, more))
+
+
+def _listed(future: Future, alive: Floats, T: Floats, horizon: float, least: int) -> Floats:
+    """The probabilities in one component; ``alive (state, draw)`` holds P(alive) in it."""
+    buys = purchase_if_alive(horizon)(future, T)(T)
     room = max(_FIRST_ROOM, least + 1)
     while True:
-        probabilities = np.zeros((len(block.T), room))
+        probabilities = np.zeros((len(T), room))
         used = _fill(
-            alive, buys, shape, parameters.alpha, parameters.a, b, block.T, horizon, least,
-            probabilities,
-        )  # fmt: skip
+            np.ascontiguousarray(alive), buys, *future, T, horizon, least, probabilities
+        )
         if used <= room or room >= max(_MOST_ROOM, least + 1):
             return probabilities[:, : min(used, room)]
         room *= 2

@@ -11,6 +11,7 @@ from bayes_clv.data.described import Described, listed
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.gammagamma import SpendParameters
+from bayes_clv.models.reactivation import Reactivation
 from bayes_clv.posterior import draws
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.fit_record import FitRecord
@@ -42,6 +43,11 @@ class Fit(Described):
     def parameters(self) -> Parameters:
         """``(segment + 1, draw)``; the population is last, so that its code −1 selects it."""
         return draws.by_code(self.tree)
+
+    @cached_property
+    def reactivation(self) -> Reactivation | None:
+        """``(draw,)`` each; None in a model without reactivation."""
+        return draws.reactivation_of(self.tree)
 
     @property
     def has_spend(self) -> bool:

@@ -4,6 +4,8 @@ A comparison of segments only needs the number of customers in each state and th
 spends. The data that the engine returns grow with the distinct states, not with the customers.
 """
 
+from typing import TYPE_CHECKING
+
 import ibis
 import numpy as np
 import xarray as xr
@@ -14,15 +16,22 @@ from bayes_clv.arguments import Days
 from bayes_clv.data.engines import cached, to_arrow
 from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.rfm import durations, summarise
-from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
-from bayes_clv.posterior.value import SpendTotals
-from bayes_clv.segments.expressions import segment_code
+from bayes_clv.segments.expressions import segment_code, segment_weights
 from bayes_clv.segments.own import warn_of_unmatched
-from bayes_clv.segments.rules import POPULATION, POPULATION_NAME, ColumnRule, code_of
+from bayes_clv.segments.rules import (
+    POPULATION,
+    POPULATION_NAME,
+    ColumnRule,
+    SegmentRule,
+    code_of,
+)
+
+if TYPE_CHECKING:
+    from bayes_clv.posterior.totals import Floats, Tally
 
 KEYS = ("code", "frequency", "recency", "T")
 
@@ -86,31 +95,53 @@ def compare_log(
 def segment_draws(
     posterior: Posterior, customers: ir.Table, horizon: float, terms: ValueTerms | None
 ) -> xr.Dataset:
-    """Return each measure for each segment, draw by draw: ``Posterior.segment_draws`` of a table.
+    """Return each measure for each named segment, draw by draw.
 
     Parameters
     ----------
     customers
         frequency, recency, T (days), monetary_value and code, as in `coded_customers`.
     """
+    from bayes_clv.posterior.totals import draws_by_segment
+
+    model = posterior.model(money=terms is not None)
+    tally = _tally(posterior.rule, customers)
+    return draws_by_segment(model, posterior.segment_names, tally, horizon, terms)
+
+
+def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
+    """Count the customers in the engine that holds them."""
+    from bayes_clv.posterior.totals import Tally
+
     spend = customers.monetary_value.cast("float64")
     known = (customers.frequency > 0) & (spend >= 0)  # 0 where all was refunded
+    # A segment that a customer was given by name is theirs alone.
+    soft = rule.soft and "segment" not in customers.columns
+    weights = segment_weights(rule, customers) if soft else (ibis.literal(1.0),)
     shared = customers.group_by(KEYS).aggregate(
-        customers=customers.count(),
-        spenders=customers.count(where=known),
-        spend=spend.sum(where=known).fill_null(0.0),
+        customers.count().name("customers"),
+        *(weight.sum().name(f"weight{k}") for k, weight in enumerate(weights)),
+        *(_sum(weight, known).name(f"known{k}") for k, weight in enumerate(weights)),
+        *(_sum(weight * spend, known).name(f"spend{k}") for k, weight in enumerate(weights)),
     )
     frame = to_arrow(shared.order_by(KEYS)).to_pandas()
-    columns = {name: frame[name].to_numpy(dtype=float) for name in KEYS[1:]}
-    tally = (frame[name].to_numpy(dtype=float) for name in ("customers", "spenders", "spend"))
-    unknown = np.full(len(frame), np.nan)  # not needed: codes and tally are given
-    return posterior.segment_draws(
-        States(**columns, monetary_value=unknown),
-        SpendTotals(*tally),
-        horizon,
-        terms,
-        codes=frame["code"].to_numpy(dtype=np.int64),
-    )
+
+    def column(name: str) -> Floats:
+        return frame[name].to_numpy(dtype=float)
+
+    parts = ("weight", "known", "spend")
+    if soft:
+        none = np.zeros(len(frame))  # of the population
+        every = [[column(f"{part}{k}") for k in range(len(weights))] + [none] for part in parts]
+        shares = np.array(every).transpose(0, 2, 1)
+    else:
+        shares = np.stack([column(f"{part}0") for part in parts])
+    codes = frame["code"].to_numpy(dtype=np.int64)
+    return Tally(codes, *map(column, (*KEYS[1:], "customers")), shares)
+
+
+def _sum(value: ir.NumericValue, where: ir.BooleanValue) -> ir.NumericScalar:
+    return value.sum(where=where).fill_null(0.0)
 
 
 def _check_matched(rule: ColumnRule, coded: ir.Table) -> None:

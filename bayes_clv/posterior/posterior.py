@@ -4,13 +4,14 @@ The compiled code that computes the answers is imported on first use, so that in
 does not need it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from bayes_clv import arguments
 from bayes_clv.arguments import Days
@@ -22,11 +23,12 @@ from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_HORIZON, ValueTerms
 from bayes_clv.posterior.estimates import Answer, Estimate
 from bayes_clv.posterior.fit import Fit
-from bayes_clv.segments.rules import Codes, assign_named, code_of
+from bayes_clv.segments.rules import Codes, assign_named, code_of, given_names
 
 if TYPE_CHECKING:
-    from bayes_clv.posterior.measures import Measure
-    from bayes_clv.posterior.value import SpendTotals, ValueMeasure
+    from bayes_clv.posterior.mixtures import ModelDraws, Quantity
+    from bayes_clv.posterior.outcomes import Outcome
+    from bayes_clv.posterior.state_groups import Assigned
 
 COMPARISON_HORIZON = 90.0
 
@@ -72,18 +74,18 @@ class Posterior(Fit):
         InputError
             If a customer's row, a segment name or the level is invalid.
         """
-        from bayes_clv.posterior.measures import probability_alive
+        from bayes_clv.posterior.mixtures import probability_alive
 
-        return self._answers(customers, probability_alive(self.dropout), level)
+        return self._answers(customers, level, probability_alive())
 
     def probability_of_purchase(
         self, customers: Customers, horizon: Days, *, level: float = 0.9
     ) -> pd.DataFrame:
         """Return P(at least one purchase within ``horizon`` days); see ``probability_alive``."""
-        from bayes_clv.posterior.measures import probability_of_purchase
+        from bayes_clv.posterior.mixtures import probability_of_purchase
 
-        measure = probability_of_purchase(arguments.days("horizon", horizon), self.dropout)
-        return self._answers(customers, measure, level)
+        horizon = arguments.days("horizon", horizon)
+        return self._answers(customers, level, probability_of_purchase(horizon))
 
     def expected_purchases(
         self, customers: Customers, horizon: Days, *, level: float = 0.9
@@ -92,10 +94,10 @@ class Posterior(Fit):
 
         The interval is that of the *expectation*; ``sample_purchases`` gives that of the outcome.
         """
-        from bayes_clv.posterior.measures import expected_purchases
+        from bayes_clv.posterior.mixtures import expected_purchases
 
-        measure = expected_purchases(arguments.days("horizon", horizon), self.dropout)
-        return self._answers(customers, measure, level)
+        horizon = arguments.days("horizon", horizon)
+        return self._answers(customers, level, expected_purchases(horizon))
 
     def sample_purchases(
         self, customers: Customers, horizon: Days, *, level: float = 0.9, seed: int = 0
@@ -105,12 +107,10 @@ class Posterior(Fit):
         ``lower`` and ``upper`` bound the number of purchases itself, not its expectation. They
         depend on the seed and on the customer's own state, not on the other customers in the table.
         """
-        from bayes_clv.posterior.measures import sample_purchases
+        from bayes_clv.posterior.outcomes import sample_purchases
 
-        measure = sample_purchases(
-            arguments.days("horizon", horizon), self.dropout, arguments.seed(seed)
-        )
-        return self._answers(customers, measure, level)
+        outcome = sample_purchases(arguments.days("horizon", horizon), arguments.seed(seed))
+        return self._answers(customers, level, outcome=outcome)
 
     def expected_spend(self, customers: Customers, *, level: float = 0.9) -> pd.DataFrame:
         """Return the expected spend per purchase; see ``probability_alive``.
@@ -118,9 +118,9 @@ class Posterior(Fit):
         Customers whose monetary_value is unknown, or who have no repeat purchase, get the expected
         spend of their segment. A mean of 0 over repeat purchases is known: less is expected.
         """
-        from bayes_clv.posterior import value
+        from bayes_clv.posterior.mixtures import expected_spend
 
-        return self._values(customers, value.expected_spend(), level)
+        return self._answers(customers, level, expected_spend(), money=True)
 
     def customer_lifetime_value(
         self,
@@ -155,11 +155,11 @@ class Posterior(Fit):
         the log. With total_spend also past, which is margin × total_spend, and total, which is
         past + mean.
         """
-        from bayes_clv.posterior import value
+        from bayes_clv.posterior.mixtures import expected_value
 
         customers = as_customers(customers)
         terms = ValueTerms(arguments.days("horizon", horizon), annual_discount_rate, margin)
-        answers = self._values(customers, value.expected_value(terms, self.dropout), level)
+        answers = self._answers(customers, level, expected_value(terms), money=True)
         if "total_spend" in customers:
             past = terms.margin * numbers(customers, "total_spend", allow_missing=True)
             answers = answers.assign(past=past, total=past + answers["mean"])
@@ -180,12 +180,12 @@ class Posterior(Fit):
         ``lower`` and ``upper`` bound the value itself, not its expectation. They depend on the seed
         and on the customer's own state and spend, not on the other customers in the table.
         """
-        from bayes_clv.posterior import value
+        from bayes_clv.posterior.outcomes import sample_value
 
         horizon = arguments.days("horizon", horizon)
         terms = ValueTerms(horizon, annual_discount_rate, margin)
-        money = value.sample_value(terms, self.dropout, arguments.seed(seed))
-        return self._values(customers, money, level)
+        outcome = sample_value(terms, arguments.seed(seed))
+        return self._answers(customers, level, outcome=outcome, money=True)
 
     def compare_segments(
         self,
@@ -223,41 +223,16 @@ class Posterior(Fit):
         value_horizon = arguments.days("value_horizon", value_horizon)
         terms = ValueTerms(value_horizon, annual_discount_rate, margin) if self.has_spend else None
         if customers is not None:
-            from bayes_clv.posterior.value import SpendTotals
+            from bayes_clv.posterior.totals import Tally, draws_by_segment
 
             states = States.from_frame(as_customers(customers))
-            totals = SpendTotals.of_customers(states.known_spend)
-            return SegmentComparison(self.segment_draws(states, totals, horizon, terms), level)
+            tally = Tally.of_customers(states, self.assigned(states))
+            model = self.model(money=terms is not None)
+            draws = draws_by_segment(model, self.segment_names, tally, horizon, terms)
+            return SegmentComparison(draws, level)
         if not self.has_comparison:
             raise InputError("this posterior holds no comparison: give the customers to compare")
         return SegmentComparison.stored(self.tree["segments"].to_dataset(), horizon, terms, level)
-
-    def segment_draws(
-        self,
-        states: States,
-        shared: "SpendTotals",
-        horizon: float,
-        terms: ValueTerms | None = None,
-        codes: Codes | None = None,
-    ) -> xr.Dataset:
-        """Return each measure for each segment, draw by draw.
-
-        Parameters and result are those of :func:`bayes_clv.posterior.answers.draws_by_segment`;
-        without ``codes``, the rule assigns the states to segments.
-        """
-        from bayes_clv.posterior.answers import draws_by_segment
-
-        return draws_by_segment(
-            self.parameters,
-            self.spend_parameters if terms else None,
-            self.segment_names,
-            self.dropout,
-            self.codes(states) if codes is None else codes,
-            states,
-            shared,
-            horizon,
-            terms,
-        )
 
     def answer(
         self,
@@ -282,12 +257,16 @@ class Posterior(Fit):
 
         tails = arguments.tails(level)
         horizon = arguments.days("horizon", horizon)
-        code = code_of(self.rule, segment) if segment is not None else None
-        if code is None:
-            spend = np.nan if monetary_value is None else monetary_value
+        spend = np.nan if monetary_value is None else monetary_value
+        if segment is not None:
+            code = code_of(self.rule, segment)
+        else:
             code = self.rule.assign_one(frequency, recency, T, spend)
+        weights: Iterable[tuple[int, float]] = [(code, 1.0)]
+        if segment is None and self.rule.soft:
+            weights = enumerate(self.rule.weights_one(frequency, recency, T, spend))
         state = float(frequency), float(recency), float(T)
-        summary = answer_one(self.parameters[code], state, horizon, self.dropout, tails).tolist()
+        summary = answer_one(self._model, weights, state, horizon, tails).tolist()
         alive, purchase = (Estimate(*row) for row in summary)
         return Answer(alive, purchase, level, horizon, self.answerable[code], self.dropout)
 
@@ -303,28 +282,68 @@ class Posterior(Fit):
         content = self.tree, self.rule, self.dropout, self.record, self.diagnostics
         return artifact.write(path, *content, force=force)
 
-    def _answers(self, customers: Customers, measure: "Measure", level: float) -> pd.DataFrame:
+    def _answers(
+        self,
+        customers: Customers,
+        level: float,
+        quantity: "Quantity | None" = None,
+        outcome: "Outcome | None" = None,
+        *,
+        money: bool = False,
+    ) -> pd.DataFrame:
         from bayes_clv.posterior.answers import answer_customers, as_frame
 
-        tails, customers = arguments.tails(level), as_customers(customers)
-        states = States.from_frame(customers)
-        codes = self.codes(states)
-        summary = answer_customers(self.parameters, codes, states, measure, tails)
-        return as_frame(customers, self.answerable, codes, summary)
-
-    def _values(self, customers: Customers, measure: "ValueMeasure", level: float) -> pd.DataFrame:
-        from bayes_clv.posterior.answers import as_frame, value_customers
-
-        tails, spend = arguments.tails(level), self.spend_parameters
+        tails, model = arguments.tails(level), self.model(money=money)
         customers = as_customers(customers)
         states = States.from_frame(customers)
-        codes = self.codes(states)
-        summary = value_customers(self.parameters, spend, codes, states, measure, tails)
-        return as_frame(customers, self.answerable, codes, summary)
+        assigned = self.assigned(states)
+        (summary,) = answer_customers(
+            model,
+            assigned,
+            states,
+            [] if quantity is None else [quantity],
+            [] if outcome is None else [outcome],
+            tails=tails,
+        )
+        return as_frame(customers, self.answerable, assigned.codes, summary)
+
+    def model(self, *, money: bool = False) -> "ModelDraws":
+        """Return the draws that answers need, with those of spend if ``money`` is asked for.
+
+        Raises
+        ------
+        InputError
+            If spend was not fitted.
+        """
+        return replace(self._model, spend=self.spend_parameters) if money else self._model
+
+    @cached_property
+    def _model(self) -> "ModelDraws":
+        from bayes_clv.posterior.mixtures import ModelDraws
+
+        return ModelDraws(self.parameters, self.dropout, self.reactivation)
 
     def codes(self, states: States) -> Codes:
         """Segment codes: those of given segment names, else the rule's; −1 is the population."""
         return assign_named(self.rule, states)
+
+    def assigned(self, states: States, codes: Codes | None = None) -> "Assigned":
+        """Return the segments of customers: to what they belong, and what they are named after.
+
+        Parameters
+        ----------
+        states
+            ``(customer,)``
+        codes
+            ``(customer,)`` of the segments that the rule names them after, where they are known.
+        """
+        from bayes_clv.posterior.state_groups import Assigned
+
+        if codes is None:
+            codes = self.codes(states)
+        if not self.rule.soft:
+            return Assigned(codes)
+        return Assigned(codes, self.rule, given_names(states))
 
 
 def load_posterior(path: str | PathLike[str]) -> Posterior:

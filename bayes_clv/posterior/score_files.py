@@ -134,4 +134,5 @@ def _check_rows(target: str, found: int, expected: int) -> None:
 
 
 def _ending(target: str) -> str:
-    return os.path.splitext(target)[1]
+    # Not os.path.splitext, to which "..csv" is a name without an ending.
+    return next((ending for ending in KINDS if target.endswith(ending)), "")

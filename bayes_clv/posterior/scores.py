@@ -10,6 +10,7 @@ with the number of customers.
 import os
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import pyarrow as pa
 from ibis import ir
 
@@ -25,6 +26,7 @@ from bayes_clv.posterior.every_answer import score_customers
 from bayes_clv.posterior.log_states import KEYS, coded_customers
 from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.posterior.score_files import kind_of, write_file, write_folder
+from bayes_clv.segments.rules import ColumnRule
 
 BATCH = 200_000  # states; about 50 MB of answers
 _SPARK, _SPARK_URLS = "pyspark", ("spark://", "sc://")
@@ -51,8 +53,7 @@ def score_log(
         From ``read_transactions``. If its column of segments was read, it gives each customer's
         segment; it must name segments of the model.
     value
-        Whether to include spend and value, where spend was fitted and the log has amounts. Mean
-        spend is then part of the state, so there are many more distinct states.
+        Whether to include spend and value, where spend was fitted and the log has amounts.
     on_states
         Called with the number of states done and the number of all states.
 
@@ -71,8 +72,10 @@ def score_log(
     transactions = as_log(transactions)
     states = coded_customers(posterior, transactions)
     keys = list(KEYS)
-    if value and posterior.has_spend and transactions.has_amounts:
+    money = value and posterior.has_spend
+    if (money or posterior.rule.soft) and transactions.has_amounts:
         keys.append("monetary_value")
+    by_name = "segment" in states.columns and not isinstance(posterior.rule, ColumnRule)
     distinct = cached(states.select(*keys).distinct())
     total, names = int(distinct.count().execute()), posterior.answerable
 
@@ -82,9 +85,18 @@ def score_log(
         ordered = distinct.order_by(["code", "frequency", "T", "recency"])
         for batch in to_arrow(ordered).to_batches(max_chunksize=BATCH):
             frame = batch.to_pandas()
-            named = frame.assign(segment=[names[code] for code in frame["code"]])
+            codes = frame["code"].to_numpy(dtype=np.int64)
+            if by_name:
+                frame["segment"] = [names[code] for code in codes]
             scores = score_customers(
-                posterior, named, horizon, terms, value=value, level=level, seed=seed
+                posterior,
+                frame,
+                horizon,
+                terms,
+                value=value,
+                level=level,
+                seed=seed,
+                codes=None if by_name else codes,
             )
             yield pa.Table.from_pandas(scores, preserve_index=False)
             done += len(frame)

@@ -159,11 +159,19 @@ def assign_named(rule: SegmentRule, states: States) -> Codes:
     if isinstance(rule, ColumnRule):
         _check_matched(rule, states, codes)
         return codes
-    if states.segment is None:
+    given = given_names(states)
+    if given is None or states.segment is None:
         return codes
-    given = ~pd.isna(states.segment)
     codes[given] = [code_of(rule, name) for name in states.segment[given]]
     return codes
+
+
+def given_names(states: States) -> NDArray[np.bool_] | None:
+    """Return which customers came with the name of a segment, ``(customer,)``; None if none did."""
+    if states.segment is None:
+        return None
+    given: NDArray[np.bool_] = ~pd.isna(states.segment)
+    return given if given.any() else None
 
 
 def _check_matched(rule: ColumnRule, states: States, codes: Codes) -> None:

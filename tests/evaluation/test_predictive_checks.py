@@ -20,7 +20,7 @@ from bayes_clv.evaluation.predictive_checks import (
 from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.posterior.count_distribution import outcome_probabilities
 from bayes_clv.posterior.posterior import Posterior
-from bayes_clv.posterior.state_groups import StateGroup
+from tests.posterior.alone import group_of, model_of
 from bayes_clv.segments.rules import POPULATION, PooledRule
 
 WEEKS = (0.243, 4.414, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha, a, b
@@ -154,8 +154,8 @@ def test_a_log_that_does_not_reach_the_fits_end_is_refused(pooled, log):
 def test_counts_and_lives_follow_the_exact_law(state, dropout):
     n, draws = 2_000, 50
     parts, parameters = at(n, *state, days=39), same(WEEKS, draws)
-    block = StateGroup(slice(0, 1), 0, state[0], *(np.array([float(it)]) for it in state[1:]))
-    law = outcome_probabilities(parameters[-1], block, 39, dropout, least=8)[0]
+    block = group_of(state[0], *(np.array([it]) for it in state[1:]))
+    law = outcome_probabilities(model_of(parameters[-1], dropout), block, 39, least=8)[0]
     expected = n * draws * np.append(law[:5], 1 - law[:5].sum())
     counted = np.concatenate(list(count_again(parts, parameters, dropout, draws)))
     lived = [
@@ -245,10 +245,9 @@ def test_counts_are_those_of_the_log_and_of_the_law(pooled, log):
     assert table["mean"].sum() == pytest.approx(2357)
     zero = sum(
         outcome_probabilities(
-            pooled.parameters[-1],
-            StateGroup(slice(0, 1), 0, 0.0, np.zeros(1), np.zeros(1)),
+            model_of(pooled.parameters[-1], pooled.dropout),
+            group_of(0, np.zeros(1), np.zeros(1)),
             days,
-            pooled.dropout,
         )[0, 0]
         for days in parts.days
     )

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from bayes_clv.data.states import States
-from bayes_clv.evaluation.backtest.forecasts import Forecasts, forecast
+from bayes_clv.evaluation.backtest.forecasts import Forecasts, Part, forecast
 from bayes_clv.evaluation.backtest.spend import MoneyForecasts, forecast_money
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior import state_groups
 from bayes_clv.posterior.posterior import Posterior
-from bayes_clv.posterior.state_groups import StateGroup, distinct_states
+from bayes_clv.posterior.state_groups import Group, distinct_cases
 
 N = 360
 IN_ONE, IN_MANY = 10_000, 7  # states, or customers, in a block
@@ -51,16 +51,16 @@ def in_blocks(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
     def work(most: int, what: Callable[[], Any]) -> Any:
         sizes: list[int] = []
-        whole = StateGroup.blocks
+        whole = Group.blocks
 
-        def counted(group: StateGroup) -> Any:
+        def counted(group: Group) -> Any:
             for block in whole(group):
                 sizes.append(len(block.T))
                 yield block
 
         with monkeypatch.context() as patch:
             patch.setattr(state_groups, "MAX_BLOCK", most)
-            patch.setattr(StateGroup, "blocks", counted)
+            patch.setattr(Group, "blocks", counted)
             done = what()
         if most == IN_ONE:
             assert max(sizes) > 5 * IN_MANY, "a group is cut where blocks are small"
@@ -119,11 +119,11 @@ def test_forecasts_of_purchases_are_the_same_in_many_blocks(
     dropout: Dropout, posterior: Posterior, customers: pd.DataFrame, in_blocks: Callable[..., Any]
 ) -> None:
     states = States.from_frame(customers)
-    codes = posterior.codes(states)
+    part = Part(1.0, replace(posterior.model(), dropout=dropout), posterior.assigned(states))
     outcomes = np.random.default_rng(5).integers(0, 4, N)
     one, many = both(
         in_blocks,
-        lambda: forecast(posterior.parameters, codes, states, outcomes, 120.0, dropout),
+        lambda: forecast([part], states, outcomes, 120.0),
     )
     assert isinstance(one, Forecasts)
     for name in ("expected", "variance", "chance", "log_score", "crps", "below", "up_to"):
@@ -140,8 +140,7 @@ def test_forecasts_of_purchases_are_the_same_in_many_blocks(
 def test_the_customers_are_such_that_blocks_and_groups_are_many(
     posterior: Posterior, customers: pd.DataFrame
 ) -> None:
-    index, distinct = distinct_states(
-        posterior.codes(States.from_frame(customers)), States.from_frame(customers)
-    )
+    states = States.from_frame(customers)
+    index, cases = distinct_cases(states, posterior.assigned(states))
     assert np.bincount(index).max() > 2 * IN_MANY, "customers of one state are cut, too"
-    assert len(np.unique(distinct.code)) > 1
+    assert len(np.unique(cases.memberships.codes)) > 1

@@ -16,7 +16,7 @@ from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.posterior.comparison import MEASURES
 from bayes_clv.posterior.draws import PARAMETERS
 from bayes_clv.posterior.posterior import Posterior
-from bayes_clv.posterior.state_groups import distinct_states, state_groups
+from bayes_clv.posterior.state_groups import distinct_cases, groups_of
 from bayes_clv.segments.rules import ColumnRule, PooledRule, RFMRule
 
 HORIZON = 77.0
@@ -157,13 +157,14 @@ def test_customers_who_share_a_state_share_the_answer(
 def test_more_states_than_a_group_or_a_block_holds_are_all_answered(
     posterior_by_hand: Make, monkeypatch: pytest.MonkeyPatch, method: Method
 ) -> None:
-    monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_STATES", 100)
+    monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_CASES", 100)
     monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_BLOCK", 30)
     n = 105
     T = np.random.default_rng(2).permutation(np.linspace(1, 700, n))
     customers = pd.DataFrame({"frequency": 3, "recency": T / 2, "T": T})
     posterior = posterior_by_hand(PooledRule())
-    parts = state_groups(distinct_states(np.zeros(n, np.int64), States.from_frame(customers))[1])
+    states = States.from_frame(customers)
+    parts = groups_of(distinct_cases(states, posterior.assigned(states))[1])
     assert [[len(block.T) for block in part.blocks()] for part in parts] == [[30, 30, 30, 10], [5]]
     answers = getattr(posterior, method.name)(customers, *method.ahead)
     expected = directly(posterior, customers, ["all customers"] * n, method, level=0.9)
@@ -435,10 +436,10 @@ def test_a_customers_outcomes_do_not_depend_on_threads_or_on_who_else_is_asked_a
 ) -> None:
     together = posterior.sample_purchases(customers, HORIZON, seed=5)
     monkeypatch.setattr("bayes_clv.posterior.state_groups.os.cpu_count", lambda: 1)
-    monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_STATES", 7)
+    monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_CASES", 7)
     monkeypatch.setattr("bayes_clv.posterior.state_groups.MAX_BLOCK", 3)
     states = States.from_frame(customers)
-    parts = state_groups(distinct_states(posterior.codes(states), states)[1])
+    parts = groups_of(distinct_cases(states, posterior.assigned(states))[1])
     assert max(len(part.T) for part in parts) == 7
     assert max(len(block.T) for part in parts for block in part.blocks()) == 3
     again = posterior.sample_purchases(customers, HORIZON, seed=5)

@@ -16,10 +16,9 @@ from bayes_clv.models import bgnbd, gammagamma
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.numerics.keyed_random import next_gamma, next_uniform, stream_of
 from bayes_clv.posterior.discounting import ValueTerms
-from bayes_clv.posterior.measures import expected_purchases_if_alive
+from bayes_clv.posterior.futures import expected_purchases_if_alive, future_of
 from bayes_clv.posterior.posterior import Posterior
-from bayes_clv.posterior.state_groups import StateGroup
-from bayes_clv.posterior.value import SpendTotals
+from bayes_clv.posterior.totals import Tally, draws_by_segment
 from bayes_clv.segments.rules import PooledRule
 
 type Make = Callable[..., Posterior]
@@ -81,10 +80,9 @@ def test_discounted_purchases_are_the_integral_over_time(
         limit=400,
     )[0]
     parameters = Parameters(*(np.array([value]) for value in (r, alpha, a, b)))
-    group = StateGroup(slice(0, 1), 0, float(x), np.array([0.0]), np.array([T]))
-    discounting = ValueTerms(horizon, rate).discounting()
-    measure = expected_purchases_if_alive(horizon, Dropout.AFTER_REPEAT, discounting)
-    assert measure(parameters, group)(group.T)[0, 0] == pytest.approx(by_time, rel=1e-7)
+    if_alive = expected_purchases_if_alive(horizon, ValueTerms(horizon, rate).discounting())
+    future, at = future_of(parameters, float(x), Dropout.AFTER_REPEAT), np.array([T])
+    assert if_alive(future, at)(at)[0, 0] == pytest.approx(by_time, rel=1e-7)
 
 
 def test_a_discount_rate_is_that_of_a_year_of_365_and_a_quarter_days() -> None:
@@ -349,16 +347,22 @@ def test_distinct_states_with_their_tallies_compare_as_the_customers_do(
     posterior: Posterior, customers: pd.DataFrame
 ) -> None:
     twice = pd.concat([customers, customers.assign(monetary_value=np.nan)], ignore_index=True)
-    states = states_of(twice)
-    by_customer = posterior.segment_draws(
-        states, SpendTotals.of_customers(states.known_spend), 90.0, ValueTerms()
-    )
-    once = states_of(customers)
+    states, once = states_of(twice), states_of(customers)
     known = ~np.isnan(once.known_spend)
-    tally = SpendTotals(
-        np.full(len(once), 2.0), known.astype(float), np.nan_to_num(once.known_spend)
+    tally = Tally(
+        posterior.codes(once),
+        once.frequency,
+        once.recency,
+        once.T,
+        np.full(len(once), 2.0),
+        np.stack([np.full(len(once), 2.0), known, np.nan_to_num(once.known_spend)]),
     )
-    gathered = posterior.segment_draws(once, tally, 90.0, ValueTerms())
+    by_customer, gathered = (
+        draws_by_segment(
+            posterior.model(money=True), posterior.segment_names, of, 90.0, ValueTerms()
+        )
+        for of in (Tally.of_customers(states, posterior.assigned(states)), tally)
+    )
     for name in ("customers", "value", "value_if_alive", "buys_again"):
         np.testing.assert_allclose(by_customer[name], gathered[name], rtol=1e-10)
 

@@ -13,7 +13,7 @@ from bayes_clv.data.engines import cached
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
-from bayes_clv.evaluation.backtest.forecasts import Forecasts, forecast
+from bayes_clv.evaluation.backtest.forecasts import Forecasts, Part, forecast
 from bayes_clv.evaluation.backtest.methods import Method
 from bayes_clv.evaluation.backtest.scoring_rules import (
     auc,
@@ -27,7 +27,9 @@ from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.inference.fitting import fit_table
 from bayes_clv.inference.landmarks import own_past_table
 from bayes_clv.inference.sampling import SamplerSettings
-from bayes_clv.posterior.draws import by_code
+from bayes_clv.posterior.draws import by_code, reactivation_of
+from bayes_clv.posterior.mixtures import ModelDraws
+from bayes_clv.posterior.state_groups import Assigned
 from bayes_clv.segments.estimators import RFMSegmenter
 
 FORECAST_DRAWS = 1000  # enough for an average over draws
@@ -98,14 +100,14 @@ def evaluate(
     table = own_past_table(data.at_end) if method.own_past else data.table
     fitted = fit_table(table, data.rule.names, settings, dropout=method.dropout)
     seconds = time.perf_counter() - began
-    parameters = by_code(fitted.tree)
-    parameters = parameters[:, :: max(1, parameters.r.shape[1] // FORECAST_DRAWS)]
+    draws = ModelDraws(by_code(fitted.tree), method.dropout, reactivation_of(fitted.tree))
     states = States.from_frame(customers)
-    codes = data.rule.assign(states)
+    assigned = Assigned(data.rule.assign(states), data.rule if data.rule.soft else None)
+    part = Part(1.0, draws.thinned(FORECAST_DRAWS), assigned)
     rows = []
     for split in splits:
         outcomes = customers[f"purchases_{split.horizon}"].to_numpy(dtype=np.int64)
-        forecasts = forecast(parameters, codes, states, outcomes, split.horizon, method.dropout)
+        forecasts = forecast([part], states, outcomes, split.horizon)
         labels: dict[str, Any] = {
             "origin": split.origin,
             "horizon": split.horizon,

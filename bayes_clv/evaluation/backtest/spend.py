@@ -26,16 +26,17 @@ from bayes_clv.evaluation.backtest.scoring_rules import coverage
 from bayes_clv.evaluation.backtest.splits import Split
 from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.posterior.discounting import ValueTerms
+from bayes_clv.posterior.mixtures import Evaluator, expected_value
+from bayes_clv.posterior.outcomes import sample_value
 from bayes_clv.posterior.posterior import Posterior
 from bayes_clv.posterior.state_groups import (
+    MAX_BLOCK,
     Floats,
-    StateGroup,
-    customers_in,
+    Group,
     cut,
-    distinct_states,
+    distinct_cases,
     each_group,
 )
-from bayes_clv.posterior.value import expected_value, sample_value
 from bayes_clv.segments.estimators import RFMSegmenter
 
 LEVEL = 0.9  # mass of the interval of the total
@@ -196,33 +197,32 @@ def forecast_money(
         Random seed of the sampled outcomes.
     """
     terms = ValueTerms(horizon, annual_discount_rate=0.0)
-    expectation = expected_value(terms, posterior.dropout)
-    outcome = sample_value(terms, posterior.dropout, seed)
-    states = States.from_frame(known)
-    index, distinct = distinct_states(posterior.codes(states), states)
+    outcome = sample_value(terms, seed)
+    model, states = posterior.model(money=True), States.from_frame(known)
+    index, cases = distinct_cases(states, posterior.assigned(states), money=True)
     order = np.argsort(index, kind="stable")
-    spend, observed, state = states.known_spend[order], actual[order], index[order]
+    observed, case = actual[order], index[order]
     columns = np.empty((3, len(order)))
 
-    def evaluate(group: StateGroup) -> Floats:
-        draws = posterior.parameters[group.code], posterior.spend_parameters[group.code]
-        expected_in, sampled_in = (measure(*draws, group) for measure in (expectation, outcome))
-        total = np.zeros(len(draws[0].r))
+    def evaluate(group: Group) -> Floats:
+        expected_of, sampled_of = Evaluator(model, group, [expected_value(terms)]), outcome(model, group)
+        total = np.zeros(model.n_draws)
         for block in group.blocks():
-            expected_of, sampled_of = expected_in(block), sampled_in(block)
-            for rows in cut(customers_in(block, state)):
-                identity = np.arange(rows.start, rows.stop, dtype=float)
-                customers_of_block = (state[rows] - block.rows.start, spend[rows], identity)
-                sampled, paid = sampled_of(*customers_of_block), observed[rows, None]
+            expected = expected_of(block)[0].mean(axis=1)
+            first, last = np.searchsorted(case, [block.rows.start, block.rows.stop]).tolist()
+            for rows in cut(slice(first, last), MAX_BLOCK):  # each customer has an outcome
+                at = case[rows] - block.rows.start
+                sampled = sampled_of(block[at], np.arange(rows.start, rows.stop, dtype=float))
+                paid = observed[rows, None]
                 columns[:, rows] = (
-                    expected_of(*customers_of_block).mean(axis=1),
+                    expected[at],
                     (sampled < paid).mean(axis=1),
                     (sampled <= paid).mean(axis=1),
                 )
                 total += sampled.sum(axis=0)
         return total
 
-    total = sum(each_group(evaluate, distinct), np.zeros(posterior.n_draws))
+    total = sum(each_group(evaluate, cases), np.zeros(model.n_draws))
     in_callers_order = np.empty_like(columns)
     in_callers_order[:, order] = columns
     expected, below, up_to = in_callers_order

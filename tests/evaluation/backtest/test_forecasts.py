@@ -1,16 +1,21 @@
 """Forecasts for many customers against the law of one, and totals against simulation."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from bayes_clv.data.states import States
-from bayes_clv.evaluation.backtest.forecasts import forecast
+from bayes_clv.evaluation.backtest.forecasts import Forecasts, Part, forecast
 from bayes_clv.evaluation.backtest.scoring_rules import coverage
 from bayes_clv.evaluation.simulate.lives import simulate_lives
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.posterior.count_distribution import outcome_probabilities
-from bayes_clv.posterior.state_groups import StateGroup
+from bayes_clv.posterior.mixtures import ModelDraws
+from bayes_clv.posterior.state_groups import Assigned
+from tests.posterior.alone import group_of, model_of
 from tests.conftest import customers_of
 
 both_rules = pytest.mark.parametrize("dropout", list(Dropout), ids=str)
@@ -28,10 +33,12 @@ def test_each_customer_gets_the_law_of_the_state_and_segment(dropout):
     states = States.from_frame(customers)
     rng = np.random.default_rng(1)
     codes, outcomes = rng.integers(-1, 2, len(states)), rng.integers(0, 6, len(states))
-    made = forecast(draws(), codes, states, outcomes, 120.0, dropout)
+    subsets = rng.random((2, len(states))) < 0.3
+    part = Part(1.0, ModelDraws(draws(), dropout), Assigned(codes))
+    made = forecast([part], states, outcomes, 120.0, subsets)
     for i in range(0, len(states), 17):
-        one = StateGroup(slice(0, 1), 0, states.frequency[i], states.recency[[i]], states.T[[i]])
-        (law,) = outcome_probabilities(draws()[codes[i]], one, 120.0, dropout, least=6)
+        one = group_of(states.frequency[i], states.recency[[i]], states.T[[i]])
+        (law,) = outcome_probabilities(model_of(draws()[codes[i]], dropout), one, 120.0, least=6)
         y, counts = outcomes[i], np.arange(len(law))
         cumulative = np.cumsum(law)
         assert made.log_score[i] == pytest.approx(np.log(law[y]))
@@ -45,6 +52,30 @@ def test_each_customer_gets_the_law_of_the_state_and_segment(dropout):
         assert made.below[i] == pytest.approx(cumulative[y] - law[y], abs=1e-12)
     np.testing.assert_allclose(made.expected_total.mean(), made.expected.sum(), rtol=1e-6)
     np.testing.assert_array_equal(made.happened, outcomes > 0)
+    np.testing.assert_allclose(made.chance_totals.mean(axis=1), subsets @ made.chance, rtol=1e-9)
+
+
+def test_a_mixture_of_models_mixes_the_law_of_each_customer():
+    states = States.from_frame(customers_of(80))
+    rng = np.random.default_rng(4)
+    outcomes = rng.integers(0, 5, len(states))
+    parts = [
+        Part(weight, ModelDraws(draws(), dropout), Assigned(rng.integers(-1, 2, len(states))))
+        for weight, dropout in ((0.3, Dropout.AFTER_REPEAT), (0.7, Dropout.AFTER_ANY))
+    ]
+    alone = [forecast([replace(part, weight=1.0)], states, outcomes, 90.0) for part in parts]
+    mixed = forecast(parts, states, outcomes, 90.0)
+
+    def average(of: Callable[[Forecasts], np.ndarray]) -> np.ndarray:
+        return sum(part.weight * of(made) for part, made in zip(parts, alone, strict=True))
+
+    for name in ("expected", "chance", "below", "up_to", "expected_total"):
+        want = average(lambda made, name=name: getattr(made, name))
+        np.testing.assert_allclose(getattr(mixed, name), want, rtol=1e-5, atol=1e-7)
+    likelihood = average(lambda made: np.exp(made.log_score))
+    np.testing.assert_allclose(mixed.log_score, np.log(likelihood), rtol=1e-9)
+    second = average(lambda made: made.variance + made.expected**2)
+    np.testing.assert_allclose(mixed.variance, second - mixed.expected**2, rtol=1e-3, atol=1e-5)
 
 
 def alive_and_later(n: int, dropout: Dropout, seed: int = 3) -> tuple[States, np.ndarray]:
@@ -68,7 +99,8 @@ def test_at_the_true_parameters_forecasts_cover_as_they_say_and_the_total_is_wit
 ):
     states, later = alive_and_later(20_000, dropout)
     truth = Parameters(*(np.full((1, 4), value) for value in TRUTH))
-    made = forecast(truth, np.zeros(len(states), dtype=int), states, later, 100.0, dropout)
+    everybody = Assigned(np.zeros(len(states), dtype=int))
+    made = forecast([Part(1.0, ModelDraws(truth, dropout), everybody)], states, later, 100.0)
     for level in (0.5, 0.9):
         assert coverage(made.below, made.up_to, level) == pytest.approx(level, abs=0.015)
     assert abs(made.expected.sum() - later.sum()) < 4 * np.sqrt(made.variance.sum())
@@ -76,9 +108,9 @@ def test_at_the_true_parameters_forecasts_cover_as_they_say_and_the_total_is_wit
 
 def test_the_interval_of_the_total_holds_the_uncertainty_of_draws_and_of_outcomes():
     states, later = alive_and_later(2_000, Dropout.AFTER_REPEAT)
-    codes = np.zeros(len(states), dtype=int)
-    many = draws(groups=2, n=4000)
-    made = forecast(many, codes, states, later, 100.0, Dropout.AFTER_REPEAT)
+    many = ModelDraws(draws(groups=2, n=4000), Dropout.AFTER_REPEAT)
+    everybody = Assigned(np.zeros(len(states), dtype=int))
+    made = forecast([Part(1.0, many, everybody)], states, later, 100.0)
     lower, upper = made.total_interval(0.9)
     sd = np.sqrt(made.expected_total.var() + made.variance.sum())
     assert upper - lower == pytest.approx(2 * 1.645 * sd, rel=0.1)

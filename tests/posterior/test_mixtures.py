@@ -9,8 +9,10 @@ from scipy.stats import chi2
 
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
-from bayes_clv.posterior import measures
-from bayes_clv.posterior.state_groups import StateGroup
+from bayes_clv.posterior import mixtures
+from bayes_clv.posterior.outcomes import sample_purchases
+from bayes_clv.posterior.state_groups import Group
+from tests.posterior.alone import evaluate, group_of, model_of, sample
 
 EXACT = 1e-12  # relative
 FAR_EXACT = 1e-11  # the same where exponents are of thousands, and each ulp of them counts
@@ -31,18 +33,14 @@ LOYAL = draws_round(1.5, 60.0, 0.05, 4.0)  # hardly anybody leaves
 FICKLE = draws_round(3.0, 5.0, 12.0, 1.5)
 
 
-def group_of(frequency: float, recency: np.ndarray, T: np.ndarray) -> StateGroup:
-    return StateGroup(slice(0, len(T)), 0, frequency, recency, T)
-
-
-def states_of(frequency: float, latest: float, n: int = 300) -> StateGroup:
+def states_of(frequency: float, latest: float, n: int = 300) -> Group:
     rng = np.random.default_rng(int(frequency) + 1)
     T = np.sort(np.ceil(rng.uniform(0, latest, n)))
     return group_of(frequency, np.floor(T * rng.random(n) ** 0.3) * (frequency > 0), T)
 
 
 def directly(
-    function: Callable[..., np.ndarray], parameters: Parameters, group: StateGroup, *others: object
+    function: Callable[..., np.ndarray], parameters: Parameters, group: Group, *others: object
 ) -> np.ndarray:
     recency, T = group.recency[:, None], group.T[:, None]
     return function(parameters, group.frequency, recency, T, *others)
@@ -59,16 +57,12 @@ def test_every_measure_equals_the_plain_function(
     parameters: Parameters, frequency: float, latest: float, dropout: Dropout
 ) -> None:
     group = states_of(frequency, latest)
-    for measure, function, others in (
-        (measures.probability_alive(dropout), bgnbd.probability_alive, ()),
-        (
-            measures.probability_of_purchase(HORIZON, dropout),
-            bgnbd.probability_of_purchase,
-            (HORIZON,),
-        ),
-        (measures.expected_purchases(HORIZON, dropout), bgnbd.expected_purchases, (HORIZON,)),
+    for quantity, function, others in (
+        (mixtures.probability_alive(), bgnbd.probability_alive, ()),
+        (mixtures.probability_of_purchase(HORIZON), bgnbd.probability_of_purchase, (HORIZON,)),
+        (mixtures.expected_purchases(HORIZON), bgnbd.expected_purchases, (HORIZON,)),
     ):
-        got = measure(parameters, group)(group)
+        (got,) = evaluate(model_of(parameters, dropout), group, quantity)
         want = directly(function, parameters, group, *others, dropout)
         np.testing.assert_allclose(got, want, rtol=EXACT, atol=NEVER)
 
@@ -77,22 +71,9 @@ def test_every_measure_equals_the_plain_function(
 def test_any_horizon_will_do(horizon: float) -> None:
     dropout, group = Dropout.AFTER_REPEAT, states_of(3.0, 730.0)
     for name in ("probability_of_purchase", "expected_purchases"):
-        got = getattr(measures, name)(horizon, dropout)(CDNOW, group)(group)
+        (got,) = evaluate(model_of(CDNOW, dropout), group, getattr(mixtures, name)(horizon))
         want = directly(getattr(bgnbd, name), CDNOW, group, horizon, dropout)
         np.testing.assert_allclose(got, want, rtol=EXACT, atol=NEVER)
-
-
-@both_rules
-def test_totals_are_sums_over_customers_draw_by_draw(dropout: Dropout) -> None:
-    group = states_of(2.0, 730.0)
-    count = np.random.default_rng(5).integers(1, 9, len(group.T)).astype(float)
-    got = measures.totals(CDNOW, group, count, HORIZON, dropout)
-    want = [
-        count @ directly(bgnbd.probability_alive, CDNOW, group, dropout),
-        count @ directly(bgnbd.probability_of_purchase, CDNOW, group, HORIZON, dropout),
-        count @ directly(bgnbd.expected_purchases, CDNOW, group, HORIZON, dropout),
-    ]
-    np.testing.assert_allclose(got, want, rtol=EXACT)
 
 
 # Published figures: parameters and times in weeks
@@ -126,12 +107,12 @@ def test_published_figures_come_out_of_the_compiled_code(
     x, t_x, T = history
     parameters = Parameters(*(np.array([value]) for value in values))
     group = group_of(x, np.array([t_x], float), np.array([T], float))
-    for measure, published in (
-        (measures.probability_alive(dropout), alive),
-        (measures.expected_purchases(weeks, dropout), expected),
+    for quantity, published in (
+        (mixtures.probability_alive(), alive),
+        (mixtures.expected_purchases(weeks), expected),
     ):
         if published is not None:
-            got = measure(parameters, group)(group).item()
+            got = evaluate(model_of(parameters, dropout), group, quantity)[0].item()
             assert got == pytest.approx(published, rel=3e-4 if alive == 0.1968 else 4e-5)
 
 
@@ -149,7 +130,7 @@ FAR = [
 EXTREME_T = np.array([0.0, 1e-9, 1.0, 365.0, 1e4, 1e6])
 
 
-def extreme_states(frequency: float) -> StateGroup:
+def extreme_states(frequency: float) -> Group:
     """Every T with a last purchase at once, midway and today."""
     shares = np.array([0.0]) if frequency == 0 else np.array([0.0, 0.5, 1.0])
     T = np.repeat(EXTREME_T, len(shares))
@@ -164,14 +145,15 @@ def test_extreme_customers_get_finite_answers_in_range_and_those_of_the_plain_fu
 ) -> None:
     parameters = Parameters(*(np.array([value, value * 1.01]) for value in values))
     group, horizons = extreme_states(frequency), (1e-9, 1.0, 365.0, 1e6)
-    alive = measures.probability_alive(dropout)(parameters, group)(group)
+    model = model_of(parameters, dropout)
+    (alive,) = evaluate(model, group, mixtures.probability_alive())
     assert ((alive >= 0) & (alive <= 1)).all()
     plain = directly(bgnbd.probability_alive, parameters, group, dropout)
     np.testing.assert_allclose(alive, plain, rtol=FAR_EXACT, atol=NEVER)
     for name in ("probability_of_purchase", "expected_purchases"):
         answers = []
         for horizon in horizons:
-            answer = getattr(measures, name)(horizon, dropout)(parameters, group)(group)
+            (answer,) = evaluate(model, group, getattr(mixtures, name)(horizon))
             plain = directly(getattr(bgnbd, name), parameters, group, horizon, dropout)
             never = NEVER * max(
                 1.0, plain.max()
@@ -190,17 +172,21 @@ def test_compiled_probability_alive_falls_with_idle_time_and_rises_with_recency(
     values: tuple[float, ...], dropout: Dropout
 ) -> None:
     parameters = Parameters(*(np.array([value]) for value in values))
-    alive_of = measures.probability_alive(dropout)
+    model = model_of(parameters, dropout)
+
+    def alive_of(group: Group) -> np.ndarray:
+        return evaluate(model, group, mixtures.probability_alive())[0]
+
     idle = np.concatenate([[0.0], np.geomspace(1e-3, 1e6, 50)])
     for x, t_x in ((1.0, 1.0), (3.0, 400.0), (1e6, 1e6)):
         silent = group_of(x, np.full(len(idle), t_x), t_x + idle)
-        assert (np.diff(alive_of(parameters, silent)(silent), axis=0) <= 0).all()
+        assert (np.diff(alive_of(silent), axis=0) <= 0).all()
         later = np.linspace(0, t_x, 50)
         recent = group_of(x, later, np.full(len(later), t_x))
-        assert (np.diff(alive_of(parameters, recent)(recent), axis=0) >= 0).all()
+        assert (np.diff(alive_of(recent), axis=0) >= 0).all()
     T = np.array([0.0, 1.0, 400.0, 1e6])
     once = group_of(0.0, np.zeros(4), T)
-    alive = alive_of(parameters, once)(once)[:, 0]
+    alive = alive_of(once)[:, 0]
     if dropout is BG:
         assert (alive == 1).all()
     else:
@@ -248,7 +234,7 @@ def test_outcomes_follow_their_law(state: tuple[float, ...], dropout: Dropout) -
     x, t_x, T = state
     group = group_of(x, np.array([t_x]), np.array([T]))
     parameters = Parameters(*(np.full(n, value) for value in values))
-    outcomes = measures.sample_purchases(HORIZON, dropout, seed=11)(parameters, group)(group)
+    outcomes = sample(model_of(parameters, dropout), group, sample_purchases(HORIZON, seed=11))
     seen = np.bincount(np.minimum(outcomes[0], most + 1).astype(int), minlength=most + 2)
     expected = n * outcome_law(values, state, dropout, most)
     assert expected.min() > 20
@@ -265,7 +251,7 @@ def test_very_frequent_buyers_outcomes_are_distributed_as_those_of_the_plain_fun
     state, n = (400.0, 199.0, 200.0), 20_000
     parameters = Parameters(*(np.full(n, value) for value in (0.5, 5.0, 0.5, 60.0)))
     group = group_of(state[0], np.array([state[1]]), np.array([state[2]]))
-    drawn = measures.sample_purchases(horizon, dropout, seed=3)(parameters, group)(group)[0]
+    (drawn,) = sample(model_of(parameters, dropout), group, sample_purchases(horizon, seed=3))
     rng = np.random.default_rng(4)
     told = bgnbd.sample_purchases(rng, parameters, *state, horizon, dropout)
     error = np.hypot(drawn.std(), told.std()) / np.sqrt(n)
@@ -278,7 +264,7 @@ def test_very_frequent_buyers_outcomes_are_distributed_as_those_of_the_plain_fun
 def test_horizons_and_customers_beyond_measure_have_outcomes() -> None:
     group = group_of(1e6, np.array([9e5, 1e6]), np.array([1e6, 1e6]))
     for horizon in (1.0, 1e6, 1e12):
-        outcomes = measures.sample_purchases(horizon, Dropout.AFTER_ANY, 0)(CDNOW, group)(group)
+        outcomes = sample(model_of(CDNOW, Dropout.AFTER_ANY), group, sample_purchases(horizon, 0))
         assert np.isfinite(outcomes).all()
         assert (outcomes >= 0).all()
         assert (outcomes == np.round(outcomes)).all()
@@ -287,8 +273,7 @@ def test_horizons_and_customers_beyond_measure_have_outcomes() -> None:
 def test_states_and_draws_have_outcomes_of_their_own() -> None:
     group = states_of(4.0, 730.0, 40)
     parameters = Parameters(*(np.full(5_000, value) for value in (2.0, 10.0, 0.3, 5.0)))
-    sample = measures.sample_purchases(HORIZON, Dropout.AFTER_REPEAT, 1)
-    outcomes = sample(parameters, group)(group)
+    outcomes = sample(model_of(parameters), group, sample_purchases(HORIZON, 1))
     _, first = np.unique(np.column_stack([group.T, group.recency]), axis=0, return_index=True)
     apart = outcomes[first]
     apart = apart[apart.std(axis=1) > 0.1]
@@ -302,8 +287,8 @@ def test_states_and_draws_have_outcomes_of_their_own() -> None:
 @pytest.mark.parametrize("seed", [0, 1, 2**64, 10**40])
 def test_any_seed_gives_outcomes_and_the_same_again(seed: int) -> None:
     group = states_of(4.0, 730.0, 40)
-    sample = measures.sample_purchases(HORIZON, Dropout.AFTER_REPEAT, seed)
-    first, again = sample(CDNOW, group)(group), sample(CDNOW, group)(group)
+    model = model_of(CDNOW)
+    first, again = (sample(model, group, sample_purchases(HORIZON, seed)) for _ in range(2))
     np.testing.assert_array_equal(first, again)
-    other = measures.sample_purchases(HORIZON, Dropout.AFTER_REPEAT, seed + 1)
-    assert (first != other(CDNOW, group)(group)).any()
+    other = sample(model, group, sample_purchases(HORIZON, seed + 1))
+    assert (first != other).any()
