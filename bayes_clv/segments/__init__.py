@@ -2,7 +2,12 @@
 
 | module | what it is for |
 | --- | --- |
-| `rules` | the rules themselves: NumPy and JSON, all that serving needs |
+| `rules` | what every rule can do, and JSON: with the next two, NumPy and all that serving needs |
+| `rfm` | the rule of quintile scores and named segments |
+| `kmeans` | the rule of the nearest centroid |
+| `cuts` | counting cuts below a value, the RFM grid, and rounding noise, which decides nothing |
+| `memberships` | soft segments: how weights fall off smoothly across borders, as formulas |
+| `weighted` | what hard and soft rules share |
 | `own` | the user's own segments, matched by value, and what is not matched |
 | `expressions` | the same rules as Ibis expressions, which run in the engine that holds the data |
 | `estimators` | scikit-learn estimators that learn a rule |

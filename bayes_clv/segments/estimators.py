@@ -19,8 +19,11 @@ from threadpoolctl import threadpool_limits
 from bayes_clv import arguments
 from bayes_clv.data.states import States, check_columns
 from bayes_clv.errors import InputError
+from bayes_clv.segments.kmeans import KMeansRule, log_features
 from bayes_clv.segments.naming import centroid_names
-from bayes_clv.segments.rules import KMeansRule, RFMRule, SegmentRule, log_features
+from bayes_clv.segments.rfm import RFMRule
+from bayes_clv.segments.rules import SegmentRule
+from bayes_clv.segments.weighted import checked_bandwidth
 
 COLUMNS = ("frequency", "recency", "T", "monetary_value")
 FEATURES = ("idle_time", "frequency", "monetary_value")
@@ -44,6 +47,14 @@ class _Segmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         """Return the segment code of each state, ``(customer,)``."""
         check_is_fitted(self)
         return self.rule_.assign(self._states(X, reset=False))
+
+    def predict_weights(self, X: pd.DataFrame | ArrayLike) -> NDArray[np.float64]:
+        """Return how much each state belongs to each segment, ``(customer, segment)``.
+
+        Rows sum to 1. With ``bandwidth=None`` all weight is on the segment of ``predict``.
+        """
+        check_is_fitted(self)
+        return self.rule_.weights(self._states(X, reset=False))
 
     def _states(self, X: pd.DataFrame | ArrayLike, *, reset: bool) -> States:
         if isinstance(X, pd.DataFrame) and "frequency" in X.columns:
@@ -69,16 +80,27 @@ class _Segmenter(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 class RFMSegmenter(_Segmenter):
     """Eleven named segments by quintile scores for idle time, frequency and spend.
 
-    See :class:`bayes_clv.segments.rules.RFMRule` for the scores.
+    See :class:`bayes_clv.segments.rfm.RFMRule` for the scores.
+
+    Parameters
+    ----------
+    bandwidth
+        How far segments reach across their borders, in mean gaps between cuts, so that answers do
+        not jump there; None for hard segments. ``predict`` names the hard segment all the same.
     """
 
+    def __init__(self, *, bandwidth: float | None = 0.6) -> None:
+        self.bandwidth = bandwidth
+
     def _learn(self, states: States) -> RFMRule:
+        bandwidth = checked_bandwidth(self.bandwidth)
         quintiles, quartiles = (0.2, 0.4, 0.6, 0.8), (0.25, 0.5, 0.75)
         spend = states.repeat_spend
         return RFMRule(
             idle_cuts=_quantiles(states.idle_time, quintiles),
             frequency_cuts=_quantiles(states.frequency[states.frequency > 0], quartiles),
             monetary_cuts=_quantiles(spend[np.isfinite(spend)], quintiles),
+            bandwidth=bandwidth,
         )
 
 
@@ -98,6 +120,8 @@ class KMeansSegmenter(_Segmenter):
         customers is dropped.
     random_state
         Seed of the random starts.
+    bandwidth
+        How far segments reach across their borders, in standard deviations; None for hard segments.
     """
 
     def __init__(
@@ -106,13 +130,16 @@ class KMeansSegmenter(_Segmenter):
         *,
         features: tuple[str, ...] = FEATURES,
         random_state: int | None = 0,
+        bandwidth: float | None = 1.0,
     ) -> None:
         self.n_segments = n_segments
         self.features = features
         self.random_state = random_state
+        self.bandwidth = bandwidth
 
     def _learn(self, states: States) -> KMeansRule:
         arguments.whole("n_segments", self.n_segments, least=1)
+        bandwidth = checked_bandwidth(self.bandwidth)
         if self.random_state is not None:
             arguments.whole("random_state", self.random_state, least=0, most=2**32 - 1)
         given = tuple(self.features) if isinstance(self.features, list | tuple) else ()
@@ -142,6 +169,7 @@ class KMeansSegmenter(_Segmenter):
             location=tuple(location.tolist()),
             scale=tuple(scale.tolist()),
             centroids=tuple(_rounded(row) for row in np.round(centroids[order], _DECIMALS)),
+            bandwidth=bandwidth,
         )
 
     def _check_k(self, distinct: int) -> None:
@@ -188,7 +216,7 @@ def _distinct(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray
 _MAX_STEPS, _STARTS = 300, 4
 _DECIMALS = 10  # of a log feature and of a centroid; noise is a million times smaller
 # A feature whose logarithms spread by less than this is the same for everybody: it is a cent of a
-# thousand. To divide by less would blow rounding noise (4e-16) up to ``rules.NOISE`` and beyond.
+# thousand. To divide by less would blow rounding noise (4e-16) up to ``cuts.NOISE`` and beyond.
 _SAME = 1e-5
 
 

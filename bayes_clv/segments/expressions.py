@@ -1,10 +1,15 @@
 """The same segment rules as Ibis expressions, so that the engine with the data assigns segments.
 
 ``segment_code`` takes a table with frequency, recency, T (days), monetary_value and, for the user's
-own segments, segment; it returns an integer column of codes. A test compares them with
-``rule.assign``.
+own segments, segment; it returns an integer column of codes. ``segment_weights`` takes the same and
+returns a column of weights per segment. Tests compare them with ``rule.assign`` and
+``rule.weights``.
+
+KMeans' weights are written without the distances' least, which would make a long query: w_k is one
+over the sum of exp((d_k² − d_j²)/2h²) over all j, and z² drops out of the difference.
 """
 
+import sys
 from collections.abc import Iterable
 from functools import reduce, singledispatch
 from operator import add
@@ -12,18 +17,19 @@ from operator import add
 import ibis
 from ibis import ir
 
-from bayes_clv.segments.own import PATTERNS, TRUTH, keys
-from bayes_clv.segments.rules import (
-    NOISE,
-    POPULATION,
-    RFM_GRID_CODES,
-    ColumnRule,
-    KMeansRule,
-    PooledRule,
-    RFMRule,
-    limits,
-    limits_of_days,
+from bayes_clv.segments.cuts import NOISE, RFM_GRID_CODES, limits, limits_of_days
+from bayes_clv.segments.kmeans import KMeansRule
+from bayes_clv.segments.memberships import (
+    EXTREME,
+    Arithmetic,
+    exceeding,
+    grid_weights,
+    spread,
+    value_at_most,
 )
+from bayes_clv.segments.own import PATTERNS, TRUTH, keys
+from bayes_clv.segments.rfm import RFMRule
+from bayes_clv.segments.rules import POPULATION, ColumnRule, PooledRule, SegmentRule
 
 
 def key_expression(text: ir.StringValue) -> ir.StringValue:
@@ -78,15 +84,7 @@ def _(rule: RFMRule, states: ir.Table) -> ir.IntegerValue:
 
 @segment_code.register
 def _(rule: KMeansRule, states: ir.Table) -> ir.IntegerValue:
-    features = {
-        "idle_time": (states["T"] - states.recency + 1).ln(),
-        "frequency": (states.frequency.cast("float64") + 1).ln(),
-        "monetary_value": _repeat_spend(states).ln(),
-    }
-    standardised = [
-        (features[name] - location) / scale
-        for name, location, scale in zip(rule.features, rule.location, rule.scale, strict=True)
-    ]
+    standardised = _standardised(rule, states)
     # The squared distance minus z², which is the same for all centroids.
     distances = [
         _sum((c * (c - 2 * z)).fill_null(0.0) for z, c in zip(standardised, centroid, strict=True))
@@ -102,11 +100,103 @@ def _(rule: KMeansRule, states: ir.Table) -> ir.IntegerValue:
     return ibis.cases(*branches, else_=len(branches)).cast("int64")
 
 
+@singledispatch
+def segment_weights(rule: SegmentRule, states: ir.Table) -> tuple[ir.FloatingValue, ...]:
+    """Return how much each state belongs to each segment, a column per segment."""
+    return _hard_weights(rule, states)
+
+
+@segment_weights.register
+def _(rule: RFMRule, states: ir.Table) -> tuple[ir.FloatingValue, ...]:
+    repeats, spend = states.frequency > 0, _repeat_spend(states)
+    of_idle, of_frequency, of_spend = _exceeding(rule, states, spend)
+    at_most = value_at_most(of_frequency, None)
+    if rule.monetary_cuts:
+        known = value_at_most(of_frequency, of_spend)
+        pairs = zip(known, at_most, strict=True)
+        at_most = [ibis.ifelse(spend.notnull(), *pair) for pair in pairs]
+    at_most = [ibis.ifelse(repeats, it, 1.0) for it in at_most]
+    weights = grid_weights(of_idle, at_most, COLUMNS)
+    return tuple(weight.cast("float64") for weight in weights)
+
+
+def _exceeding(
+    rule: RFMRule, states: ir.Table, spend: ir.FloatingValue
+) -> tuple[list[ir.FloatingValue], ...]:
+    """Return A_1 … A_n of idle time, frequency and spend: without a bandwidth, 0 or 1."""
+    idle = states["T"] - states.recency
+    if rule.bandwidth is not None:
+        z = (_log1p(idle), _log1p(states.frequency), spend.ln())
+        ladders = zip(z, rule.ladders(rule.bandwidth), strict=True)
+        return tuple(exceeding(value, ladder, COLUMNS) for value, ladder in ladders)
+    cuts = (
+        (idle, limits_of_days(rule.idle_cuts)),
+        (states.frequency, limits(rule.frequency_cuts)),
+        (spend, limits(rule.monetary_cuts)),
+    )
+    return tuple(
+        [ibis.ifelse(value > limit, 1.0, 0.0) for limit in limits] for value, limits in cuts
+    )
+
+
+@segment_weights.register
+def _(rule: KMeansRule, states: ir.Table) -> tuple[ir.FloatingValue, ...]:
+    if rule.bandwidth is None:
+        return _hard_weights(rule, states)
+    standardised, divisor = _standardised(rule, states), spread(rule.bandwidth)
+
+    def closeness(one: tuple[float, ...], other: tuple[float, ...]) -> ir.NumericValue:
+        difference = _sum(
+            ((c * c - d * d) / divisor - (2 * (c - d) / divisor) * z).fill_null(0.0)
+            for z, c, d in zip(standardised, one, other, strict=True)
+        )
+        return COLUMNS.exp(COLUMNS.bounded(difference))
+
+    return tuple(
+        (1.0 / _sum(closeness(one, other) for other in rule.centroids)).cast("float64")
+        for one in rule.centroids
+    )
+
+
+def _hard_weights(rule: SegmentRule, states: ir.Table) -> tuple[ir.FloatingValue, ...]:
+    code = segment_code(rule, states)
+    return tuple(
+        ibis.ifelse(code == segment, 1.0, 0.0).cast("float64") for segment in range(len(rule.names))
+    )
+
+
+COLUMNS = Arithmetic(
+    lambda u: u.exp(),
+    lambda u: ibis.least(ibis.greatest(u, -EXTREME), EXTREME),
+    lambda weight: ibis.greatest(weight, 0.0),
+)
+
+
+def _log1p(value: ir.NumericValue) -> ir.FloatingValue:
+    return (ibis.greatest(value.cast("float64"), 0.0) + 1).ln()
+
+
+def _standardised(rule: KMeansRule, states: ir.Table) -> list[ir.FloatingValue]:
+    """Return the rule's features, null where unknown."""
+    features = {
+        "idle_time": (states["T"] - states.recency + 1).ln(),
+        "frequency": (states.frequency.cast("float64") + 1).ln(),
+        "monetary_value": _repeat_spend(states).ln(),
+    }
+    return [
+        (features[name] - location) / scale
+        for name, location, scale in zip(rule.features, rule.location, rule.scale, strict=True)
+    ]
+
+
 def _repeat_spend(states: ir.Table) -> ir.FloatingValue:
     spend = states.monetary_value.cast("float64")
     # Databases order NaN above every number.
-    known = (states.frequency > 0) & (spend > 0) & ~spend.isnan()
+    known = (states.frequency > 0) & (spend > 0) & (spend <= _LARGEST)
     return ibis.ifelse(known, spend, ibis.null("float64"))
+
+
+_LARGEST = sys.float_info.max
 
 
 def _above(value: ir.NumericValue, limits: tuple[float, ...]) -> ir.IntegerValue:

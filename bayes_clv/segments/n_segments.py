@@ -25,7 +25,7 @@ from bayes_clv.data.given_customers import as_customers
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter
-from bayes_clv.segments.rules import KMeansRule
+from bayes_clv.segments.kmeans import KMeansRule
 
 MOST_STATES = 3_000  # states used at most: distances between all pairs are computed
 

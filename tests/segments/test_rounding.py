@@ -12,10 +12,11 @@ from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import customers, durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
+from bayes_clv.segments.cuts import NOISE
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.naming import centroid_names
-from bayes_clv.segments.rules import NOISE, KMeansRule, RFMRule, SegmentRule
+from bayes_clv.segments.rules import KMeansRule, RFMRule, SegmentRule
 
 PRICE = 33.33
 

@@ -14,11 +14,11 @@ from sklearn.utils.validation import validate_data
 
 from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
+from bayes_clv.segments.cuts import RFM_GRID_CODES
 from bayes_clv.segments.estimators import COLUMNS, FEATURES, KMeansSegmenter, RFMSegmenter
 from bayes_clv.segments.expressions import segment_code
 from bayes_clv.segments.rules import (
     POPULATION,
-    RFM_GRID_CODES,
     ColumnRule,
     KMeansRule,
     PooledRule,
