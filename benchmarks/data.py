@@ -81,7 +81,8 @@ def write_pooled_model(path: Path) -> Row:
     """Fit CDNOW without segments; save the model, and its 4,000 draws as an .npz file beside it."""
     from bayes_clv import HierarchicalBetaGeo, load_cdnow
 
-    posterior = HierarchicalBetaGeo(segmenter=None).fit(load_cdnow())
+    model = HierarchicalBetaGeo(segmenter=None, dropout="after_repeat")  # as the peers have it
+    posterior = model.fit(load_cdnow())
     posterior.save(path)
     draws = posterior.tree["posterior"]
     names = ("r", "alpha", "a", "b")

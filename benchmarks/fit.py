@@ -93,7 +93,8 @@ def fit(case: Case) -> Row:
     from bayes_clv import HierarchicalBetaGeo, KMeansSegmenter, RFMSegmenter, load_cdnow
 
     segmenters = {"none": None, "rfm": RFMSegmenter(), "kmeans": KMeansSegmenter(5)}
-    estimator = HierarchicalBetaGeo(segmenters[case.segments], spend=case.spend)
+    dropout = "after_repeat" if case.segments == "none" else "auto"  # the peer has BG/NBD alone
+    estimator = HierarchicalBetaGeo(segmenters[case.segments], dropout=dropout, spend=case.spend)
     transactions = load_cdnow(sample=case.sample)
     began = time.perf_counter()
     posterior = estimator.fit(transactions, draws=DRAWS, chains=CHAINS, seed=0)

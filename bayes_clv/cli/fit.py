@@ -9,10 +9,11 @@ import typer
 
 from bayes_clv.cli.log_options import Log, Reader, reading
 from bayes_clv.cli.options import Force, Json, Seed
-from bayes_clv.cli.tables import reading_table, segments_table, verdict
+from bayes_clv.cli.tables import choices, reading_table, segments_table, verdict
 from bayes_clv.cli.terminal import errors, inputs_of, out, print_json, say
 from bayes_clv.errors import shown
 from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.posterior.choices import AUTO
 
 FEATURES = "idle_time,frequency,monetary_value"
 _LONGEST_NAME = 255  # bytes; the limit of all common file systems
@@ -24,6 +25,14 @@ class Format(StrEnum):
     KMEANS = "kmeans"
     RFM = "rfm"
     NONE = "none"
+
+
+class Leaving(StrEnum):
+    """Values of ``--dropout``."""
+
+    AUTO = AUTO
+    AFTER_REPEAT = Dropout.AFTER_REPEAT.value
+    AFTER_ANY = Dropout.AFTER_ANY.value
 
 
 @reading
@@ -40,8 +49,12 @@ def fit(
     ] = FEATURES,
     landmarks: Annotated[int, typer.Option(help="Number of landmarks (segmentation dates).")] = 4,
     dropout: Annotated[
-        Dropout, typer.Option(help="When customers may leave: BG/NBD or MBG/NBD.")
-    ] = Dropout.AFTER_REPEAT,
+        Leaving,
+        typer.Option(
+            help="When customers may leave: after a repeat purchase (BG/NBD), after any (MBG/NBD), "
+            "or what the log speaks for."
+        ),
+    ] = Leaving.AUTO,
     spend: Annotated[bool, typer.Option(help="Fit spend too, if the log has amounts.")] = True,
     draws: Annotated[int, typer.Option(help="Posterior draws per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 200,
@@ -63,12 +76,15 @@ def fit(
         inputs = inputs_of(read, transactions)
         check_targets([to, unsound], MODEL, inputs=inputs, force=force, make_folder=True)
         from bayes_clv.inference.estimator import HierarchicalBetaGeo
+        from bayes_clv.inference.options import settled_dropout
 
         log = read(transactions, segment=own_column)
         if not as_json:
             out.print(reading_table(log))
         segmenter = _segmenter(segments, n_segments, features, seed)
-        estimator = HierarchicalBetaGeo(segmenter, landmarks, dropout=dropout, spend=spend)
+        estimator = HierarchicalBetaGeo(
+            segmenter, landmarks, dropout=settled_dropout(dropout.value), spend=spend
+        )
         posterior = estimator.fit(
             log, draws=draws, tune=tune, chains=chains, seed=seed, progress=True
         )
@@ -77,6 +93,7 @@ def fit(
     if as_json:
         print_json(posterior.facts() | {"version": version, "model": target})
     else:
+        out.print(choices(posterior.record))
         out.print(verdict(posterior))
         out.print(segments_table(posterior.compare_segments(), posterior))
         say(out, f"Model written to {shown(target)}")

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bayes_clv.posterior.comparison import SegmentComparison
+from bayes_clv.posterior.fit_record import FitRecord
 from bayes_clv.posterior.posterior import Posterior
 
 if TYPE_CHECKING:  # imports engines and the sampler, which the service does not need
@@ -53,6 +54,12 @@ def _read_as(notation: str) -> str:
     if not notation or notation.startswith("stored"):
         return notation
     return f"read as {notation}"
+
+
+def choices(record: FitRecord) -> RenderableType:
+    """What the fit chose for its user, and why, a line for each choice."""
+    made = (record.dropout,)
+    return Group(*(Text(it.words) for it in made if it is not None))
 
 
 def verdict(posterior: Posterior) -> RenderableType:

@@ -5,6 +5,7 @@
 | `estimator` | `HierarchicalBetaGeo`: transactions in, posterior out |
 | `options` | the options of a model as callers may write them |
 | `parts` | what a fit hands from one of its steps to the next |
+| `leaving` | the choice between BG/NBD and MBG/NBD by the log |
 | `landmarks` | the table (segment, frequency, recency, T) → weight, all that the model sees |
 | `fitting` | a table in, draws and their verdict out, by a ladder of ever more careful sampling |
 | `sampling` | NUTS by nutpie |

@@ -308,7 +308,7 @@ def _unit_and_offset(log_tau: Floats, width: Floats) -> tuple[Floats, Floats]:
 
 
 def _modes_by_code(log_likelihood: LogLikelihood, mean: Floats, variance: Floats) -> Floats:
-    """``_modes`` with the groups ordered by code: the population, whose code is −1, comes first.
+    """``posterior_modes`` with the groups ordered by code: the population, code −1, comes first.
 
     The optimiser adds over groups, and in another order its result differs in the last digit, after
     which NUTS draws other numbers for the same seed.
@@ -318,21 +318,24 @@ def _modes_by_code(log_likelihood: LogLikelihood, mean: Floats, variance: Floats
         value, slope = log_likelihood(np.roll(eta, -1, axis=0))
         return value, np.roll(slope, 1, axis=0)
 
-    return np.roll(_modes(by_code, mean, np.roll(variance, 1, axis=0)), -1, axis=0)
+    return np.roll(posterior_modes(by_code, mean, np.roll(variance, 1, axis=0)), -1, axis=0)
 
 
-def _modes(log_likelihood: LogLikelihood, mean: Floats, variance: Floats) -> Floats:
+def posterior_modes(
+    log_likelihood: LogLikelihood, mean: Floats, variance: Floats, *, slope: float = 0.03
+) -> Floats:
     """Maximise each group's penalised log-likelihood, ``(group, component)``.
 
     By Newton's method in a trust region of radius 1 at most. A longer step, which many customers
-    can cause, may end where a + b is so large that the gradient no longer shows the way back.
+    can cause, may end where a + b is so large that the gradient no longer shows the way back. It
+    ends where the gradient is shorter than ``slope``.
     """
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         away = flat.reshape(variance.shape)
-        value, slope = log_likelihood(mean + away)
+        value, rise = log_likelihood(mean + away)
         penalty = away / variance
-        return -value + 0.5 * np.sum(penalty * away), (penalty - slope).ravel()
+        return -value + 0.5 * np.sum(penalty * away), (penalty - rise).ravel()
 
     def curvature(flat: Floats) -> Floats:
         hessians = _curvature(mean + flat.reshape(variance.shape), log_likelihood)
@@ -345,7 +348,7 @@ def _modes(log_likelihood: LogLikelihood, mean: Floats, variance: Floats) -> Flo
         jac=True,
         hess=curvature,
         method="trust-exact",
-        options={"initial_trust_radius": 0.5, "max_trust_radius": 1.0, "gtol": 0.03},
+        options={"initial_trust_radius": 0.5, "max_trust_radius": 1.0, "gtol": slope},
     ).x
     mode: Floats = mean + found.reshape(variance.shape)
     return mode

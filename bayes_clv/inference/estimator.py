@@ -26,13 +26,14 @@ from bayes_clv.inference.landmarks import (
     landmark_dates,
     landmark_table,
 )
-from bayes_clv.inference.options import Landmarks, Segmentation, Segmenter
+from bayes_clv.inference.leaving import choose_dropout
+from bayes_clv.inference.options import DropoutRule, Landmarks, Segmentation, Segmenter
 from bayes_clv.inference.parts import Prepared, Sampled, SampledSpend
 from bayes_clv.inference.progress import Stages
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.inference.spend.table import SpendTable, spend_table
-from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import Priors, SpendPriors
+from bayes_clv.posterior.choices import AUTO, DropoutChoice
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.draws import alike_in, with_group
 from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
@@ -63,7 +64,8 @@ class HierarchicalBetaGeo(Described):
         See :class:`bayes_clv.models.priors.Priors`.
     dropout
         When customers may leave: after a repeat purchase (BG/NBD) or after any (MBG/NBD); as text,
-        ``"after_repeat"`` or ``"after_any"``.
+        ``"after_repeat"`` or ``"after_any"``. ``"auto"`` takes what the log speaks for: see
+        :mod:`bayes_clv.inference.leaving`.
     spend
         Whether to fit spend, too (Gamma–Gamma), where the log has amounts.
     spend_priors
@@ -78,7 +80,7 @@ class HierarchicalBetaGeo(Described):
     segmenter: Segmentation = field(default_factory=RFMSegmenter)
     landmarks: Landmarks = 4
     priors: Priors = field(default_factory=Priors)
-    dropout: Dropout = Dropout.AFTER_REPEAT
+    dropout: DropoutRule = AUTO
     spend: bool = True
     spend_priors: SpendPriors = field(default_factory=SpendPriors)
 
@@ -87,7 +89,7 @@ class HierarchicalBetaGeo(Described):
             "segmenter": options.settled_segmenter(self.segmenter),
             "landmarks": options.settled_landmarks(self.landmarks),
             "priors": arguments.instance("priors", self.priors, Priors, "Priors(…)"),
-            "dropout": arguments.member("dropout", self.dropout, Dropout),
+            "dropout": options.settled_dropout(self.dropout),
             "spend": arguments.flag("spend", self.spend),
             "spend_priors": arguments.instance(
                 "spend_priors", self.spend_priors, SpendPriors, "SpendPriors(…)"
@@ -174,8 +176,11 @@ class HierarchicalBetaGeo(Described):
             versions={name: version(name) for name in _VERSIONS},
             warnings=tuple(filter(None, warnings)),
             spend=of_spend,
+            dropout=data.dropout,
         )
-        posterior = Posterior(sampled.tree, data.rule, self.dropout, record, sampled.diagnostics)
+        posterior = Posterior(
+            sampled.tree, data.rule, data.dropout.chosen, record, sampled.diagnostics
+        )
         terms = ValueTerms() if posterior.has_spend else None
         compared = segment_draws(posterior, data.at_end, COMPARISON_HORIZON, terms)
         return replace(posterior, tree=with_group(posterior.tree, "segments", compared))
@@ -187,7 +192,10 @@ class HierarchicalBetaGeo(Described):
         seed: int = 0,
         on_stage: Callable[[str], None] = lambda words: None,
     ) -> Prepared:
-        """Do what comes before sampling: summarise, learn segments, build the landmark table."""
+        """Do what comes before sampling: summarise, learn segments, build the landmark table.
+
+        With ``dropout="auto"`` the rule of leaving is chosen here, too.
+        """
         transactions, seed = as_log(transactions), arguments.seed(seed)
         landmarks = self._landmark_dates(transactions)
         on_stage("summarising customers")
@@ -199,7 +207,8 @@ class HierarchicalBetaGeo(Described):
         warning = check_segments(len(rule.names), _count(at_end))
         on_stage("building the landmark table")
         states = states.mutate(code=segment_code(rule, states))
-        return Prepared(landmarks, rule, states, landmark_table(states), warning)
+        table, dropout = landmark_table(states), self._choose_dropout(at_end)
+        return Prepared(landmarks, rule, states, table, dropout, warning)
 
     def sample(
         self, data: Prepared, settings: SamplerSettings, *, stages: Stages | None = None
@@ -217,7 +226,7 @@ class HierarchicalBetaGeo(Described):
             names,
             settings,
             priors=self.priors,
-            dropout=self.dropout,
+            dropout=data.dropout.chosen,
             stages=stages,
         )
         remark = trouble = ""
@@ -256,10 +265,11 @@ class HierarchicalBetaGeo(Described):
 
     def _facts(self) -> Mapping[str, object]:
         dates = self.landmarks
+        model = "BG/NBD or MBG/NBD" if self.dropout == AUTO else self.dropout.model_name
         return {
             "segmenter": self.segmenter,
             "landmarks": listed(dates) if isinstance(dates, tuple) else dates,
-            "model": self.dropout.model_name + (" and spend" if self.spend else ""),
+            "model": model + (" and spend" if self.spend else ""),
             "priors": "default" if self.priors == Priors() else "own",
         }
 
@@ -270,6 +280,11 @@ class HierarchicalBetaGeo(Described):
         if isinstance(self.landmarks, int):
             return landmark_dates(start, end, self.landmarks)
         return check_landmarks(cast(tuple[dt.date, ...], self.landmarks), start, end)
+
+    def _choose_dropout(self, at_end: ir.Table) -> DropoutChoice:
+        if self.dropout == AUTO:
+            return choose_dropout(at_end, self.priors)
+        return DropoutChoice(self.dropout.value, self.dropout)
 
     def _learn(self, states: ir.Table, seed: int) -> SegmentRule:
         if self.segmenter is None:

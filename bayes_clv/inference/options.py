@@ -9,6 +9,8 @@ import pandas as pd
 from bayes_clv import arguments
 from bayes_clv.data.dates import as_date
 from bayes_clv.errors import InputError
+from bayes_clv.models.bgnbd import Dropout
+from bayes_clv.posterior.choices import AUTO
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from bayes_clv.segments.rules import SegmentRule
 
@@ -24,6 +26,7 @@ class Segmenter(Protocol):
 
 
 type Segmentation = Segmenter | Literal["rfm", "kmeans", "column"] | None
+type DropoutRule = Dropout | Literal["auto"]
 type Landmarks = int | Iterable[dt.date | str]
 
 
@@ -77,3 +80,20 @@ def settled_landmarks(given: object) -> int | tuple[dt.date, ...]:
             f"landmarks must be a number of landmarks or a list of dates: {arguments.shown(given)}"
         )
     return arguments.whole("landmarks", given, least=1)
+
+
+def settled_dropout(given: object) -> DropoutRule:
+    """Return a rule of leaving, given itself or as text, or ``"auto"``.
+
+    Raises
+    ------
+    InputError
+        ``given`` is neither.
+
+    Examples
+    --------
+    >>> settled_dropout("after_any")
+    <Dropout.AFTER_ANY: 'after_any'>
+    """
+    word = arguments.choice("dropout", given, [AUTO, *(rule.value for rule in Dropout)])
+    return AUTO if word == AUTO else Dropout(word)

@@ -21,6 +21,7 @@
 | `draws` | reads parameters from a tree of posterior draws |
 | `diagnostics` | the sampler's diagnostics, their limits, and the verdict |
 | `fit_record` | the data and settings of a fit |
+| `choices` | what a fit chose for its user, and the figures that it chose by |
 | `artifact` | the model file: writes it, reads it, and refuses a damaged one |
 """
 

@@ -39,6 +39,9 @@ def model(log: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert result.exit_code == 0, result.output
     assert "not positive amount" in result.output  # the ledger is printed
     assert "Verdict: sound" in result.output
+    words = " ".join(result.output.split())
+    assert "dropout: BG/NBD (customers may leave after a repeat purchase): log-likelihood" in words
+    assert "of MBG/NBD, too close to decide" in words
     return path
 
 
@@ -85,6 +88,31 @@ def test_fit_keeps_the_ledger_in_the_model_file(model: Path, log: Path) -> None:
     ledger = load_posterior(model).record.ledger
     assert ledger.rows_in == len(pd.read_csv(log)) == 6919
     assert dict(ledger.rejected) == {"not positive amount": 8}
+
+
+def test_fit_keeps_the_choice_of_the_dropout_rule_in_the_model_file(model: Path) -> None:
+    posterior = load_posterior(model)
+    choice = posterior.record.dropout
+    assert choice is not None
+    assert (choice.asked, choice.chosen) == ("auto", posterior.dropout)
+    assert choice.tied
+    assert posterior.facts()["record"]["dropout"] == choice.to_dict()
+
+
+def test_a_dropout_rule_that_was_asked_for_stays(log: Path, tmp_path: Path) -> None:
+    path, few = tmp_path / "few.clv", ["--draws", "20", "--tune", "50", "--chains", "2"]
+    options = ["--segments", "none", "--no-spend", "--dropout", "after_any", "--json"]
+    result = CliRunner().invoke(app, ["fit", str(log), "--out", str(path), *few, *options])
+    assert result.exit_code == 3, "so few draws are not sound"
+    facts = json.loads(result.stdout)
+    assert facts["dropout"] == "after_any"
+    assert facts["record"]["dropout"] == {
+        "asked": "after_any",
+        "chosen": "after_any",
+        "after_repeat": None,
+        "after_any": None,
+        "error": None,
+    }
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

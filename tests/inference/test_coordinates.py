@@ -18,13 +18,13 @@ from bayes_clv.inference.coordinates import (
     Coordinates,
     _log_density_of_log_tau,
     _mode_of_log_tau,
-    _modes,
     _Normals,
     _normals,
     _on_average,
     _Quadratics,
     coordinates_of_draws,
     find_coordinates,
+    posterior_modes,
 )
 from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.inference.landmarks import LandmarkTable
@@ -52,7 +52,7 @@ def found() -> tuple[LandmarkTable, LikelihoodLayout, Coordinates]:
 def modes(layout: LikelihoodLayout, priors: Priors = PRIORS) -> tuple[Floats, Floats, Floats]:
     mean, sd, between = priors.arrays()
     variance = np.vstack([sd**2, *[sd**2 + between**2] * layout.n_segments])
-    found = _modes(lambda eta: value_and_gradient_by_eta(eta, layout), mean, variance)
+    found = posterior_modes(lambda eta: value_and_gradient_by_eta(eta, layout), mean, variance)
     return found, mean, variance
 
 

@@ -38,7 +38,8 @@ def calibration_sample() -> Transactions:
 
 @pytest.fixture(scope="module")
 def pooled() -> Posterior:
-    return HierarchicalBetaGeo(segmenter=None).fit(calibration_sample(), seed=1)
+    model = HierarchicalBetaGeo(segmenter=None, dropout=Dropout.AFTER_REPEAT)
+    return model.fit(calibration_sample(), seed=1)
 
 
 def test_the_pooled_fit_of_the_cdnow_sample_is_sound_and_counts_everybody(

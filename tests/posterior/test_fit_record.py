@@ -53,6 +53,12 @@ def test_a_record_from_before_there_were_warnings_has_none(record: FitRecord) ->
     assert FitRecord.from_dict(stored) == replace(record, warnings=())
 
 
+def test_a_record_from_before_the_dropout_rule_was_chosen_has_no_choice(record: FitRecord) -> None:
+    stored = record.to_dict()
+    assert stored.pop("dropout")["chosen"] == "after_repeat"
+    assert FitRecord.from_dict(stored) == replace(record, dropout=None)
+
+
 NEEDED = [field.name for field in fields(FitRecord) if field.default is MISSING]
 
 
