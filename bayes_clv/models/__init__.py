@@ -3,6 +3,7 @@
 | module | what it is for |
 | --- | --- |
 | `bgnbd` | purchases: P(alive), expected purchases, the likelihood |
+| `reactivation` | purchases of customers who come back |
 | `gammagamma` | spend per purchase |
 | `priors` | the priors, on scales without units |
 | `hyperparameters` | from η to r, α, a and b; draws from the priors |

@@ -1,9 +1,13 @@
 from . import bgnbd as bgnbd
 from . import gammagamma as gammagamma
+from . import reactivation as reactivation
 from .bgnbd import Dropout as Dropout
 from .bgnbd import Parameters as Parameters
 from .gammagamma import SpendParameters as SpendParameters
 from .hyperparameters import Hyperparameters as Hyperparameters
 from .priors import ComponentPrior as ComponentPrior
+from .priors import NormalPrior as NormalPrior
 from .priors import Priors as Priors
+from .priors import ReactivationPriors as ReactivationPriors
 from .priors import SpendPriors as SpendPriors
+from .reactivation import Reactivation as Reactivation

@@ -6,11 +6,13 @@ from numpy.typing import NDArray
 
 from bayes_clv.models.bgnbd import Parameters
 from bayes_clv.models.gammagamma import SpendParameters
+from bayes_clv.models.reactivation import Reactivation
 
 type Floats = NDArray[np.float64]
 
 PARAMETERS = ("r", "alpha", "a", "b")
 SPEND_PARAMETERS = ("p", "q", "v")
+REACTIVATION = ("reactivation", "r_afresh", "alpha_afresh")
 
 
 def has_spend(tree: xr.DataTree) -> bool:
@@ -44,6 +46,18 @@ def spend_by_code(tree: xr.DataTree) -> SpendParameters:
     """Return the parameters of spend, ``(segment + 1, draw)``; the population is last."""
     draws = tree["spend/posterior"].to_dataset()
     return SpendParameters(*(_by_code(draws, name) for name in SPEND_PARAMETERS))
+
+
+def reactivation_of(tree: xr.DataTree) -> Reactivation | None:
+    """Return the draws of reactivation, ``(draw,)``, α in days; None of a model without it."""
+    draws = tree["posterior"].to_dataset()
+    if REACTIVATION[0] not in draws:
+        return None
+    return Reactivation(*(_flat(draws[name].transpose("chain", "draw")) for name in REACTIVATION))
+
+
+def _flat(draws: xr.DataArray) -> Floats:
+    return np.ascontiguousarray(draws.to_numpy().ravel(), dtype=float)
 
 
 def _by_code(draws: xr.Dataset, name: str) -> Floats:
