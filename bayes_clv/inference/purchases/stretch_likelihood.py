@@ -4,20 +4,21 @@ In the symbols of :mod:`bayes_clv.models.reactivation`, with L(t) = ln(1 + t/α_
 R(z, n) = ln Γ(z+n) − ln Γ(z), n chances to leave before the stretch, and x', t', T', n' for the
 state after it, the two parts of a stretch's mixture are
 
-    own   = R(r+x, y) + R(b+n, y) − R(a+b+n, y) − y ln α                          per distinct (s, x, y)
+    own   = R(r+x, y) + R(b+n, y) − R(a+b+n, y) − y ln α              per distinct (s, x, y)
             − (r+x+y) L(T') + (r+x) L(T) + softplus(u') − softplus(u)             per row
             u  = ln a/(b+n−1)  + (r+x)   (L(T)  − L(t_x))     if n > 0
             u' = ln a/(b+n'−1) + (r+x+y) (L(T') − L(t'))      if n' > 0
-    fresh = R(r_f, y) + R(b, y) − R(a+b, y) − y ln α_f − (r_f+y) L_f(Δ)           per distinct (s, y,
-            + softplus(ln a/(b+y−1) + (r_f+y) (L_f(Δ) − L_f(t_y)))  if y > 0       t_y, Δ)
+    fresh = R(r_f, y) + R(b, y) − R(a+b, y) − y ln α_f                per distinct (s, y)
+            − (r_f+y) L_f(Δ)                                          per distinct (s, y, t_y, Δ)
+            + softplus(ln a/(b+y−1) + (r_f+y) (L_f(Δ) − L_f(t_y)))    if y > 0
     ln L  = ln[(1−ε) e^own + ε e^fresh]
 
 with L_f(t) = ln(1 + t/α_f). Differences of ln Γ are taken as rises and those of logarithms of times
 as logarithms of ratios, so that no two large terms cancel; the two softplus share one logarithm.
 The share ε e^fresh / L, at which a stretch started afresh, gives the gradient.
 
-Blocks are those of :mod:`bayes_clv.inference.purchases.likelihood`: rows with the same (s, x, y) are
-gathered, computed in vector instructions, and their gradients scattered.
+Rows are processed in blocks, as in :mod:`bayes_clv.inference.purchases.likelihood`: those with the
+same (s, x, y) are gathered, computed in vector instructions, and their gradients scattered.
 """
 
 import math
@@ -249,7 +250,10 @@ def _mixtures(law: _Law, gathered: Floats, gradient: Floats, n: int) -> _Sums:
     for i in range(n):
         log_T, log_T_after = gathered[0, i], gathered[2, i]
         silence, silence_after = log_T - gathered[1, i], log_T_after - gathered[3, i]
-        u, u_after = law.odds + law.shape * silence, law.odds_after + law.shape_after * silence_after
+        u, u_after = (
+            law.odds + law.shape * silence,
+            law.odds_after + law.shape_after * silence_after,
+        )
         tail, tail_after = exp_non_positive(-abs(u)), exp_non_positive(-abs(u_after))
         gone = (1.0 if u >= 0 else tail) / (1.0 + tail)
         gone_after = (1.0 if u_after >= 0 else tail_after) / (1.0 + tail_after)
@@ -270,9 +274,7 @@ def _mixtures(law: _Law, gathered: Floats, gradient: Floats, n: int) -> _Sums:
         freshes += afresh
         gones += from_own * gone
         gones_after += from_own * gone_after
-        by_shape += from_own * (
-            (log_T - log_T_after) + gone_after * silence_after - gone * silence
-        )
+        by_shape += from_own * ((log_T - log_T_after) + gone_after * silence_after - gone * silence)
     return _Sums(value, owns, freshes, gones, gones_after, by_shape)
 
 
