@@ -31,8 +31,9 @@ from bayes_clv.inference.parts import Prepared, Sampled, SampledSpend
 from bayes_clv.inference.progress import Stages
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.inference.spend.table import SpendTable, spend_table
+from bayes_clv.inference.stretches import stretch_table
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.models.priors import Priors, SpendPriors
+from bayes_clv.models.priors import Priors, ReactivationPriors, SpendPriors
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.draws import alike_in, with_group
 from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
@@ -68,6 +69,12 @@ class HierarchicalBetaGeo(Described):
         Whether to fit spend, too (Gamma–Gamma), where the log has amounts.
     spend_priors
         See :class:`bayes_clv.models.priors.SpendPriors`.
+    reactivation
+        Whether customers may come back, whatever their history says
+        (:mod:`bayes_clv.models.reactivation`). A model without segments, or with one landmark, has
+        nothing to learn that from, and no reactivation.
+    reactivation_priors
+        See :class:`bayes_clv.models.priors.ReactivationPriors`.
 
     Raises
     ------
@@ -81,6 +88,8 @@ class HierarchicalBetaGeo(Described):
     dropout: Dropout = Dropout.AFTER_REPEAT
     spend: bool = True
     spend_priors: SpendPriors = field(default_factory=SpendPriors)
+    reactivation: bool = False
+    reactivation_priors: ReactivationPriors = field(default_factory=ReactivationPriors)
 
     def __post_init__(self) -> None:
         settled = {
@@ -91,6 +100,13 @@ class HierarchicalBetaGeo(Described):
             "spend": arguments.flag("spend", self.spend),
             "spend_priors": arguments.instance(
                 "spend_priors", self.spend_priors, SpendPriors, "SpendPriors(…)"
+            ),
+            "reactivation": arguments.flag("reactivation", self.reactivation),
+            "reactivation_priors": arguments.instance(
+                "reactivation_priors",
+                self.reactivation_priors,
+                ReactivationPriors,
+                "ReactivationPriors(…)",
             ),
         }
         for name, value in settled.items():
@@ -174,6 +190,7 @@ class HierarchicalBetaGeo(Described):
             versions={name: version(name) for name in _VERSIONS},
             warnings=tuple(filter(None, warnings)),
             spend=of_spend,
+            reactivation=self.reactivation_priors if data.stretches else None,
         )
         posterior = Posterior(sampled.tree, data.rule, self.dropout, record, sampled.diagnostics)
         terms = ValueTerms() if posterior.has_spend else None
@@ -199,7 +216,10 @@ class HierarchicalBetaGeo(Described):
         warning = check_segments(len(rule.names), _count(at_end))
         on_stage("building the landmark table")
         states = states.mutate(code=segment_code(rule, states))
-        return Prepared(landmarks, rule, states, landmark_table(states), warning)
+        stretches = None
+        if self.reactivation and len(rule.names) > 1:
+            stretches = stretch_table(states) or None  # none with a single landmark
+        return Prepared(landmarks, rule, states, landmark_table(states), stretches, warning)
 
     def sample(
         self, data: Prepared, settings: SamplerSettings, *, stages: Stages | None = None
@@ -218,6 +238,8 @@ class HierarchicalBetaGeo(Described):
             settings,
             priors=self.priors,
             dropout=self.dropout,
+            stretches=data.stretches,
+            reactivation=self.reactivation_priors,
             stages=stages,
         )
         remark = trouble = ""
@@ -259,7 +281,9 @@ class HierarchicalBetaGeo(Described):
         return {
             "segmenter": self.segmenter,
             "landmarks": listed(dates) if isinstance(dates, tuple) else dates,
-            "model": self.dropout.model_name + (" and spend" if self.spend else ""),
+            "model": self.dropout.model_name
+            + (" with reactivation" if self.reactivation else "")
+            + (" and spend" if self.spend else ""),
             "priors": "default" if self.priors == Priors() else "own",
         }
 

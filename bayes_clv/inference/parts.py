@@ -12,6 +12,7 @@ from bayes_clv.data.described import Described, listed
 from bayes_clv.inference.fitting import Fitted
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.spend.table import SpendTable
+from bayes_clv.inference.stretches import StretchTable
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.draws import with_group
 from bayes_clv.segments.rules import SegmentRule
@@ -31,6 +32,8 @@ class Prepared(Described):
         Customers at every landmark, with the code of their segment.
     table
         The landmark table.
+    stretches
+        The same data as stretches between landmarks, for a model with reactivation; None of others.
     warning
         Shown before sampling begins; mostly empty.
     """
@@ -39,6 +42,7 @@ class Prepared(Described):
     rule: SegmentRule
     states: ir.Table
     table: LandmarkTable
+    stretches: StretchTable | None = None
     warning: str = ""
 
     @property

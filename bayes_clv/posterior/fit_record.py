@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from bayes_clv.data.described import Described, listed
 from bayes_clv.data.ledger import Ledger
-from bayes_clv.models.priors import Priors, SpendPriors
+from bayes_clv.models.priors import Priors, ReactivationPriors, SpendPriors
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -80,6 +80,8 @@ class FitRecord(Described):
         :mod:`bayes_clv.data.suspicions` and :mod:`bayes_clv.data.adequacy`.
     spend
         The record of the spend model; None where spend was not fitted.
+    reactivation
+        Priors of reactivation; None of a model without it.
     """
 
     source: str
@@ -98,6 +100,7 @@ class FitRecord(Described):
     versions: Mapping[str, str]
     warnings: tuple[str, ...] = ()
     spend: SpendRecord | None = None
+    reactivation: ReactivationPriors | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -118,11 +121,12 @@ class FitRecord(Described):
             "versions": dict(self.versions),
             "warnings": list(self.warnings),
             "spend": self.spend and self.spend.to_dict(),
+            "reactivation": self.reactivation and self.reactivation.to_dict(),
         }
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Self:
-        """Rebuild from ``to_dict``; records of older versions have no warnings and no spend."""
+        """Rebuild from ``to_dict``; older versions have no warnings, spend, reactivation."""
         read = dict(stored)
         read["start"] = dt.date.fromisoformat(stored["start"])
         read["end"] = dt.date.fromisoformat(stored["end"])
@@ -131,6 +135,8 @@ class FitRecord(Described):
         read["priors"] = Priors.from_dict(stored["priors"])
         read["warnings"] = tuple(stored.get("warnings", ()))
         read["spend"] = SpendRecord.from_dict(stored["spend"]) if stored.get("spend") else None
+        priors = stored.get("reactivation")
+        read["reactivation"] = ReactivationPriors.from_dict(priors) if priors else None
         return cls(**read)
 
     def _facts(self) -> Mapping[str, object]:
