@@ -40,7 +40,8 @@ from bayes_clv.posterior.draws import REACTIVATION
 
 type Floats = NDArray[np.float64]
 
-_TURNS = 3
+_TURNS = 12
+_STILL = 0.1  # standard deviations that v moves in a turn: below, the search ends
 _STEP = 1e-4  # of central differences
 _LEAST = 1e-9  # share of the prior's variance that is added to the draws', so that none is 0
 
@@ -141,8 +142,11 @@ class ReactivatingDensity(LogDensity):
         self._afresh = Afresh(mean, sd, mean, np.diag(sd), nothing, np.zeros(nothing.shape[1:]))
         for _ in range(_TURNS):
             super().__init__(layout, priors)
-            self._afresh = self._following()
+            before, self._afresh = self._afresh, self._following()
             self._afresh = self._suiting()
+            moved = np.linalg.solve(self._afresh.scale, self._afresh.centre - before.centre)
+            if np.abs(moved).max() < _STILL:
+                break
 
     def log_likelihood(self, eta: Floats) -> tuple[float, Floats]:
         """Value and gradient by η, both of ``eta (group, component)``, with v at its centre."""
