@@ -32,7 +32,8 @@ from bayes_clv.inference.parts import Prepared, Sampled, SampledSpend
 from bayes_clv.inference.progress import Stages
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.inference.spend.table import SpendTable, spend_table
-from bayes_clv.models.priors import Priors, SpendPriors
+from bayes_clv.inference.stretches import stretch_table
+from bayes_clv.models.priors import Priors, ReactivationPriors, SpendPriors
 from bayes_clv.posterior.choices import AUTO, DropoutChoice
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.draws import alike_in, with_group
@@ -70,6 +71,12 @@ class HierarchicalBetaGeo(Described):
         Whether to fit spend, too (Gamma–Gamma), where the log has amounts.
     spend_priors
         See :class:`bayes_clv.models.priors.SpendPriors`.
+    reactivation
+        Whether customers may come back, whatever their history says
+        (:mod:`bayes_clv.models.reactivation`). A model without segments, or with one landmark, has
+        nothing to learn that from, and no reactivation.
+    reactivation_priors
+        See :class:`bayes_clv.models.priors.ReactivationPriors`.
 
     Raises
     ------
@@ -83,6 +90,8 @@ class HierarchicalBetaGeo(Described):
     dropout: DropoutRule = AUTO
     spend: bool = True
     spend_priors: SpendPriors = field(default_factory=SpendPriors)
+    reactivation: bool = False
+    reactivation_priors: ReactivationPriors = field(default_factory=ReactivationPriors)
 
     def __post_init__(self) -> None:
         settled = {
@@ -93,6 +102,13 @@ class HierarchicalBetaGeo(Described):
             "spend": arguments.flag("spend", self.spend),
             "spend_priors": arguments.instance(
                 "spend_priors", self.spend_priors, SpendPriors, "SpendPriors(…)"
+            ),
+            "reactivation": arguments.flag("reactivation", self.reactivation),
+            "reactivation_priors": arguments.instance(
+                "reactivation_priors",
+                self.reactivation_priors,
+                ReactivationPriors,
+                "ReactivationPriors(…)",
             ),
         }
         for name, value in settled.items():
@@ -177,6 +193,7 @@ class HierarchicalBetaGeo(Described):
             warnings=tuple(filter(None, warnings)),
             spend=of_spend,
             dropout=data.dropout,
+            reactivation=self.reactivation_priors if data.stretches else None,
         )
         posterior = Posterior(
             sampled.tree, data.rule, data.dropout.chosen, record, sampled.diagnostics
@@ -207,8 +224,11 @@ class HierarchicalBetaGeo(Described):
         warning = check_segments(len(rule.names), _count(at_end))
         on_stage("building the landmark table")
         states = states.mutate(code=segment_code(rule, states))
+        stretches = None
+        if self.reactivation and len(rule.names) > 1:
+            stretches = stretch_table(states) or None  # none with a single landmark
         table, dropout = landmark_table(states), self._choose_dropout(at_end)
-        return Prepared(landmarks, rule, states, table, dropout, warning)
+        return Prepared(landmarks, rule, states, table, dropout, stretches, warning)
 
     def sample(
         self, data: Prepared, settings: SamplerSettings, *, stages: Stages | None = None
@@ -227,6 +247,8 @@ class HierarchicalBetaGeo(Described):
             settings,
             priors=self.priors,
             dropout=data.dropout.chosen,
+            stretches=data.stretches,
+            reactivation=self.reactivation_priors,
             stages=stages,
         )
         remark = trouble = ""
@@ -269,7 +291,9 @@ class HierarchicalBetaGeo(Described):
         return {
             "segmenter": self.segmenter,
             "landmarks": listed(dates) if isinstance(dates, tuple) else dates,
-            "model": model + (" and spend" if self.spend else ""),
+            "model": model
+            + (" with reactivation" if self.reactivation else "")
+            + (" and spend" if self.spend else ""),
             "priors": "default" if self.priors == Priors() else "own",
         }
 

@@ -29,12 +29,15 @@ from bayes_clv.inference.progress import Stages
 from bayes_clv.inference.purchases.density import LogDensity
 from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.model import build_model
+from bayes_clv.inference.purchases.reactivating import ReactivatingDensity
+from bayes_clv.inference.purchases.stretch_layout import StretchLayout
 from bayes_clv.inference.sampling import SamplerSettings, check_density, sample
 from bayes_clv.inference.spend.density import SpendDensity
 from bayes_clv.inference.spend.model import build_spend_model
 from bayes_clv.inference.spend.table import SpendTable
+from bayes_clv.inference.stretches import StretchTable
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.models.priors import Priors, SpendPriors
+from bayes_clv.models.priors import Priors, ReactivationPriors, SpendPriors
 from bayes_clv.posterior.diagnostics import MIN_ESS, Diagnostics
 
 
@@ -86,6 +89,8 @@ def fit_table(
     priors: Priors | None = None,
     dropout: Dropout = Dropout.AFTER_REPEAT,
     time_unit: float | None = None,
+    stretches: StretchTable | None = None,
+    reactivation: ReactivationPriors | None = None,
     stages: Stages | None = None,
     rungs: Sequence[Rung] = RUNGS,
 ) -> Fitted:
@@ -107,6 +112,12 @@ def fit_table(
         When customers may leave.
     time_unit
         Days that the priors' unit of time stands for; by default the table's mean T.
+    stretches
+        The same data, for a model with reactivation, which needs two segments or more: then
+        ``table`` only gives the unit of time.
+    reactivation
+        Priors of reactivation, by default those of
+        :class:`bayes_clv.models.priors.ReactivationPriors`.
     stages
         Where progress is reported.
     rungs
@@ -118,9 +129,44 @@ def fit_table(
     stages.begin("looking for the posterior")
     priors = priors or Priors()
     time_unit = time_unit or table.mean_T
-    model = build_model(table, segment_names, priors, dropout=dropout, time_unit=time_unit)
-    density = LogDensity(LikelihoodLayout.of(table, len(segment_names), time_unit, dropout), priors)
+    if stretches is None:
+        model = build_model(table, segment_names, priors, dropout=dropout, time_unit=time_unit)
+        layout = LikelihoodLayout.of(table, len(segment_names), time_unit, dropout)
+        return _climb(model, LogDensity(layout, priors), settings, "sampling", stages, rungs)
+    model, density = _reactivating(
+        stretches, segment_names, priors, reactivation or ReactivationPriors(), dropout, time_unit
+    )
     return _climb(model, density, settings, "sampling", stages, rungs)
+
+
+def _reactivating(
+    stretches: StretchTable,
+    segment_names: tuple[str, ...],
+    priors: Priors,
+    reactivation: ReactivationPriors,
+    dropout: Dropout,
+    time_unit: float,
+) -> tuple[pm.Model, HierarchicalDensity]:
+    arguments.instance("stretches", stretches, StretchTable)
+    arguments.require(
+        len(segment_names) > 1, f"reactivation needs two segments or more: {segment_names}"
+    )
+    model = build_model(
+        stretches.first,
+        segment_names,
+        priors,
+        dropout=dropout,
+        time_unit=time_unit,
+        stretches=stretches,
+        reactivation=reactivation,
+    )
+    density = ReactivatingDensity(
+        LikelihoodLayout.of(stretches.first, len(segment_names), time_unit, dropout),
+        StretchLayout.of(stretches, time_unit, dropout),
+        priors,
+        reactivation,
+    )
+    return model, density
 
 
 def fit_spend(
@@ -198,4 +244,5 @@ def _suited(density: HierarchicalDensity, fitted: Fitted) -> HierarchicalDensity
         tau, z = (draws[it].transpose("draw_of_chain", ...).to_numpy() for it in ("tau", "z"))
     eta = Variables(mu, tau, z, np.zeros(len(mu))).eta
     good = np.isfinite(eta).all(axis=(1, 2)) & (tau > 0).all(axis=1)
-    return density.in_coordinates_of(tau[good], eta[good])
+    scalars = {name: draws[name].to_numpy()[good] for name in density.scalars}
+    return density.in_coordinates_of(tau[good], eta[good], scalars)

@@ -16,7 +16,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -40,13 +40,16 @@ class Variables:
     z
         ``(…, segment, component)``.
     log_jacobian
-        ``(…,)`` ln |∂(μ, ln τ, z) / ∂x|.
+        ``(…,)`` ln |∂(μ, ln τ, z, those beside) / ∂x|.
+    beside
+        ``(…, variable)`` the model's variables beside the hierarchy's; mostly none.
     """
 
     mu: Floats
     tau: Floats
     z: Floats
     log_jacobian: Floats
+    beside: Floats = field(default_factory=lambda: np.empty(0))
 
     @property
     def eta(self) -> Floats:
@@ -63,9 +66,12 @@ class HierarchicalDensity(ABC):
     ----------
     compiled
         From ``x (n_dim,)`` and ``arguments`` to the value and the gradient, in machine code.
+    scalars
+        Names of the model's variables beside the hierarchy's, whose coordinates are the last ones.
     """
 
     compiled: ClassVar[Callable[..., tuple[float, Floats]]]
+    scalars: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self, priors: HierarchicalPriors, n_groups: int, coordinates: Coordinates | None = None
@@ -77,6 +83,7 @@ class HierarchicalDensity(ABC):
         self.n_segments = n_groups - 1
         n_components = len(priors.components())
         self.n_dim = n_components * (2 + self.n_segments if self.n_segments else 1)
+        self.n_dim += len(self.scalars)
 
     @abstractmethod
     def log_likelihood(self, eta: Floats) -> tuple[float, Floats]:
@@ -96,7 +103,17 @@ class HierarchicalDensity(ABC):
     def parameters(self, at: Variables) -> Mapping[str, Floats]:
         """The model's parameters by name, ``(…, group)``, in the units of the log."""
 
-    def in_coordinates_of(self, tau: Floats, eta: Floats) -> Self:
+    def point(self, at: Variables) -> dict[str, Floats]:
+        """The free variables of the PyMC model, by name."""
+        if not self.n_segments:
+            return {"mu": at.mu}
+        return {"mu": at.mu, "tau_log__": np.log(at.tau), "z": at.z}
+
+    def scalars_at(self, at: Variables) -> Mapping[str, Floats]:
+        """The variables named in ``scalars``, each ``(…,)``, in the units of the log."""
+        return {}
+
+    def in_coordinates_of(self, tau: Floats, eta: Floats, scalars: Mapping[str, Floats]) -> Self:
         """The same density, in coordinates estimated from draws of it.
 
         Parameters
@@ -105,15 +122,17 @@ class HierarchicalDensity(ABC):
             ``(draw, component)``.
         eta
             ``(draw, group, component)``.
+        scalars
+            Each of ``scalars``, ``(draw,)``.
         """
         found = copy(self)
-        found.coordinates = coordinates_of_draws(self.log_likelihood, tau, eta, self.priors)
+        found.coordinates = coordinates_of_draws(found.log_likelihood, tau, eta, self.priors)
         return found
 
     def variables(self, x: Floats) -> Variables:
         """Turn coordinates ``(…, n_dim)`` into the model's variables."""
         flat = np.ascontiguousarray(x.reshape(-1, self.n_dim))
-        parts: tuple[Any, ...] = _variables(flat, self.coordinates)
+        parts: tuple[Any, ...] = variables_at(flat, self.coordinates)
         return Variables(*(part.reshape(x.shape[:-1] + part.shape[1:]) for part in parts))
 
     def start(self, seed: int) -> Floats:
@@ -122,7 +141,8 @@ class HierarchicalDensity(ABC):
 
 
 @compiled
-def _variables(x, coordinates):  # type: ignore[no-untyped-def]
+def variables_at(x, coordinates):  # type: ignore[no-untyped-def]
+    """μ, τ, z and ln |Jacobian| at ``x (point, n_dim)``, as in ``Variables``."""
     N, n_segments = len(coordinates.centre), len(coordinates.linear)
     mu, tau = np.empty((len(x), N)), np.ones((len(x), N))
     z, log_jacobian = np.empty((len(x), n_segments, N)), np.zeros(len(x))

@@ -99,6 +99,21 @@ def landmark_table(states: ir.Table) -> LandmarkTable:
     return _grouped(ibis.union(_reached(history), _left(history)))
 
 
+def first_states(states: ir.Table) -> LandmarkTable:
+    """Group each customer's state at the first landmark with T > 0: the population's rows.
+
+    Parameters
+    ----------
+    states
+        customer_id, landmark, frequency, recency and T (days).
+    """
+    history = states.filter(states["T"] > 0)
+    by_customer = ibis.window(group_by="customer_id", order_by="landmark")
+    numbered = history.mutate(place=ibis.row_number().over(by_customer))
+    first = numbered.filter(numbered.place == 0)
+    return _grouped(first.select(segment=ibis.literal(POPULATION, "int64"), **_weighted(first, 1)))
+
+
 def own_past_table(states: ir.Table) -> LandmarkTable:
     """Fit each segment to the histories that assigned its customers to it: a faulty baseline.
 

@@ -12,6 +12,7 @@ from bayes_clv.data.described import Described, listed
 from bayes_clv.inference.fitting import Fitted
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.spend.table import SpendTable
+from bayes_clv.inference.stretches import StretchTable
 from bayes_clv.posterior.choices import DropoutChoice
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.draws import with_group
@@ -34,6 +35,8 @@ class Prepared(Described):
         The landmark table.
     dropout
         The rule of leaving, and how it was chosen.
+    stretches
+        The same data as stretches between landmarks, for a model with reactivation; None of others.
     warning
         Shown before sampling begins; mostly empty.
     """
@@ -43,6 +46,7 @@ class Prepared(Described):
     states: ir.Table
     table: LandmarkTable
     dropout: DropoutChoice
+    stretches: StretchTable | None = None
     warning: str = ""
 
     @property

@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -155,10 +156,7 @@ def check_density(model: pm.Model, density: HierarchicalDensity) -> None:
     for seed in range(3):
         x = _nearer(density.start(seed), density)
         at = density.variables(x)
-        point = {"mu": at.mu}
-        if density.n_segments:
-            point |= {"tau_log__": np.log(at.tau), "z": at.z}
-        expected = float(log_posterior(point)) + float(at.log_jacobian)
+        expected = float(log_posterior(density.point(at))) + float(at.log_jacobian)
         seen = density(x)[0]
         if not abs(seen - expected) <= _SAME * (1 + abs(expected)):
             raise RuntimeError(f"log-density {seen!r} differs from the PyMC model's {expected!r}")
@@ -200,13 +198,14 @@ def _posterior(model: pm.Model, density: HierarchicalDensity, x: NDArray[np.floa
     variables = {"mu": at.mu}
     if density.n_segments:
         variables |= {"tau": at.tau, "z": at.z}
+    variables |= density.scalars_at(at)
     for name, by_group in density.parameters(at).items():
         variables[f"{name}_population"] = by_group[..., -1]
         variables[name] = by_group[..., :-1] if density.n_segments else by_group
     dims = {name: model.named_vars_to_dims.get(name) or () for name in variables}
     return xr.Dataset(
         {name: (("chain", "draw", *dims[name]), values) for name, values in variables.items()},
-        coords={name: list(values) for name, values in model.coords.items()},
+        coords={name: list(model.coords[name]) for name in dict.fromkeys(chain(*dims.values()))},
     ).assign_coords(chain=np.arange(x.shape[0]), draw=np.arange(x.shape[1]))
 
 

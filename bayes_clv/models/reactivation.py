@@ -159,4 +159,4 @@ def sample_purchases(
 
 def _mixed(reactivation: Reactivation, as_before: Floats, afresh: Floats) -> Floats:
     chance = reactivation.probability
-    return cast(Floats, (1 - chance) * as_before + chance * afresh)
+    return (1 - chance) * as_before + chance * afresh

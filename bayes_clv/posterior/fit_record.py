@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from bayes_clv.data.described import Described, listed
 from bayes_clv.data.ledger import Ledger
-from bayes_clv.models.priors import Priors, SpendPriors
+from bayes_clv.models.priors import Priors, ReactivationPriors, SpendPriors
 from bayes_clv.posterior.choices import DropoutChoice
 
 
@@ -83,6 +83,8 @@ class FitRecord(Described):
         The record of the spend model; None where spend was not fitted.
     dropout
         How the rule of leaving was chosen; None in records of older versions.
+    reactivation
+        Priors of reactivation; None of a model without it.
     """
 
     source: str
@@ -102,6 +104,7 @@ class FitRecord(Described):
     warnings: tuple[str, ...] = ()
     spend: SpendRecord | None = None
     dropout: DropoutChoice | None = None
+    reactivation: ReactivationPriors | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -123,6 +126,7 @@ class FitRecord(Described):
             "warnings": list(self.warnings),
             "spend": self.spend and self.spend.to_dict(),
             "dropout": self.dropout and self.dropout.to_dict(),
+            "reactivation": self.reactivation and self.reactivation.to_dict(),
         }
 
     @classmethod
@@ -139,6 +143,8 @@ class FitRecord(Described):
         read["dropout"] = (
             DropoutChoice.from_dict(stored["dropout"]) if stored.get("dropout") else None
         )
+        priors = stored.get("reactivation")
+        read["reactivation"] = ReactivationPriors.from_dict(priors) if priors else None
         return cls(**read)
 
     def _facts(self) -> Mapping[str, object]:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayes_clv.data.described import Described, listed
 from bayes_clv.data.states import States

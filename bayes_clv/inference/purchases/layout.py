@@ -1,7 +1,7 @@
 """The landmark table, arranged for the likelihood."""
 
 import itertools
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,13 +70,13 @@ class LikelihoodLayout(NamedTuple):
         x, weight = table.frequency, table.weight
         pooled = n_segments < 2
         group = np.full(len(table), POPULATION) if pooled else table.segment
-        key_group, key_x, row_key = _distinct(group, x)
+        key_group, key_x, row_key = distinct(group, x)
         days = np.concatenate([table.T, table.recency])
-        time_group, time, row_time = _distinct(np.tile(group, 2), days)
+        time_group, time, row_time = distinct(np.tile(group, 2), days)
         row_T, row_recency = np.split(row_time, 2)
         key_n = dropout.chances(key_x)
-        rows = _in_order(row_key, weight, np.flatnonzero(key_n[row_key] > 0))
-        starts = _block_starts(row_key[rows], weight[rows])
+        rows = in_order(row_key, weight, np.flatnonzero(key_n[row_key] > 0))
+        starts = block_starts(row_key[rows], weight[rows])
         return cls(
             time_unit=float(time_unit),
             n_groups=1 if pooled else n_segments + 1,
@@ -96,20 +96,20 @@ class LikelihoodLayout(NamedTuple):
         )
 
 
-def _distinct(group: Ints, value: Floats) -> tuple[Ints, Floats, Ints]:
+def distinct(group: Ints, value: NDArray[Any]) -> tuple[Ints, NDArray[Any], Ints]:
     """Distinct (group, value), sorted, and each row's index into them."""
     values, index = np.unique(value, return_inverse=True)
     pairs, row = np.unique(group * len(values) + index, return_inverse=True)
     return pairs // len(values), values[pairs % len(values)], row
 
 
-def _in_order(row_key: Ints, weight: Floats, rows: Ints) -> Ints:
+def in_order(row_key: Ints, weight: Floats, rows: Ints) -> Ints:
     """Order rows by key and weight, and at random within, so that neighbours rarely share a sum."""
     rows = np.random.default_rng(0).permutation(rows)
     return rows[np.lexsort([weight[rows], row_key[rows]])]
 
 
-def _block_starts(row_key: Ints, weight: Floats) -> Ints:
+def block_starts(row_key: Ints, weight: Floats) -> Ints:
     """Start a block where key or weight changes, and every ``BLOCK`` rows."""
     changes = np.flatnonzero((np.diff(row_key) != 0) | (np.diff(weight) != 0)) + 1
     runs = np.concatenate([[0], changes, [len(row_key)]])

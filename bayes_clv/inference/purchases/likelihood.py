@@ -36,13 +36,23 @@ def value_and_gradient_by_eta(eta: Floats, layout: LikelihoodLayout) -> tuple[fl
     """
     r, alpha, a, b = parameters_of(eta)
     value, by_r, by_alpha, by_a, by_b = value_and_gradient(r, alpha, a, b, layout)
+    return value, gradient_by_eta((r, alpha, a, b), (by_r, by_alpha, by_a, by_b))
+
+
+@compiled
+def gradient_by_eta(
+    parameters: tuple[Floats, Floats, Floats, Floats], by: tuple[Floats, Floats, Floats, Floats]
+) -> Floats:
+    """The gradient by η ``(group, component)``, from that by r, α, a and b, each ``(group,)``."""
+    r, alpha, a, b = parameters
+    by_r, by_alpha, by_a, by_b = by
     share = a / (a + b)
-    slope = np.empty_like(eta)
+    slope = np.empty((len(r), 4))
     slope[:, 0] = -alpha * by_alpha
     slope[:, 1] = r * by_r + alpha * by_alpha
     slope[:, 2] = a * (1 - share) * by_a - b * share * by_b
     slope[:, 3] = a * by_a + b * by_b
-    return value, slope
+    return slope
 
 
 @compiled

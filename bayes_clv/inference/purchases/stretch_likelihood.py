@@ -1,0 +1,283 @@
+r"""The log-likelihood of stretches that may start afresh, with its gradient, in one Numba pass.
+
+In the symbols of :mod:`bayes_clv.models.reactivation`, with L(t) = ln(1 + t/α_s), the rise
+R(z, n) = ln Γ(z+n) − ln Γ(z), n chances to leave before the stretch, and x', t', T', n' for the
+state after it, the two parts of a stretch's mixture are
+
+    own   = R(r+x, y) + R(b+n, y) − R(a+b+n, y) − y ln α              per distinct (s, x, y)
+            − (r+x+y) L(T') + (r+x) L(T) + softplus(u') − softplus(u)             per row
+            u  = ln a/(b+n−1)  + (r+x)   (L(T)  − L(t_x))     if n > 0
+            u' = ln a/(b+n'−1) + (r+x+y) (L(T') − L(t'))      if n' > 0
+    fresh = R(r_f, y) + R(b, y) − R(a+b, y) − y ln α_f                per distinct (s, y)
+            − (r_f+y) L_f(Δ)                                          per distinct (s, y, t_y, Δ)
+            + softplus(ln a/(b+y−1) + (r_f+y) (L_f(Δ) − L_f(t_y)))    if y > 0
+    ln L  = ln[(1−ε) e^own + ε e^fresh]
+
+with L_f(t) = ln(1 + t/α_f). Differences of ln Γ are taken as rises and those of logarithms of times
+as logarithms of ratios, so that no two large terms cancel; the two softplus share one logarithm.
+The share ε e^fresh / L, at which a stretch started afresh, gives the gradient.
+
+Rows are processed in blocks, as in :mod:`bayes_clv.inference.purchases.likelihood`: those with the
+same (s, x, y) are gathered, computed in vector instructions, and their gradients scattered.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from bayes_clv.inference.purchases.layout import BLOCK, Floats
+from bayes_clv.inference.purchases.likelihood import gradient_by_eta
+from bayes_clv.inference.purchases.stretch_layout import StretchLayout
+from bayes_clv.models.hyperparameters import parameters_of
+from bayes_clv.numerics.jit import compiled, compiled_sums
+from bayes_clv.numerics.special import exp_non_positive, log1p, log_positive, log_rise_in_steps
+
+N_AFRESH = 3  # logit ε, ln(r_f/α_f), ln r_f
+
+
+@compiled
+def value_and_gradient_of_stretches(
+    eta: Floats, afresh: Floats, layout: StretchLayout
+) -> tuple[float, Floats, Floats]:
+    """Log-likelihood, and its gradient by ``eta (group, component)`` and ``afresh (3,)``.
+
+    The components are those of :mod:`bayes_clv.models.priors`.
+    """
+    parameters = parameters_of(eta)
+    of_fresh = _fresh(parameters, afresh, layout)
+    value, by, by_fresh, by_chance = _rows(parameters, of_fresh.value, afresh[0], layout)
+    by_r, by_alpha = _backward(parameters, of_fresh, by_fresh, by, afresh, layout)
+    by_afresh = np.empty(N_AFRESH)
+    shape, rate = math.exp(afresh[2]), math.exp(afresh[2] - afresh[1])
+    by_afresh[0] = by_chance
+    by_afresh[1] = -rate * by_alpha
+    by_afresh[2] = shape * by_r + rate * by_alpha
+    return value, gradient_by_eta(parameters, by), by_afresh
+
+
+class _Fresh(NamedTuple):
+    """What happened as if afresh: its log-likelihood, and intermediate results.
+
+    Attributes
+    ----------
+    value, gone
+        ``(fresh,)`` ln L; P(not alive at the end).
+    by_r, by_a, by_b
+        ``(pair,)`` derivatives of the rises.
+    log_time
+        ``(fresh time,)`` L_f.
+    """
+
+    value: Floats
+    gone: Floats
+    by_r: Floats
+    by_a: Floats
+    by_b: Floats
+    log_time: Floats
+
+
+@compiled
+def _fresh(parameters, afresh, layout):  # type: ignore[no-untyped-def]
+    _, _, a, b = parameters
+    r, alpha = math.exp(afresh[2]), math.exp(afresh[2] - afresh[1])
+    n_pairs, pair_group, pair_y = len(layout.pair_y), layout.pair_group, layout.pair_y
+    rises, by_r = np.empty(n_pairs), np.empty(n_pairs)
+    by_a, by_b = np.empty(n_pairs), np.empty(n_pairs)
+    for j in range(n_pairs):
+        s, y = pair_group[j], pair_y[j]
+        bought, by_r[j] = log_rise_in_steps(r, y)
+        stayed, stayed_by_b = log_rise_in_steps(b[s], y)
+        chances, chances_by_total = log_rise_in_steps(a[s] + b[s], y)
+        rises[j] = bought + stayed - chances - y * math.log(alpha)
+        by_a[j], by_b[j] = -chances_by_total, stayed_by_b - chances_by_total
+    log_time = np.empty(len(layout.fresh_time))
+    for k in range(len(log_time)):
+        log_time[k] = log1p(layout.fresh_time[k] / alpha)
+    value, gone = np.empty(len(layout.fresh_pair)), np.zeros(len(layout.fresh_pair))
+    for k in range(len(value)):
+        j = layout.fresh_pair[k]
+        s, y = pair_group[j], pair_y[j]
+        over = log_time[layout.fresh_days[k]]
+        value[k] = rises[j] - (r + y) * over
+        if y > 0:
+            u = math.log(a[s] / (b[s] + (y - 1.0)))
+            u += (r + y) * (over - log_time[layout.fresh_last[k]])
+            tail = exp_non_positive(-abs(u))
+            value[k] += max(u, 0.0) + log1p(tail)
+            gone[k] = (1.0 if u >= 0 else tail) / (1.0 + tail)
+    return _Fresh(value, gone, by_r, by_a, by_b, log_time)
+
+
+@compiled
+def _backward(parameters, fresh, by_fresh, by, afresh, layout):  # type: ignore[no-untyped-def]
+    """From the gradient by ``fresh.value`` to that by r_f and α_f; by a and b, it is added."""
+    _, _, a, b = parameters
+    _, _, by_a, by_b = by
+    r, alpha = math.exp(afresh[2]), math.exp(afresh[2] - afresh[1])
+    by_r, by_alpha = 0.0, 0.0
+    by_pair, by_log_time = np.zeros(len(layout.pair_y)), np.zeros(len(layout.fresh_time))
+    for k in range(len(by_fresh)):
+        j, at_end, at_last = layout.fresh_pair[k], layout.fresh_days[k], layout.fresh_last[k]
+        s, y, w, gone = layout.pair_group[j], layout.pair_y[j], by_fresh[k], fresh.gone[k]
+        by_pair[j] += w
+        by_r -= w * (fresh.log_time[at_end] * (1.0 - gone) + fresh.log_time[at_last] * gone)
+        by_log_time[at_end] -= w * (1.0 - gone) * (r + y)
+        by_log_time[at_last] -= w * gone * (r + y)
+        by_a[s] += w * gone / a[s]
+        by_b[s] -= w * gone / (b[s] + max(y - 1.0, 0.0))
+    for j in range(len(by_pair)):
+        s, w = layout.pair_group[j], by_pair[j]
+        by_r += w * fresh.by_r[j]
+        by_alpha -= w * layout.pair_y[j] / alpha
+        by_a[s] += w * fresh.by_a[j]
+        by_b[s] += w * fresh.by_b[j]
+    for k in range(len(by_log_time)):
+        ratio = layout.fresh_time[k] / alpha
+        by_alpha -= by_log_time[k] * ratio / (1.0 + ratio) / alpha
+    return by_r, by_alpha
+
+
+@compiled
+def _rows(parameters, fresh_value, logit, layout):  # type: ignore[no-untyped-def]
+    """Sum over rows, its gradient by r, α, a, b, by ``fresh_value`` and by logit ε."""
+    r, alpha, a, b = parameters
+    by_r, by_alpha = np.zeros_like(r), np.zeros_like(r)
+    by_a, by_b = np.zeros_like(r), np.zeros_like(r)
+    ratio, log_time = np.empty_like(layout.time), np.empty_like(layout.time)
+    by_log_time = np.zeros_like(layout.time)
+    for k in range(len(log_time)):
+        ratio[k] = layout.time[k] / alpha[layout.time_group[k]]
+        log_time[k] = log1p(ratio[k])
+    by_fresh = np.zeros(len(fresh_value))
+    log_chance, log_rest = _log_sigmoid(logit), _log_sigmoid(-logit)
+
+    value, afresh_in_all, in_all = 0.0, 0.0, 0.0
+    gathered, gradient = np.empty((6, BLOCK)), np.empty((4, BLOCK))
+    for j in range(len(layout.block_key)):
+        k = layout.block_key[j]
+        s, x, y, n = layout.key_group[k], layout.key_x[k], layout.key_y[k], layout.key_n[k]
+        bought, bought_by_r = log_rise_in_steps(r[s] + x, y)
+        stayed, stayed_by_b = log_rise_in_steps(b[s] + n, y)
+        chances, chances_by_total = log_rise_in_steps(a[s] + b[s] + n, y)
+        rises = bought + stayed - chances - y * math.log(alpha[s])
+        earlier, earlier_after = b[s] + max(n - 1.0, 0.0), b[s] + max(n + y - 1.0, 0.0)
+        law = _Law(
+            log_rest + rises,
+            r[s] + x,
+            r[s] + x + y,
+            math.log(a[s] / earlier) if n > 0 else -np.inf,
+            math.log(a[s] / earlier_after) if n + y > 0 else -np.inf,
+        )
+        start, end = layout.block_start[j], layout.block_start[j + 1]
+        for i in range(end - start):
+            gathered[0, i] = log_time[layout.row_T[start + i]]
+            gathered[1, i] = log_time[layout.row_recency[start + i]]
+            gathered[2, i] = log_time[layout.row_T_after[start + i]]
+            gathered[3, i] = log_time[layout.row_recency_after[start + i]]
+            gathered[4, i] = log_chance + fresh_value[layout.row_fresh[start + i]]
+            gathered[5, i] = layout.row_weight[start + i]
+        sums = _mixtures(law, gathered, gradient, end - start)
+        value += sums.value
+        afresh_in_all += sums.afresh
+        in_all += sums.own + sums.afresh
+        by_r[s] += sums.own * bought_by_r + sums.by_shape
+        by_alpha[s] -= sums.own * y / alpha[s]
+        by_a[s] += (sums.gone_after - sums.gone) / a[s] - sums.own * chances_by_total
+        by_b[s] += sums.own * (stayed_by_b - chances_by_total)
+        by_b[s] += sums.gone / earlier - sums.gone_after / earlier_after
+        for i in range(end - start):
+            own, gone, gone_after = gradient[0, i], gradient[1, i], gradient[2, i]
+            by_fresh[layout.row_fresh[start + i]] += gradient[3, i]
+            by_log_time[layout.row_T[start + i]] += law.shape * (own - gone)
+            by_log_time[layout.row_recency[start + i]] += law.shape * gone
+            by_log_time[layout.row_T_after[start + i]] -= law.shape_after * (own - gone_after)
+            by_log_time[layout.row_recency_after[start + i]] -= law.shape_after * gone_after
+
+    for k in range(len(by_log_time)):
+        s = layout.time_group[k]
+        by_alpha[s] -= by_log_time[k] * ratio[k] / (1.0 + ratio[k]) / alpha[s]
+    by_chance = afresh_in_all - math.exp(log_chance) * in_all
+    return value, (by_r, by_alpha, by_a, by_b), by_fresh, by_chance
+
+
+class _Law(NamedTuple):
+    """What the rows of a block share.
+
+    Attributes
+    ----------
+    start
+        ln(1−ε), and the rises.
+    shape, shape_after
+        r + x and r + x + y.
+    odds, odds_after
+        ln a/(b+n−1), before and after; −∞ where there was no chance to leave.
+    """
+
+    start: float
+    shape: float
+    shape_after: float
+    odds: float
+    odds_after: float
+
+
+class _Sums(NamedTuple):
+    """Sums over the rows of a block: of ln L, and of the parts of its gradient."""
+
+    value: float
+    own: float
+    afresh: float
+    gone: float
+    gone_after: float
+    by_shape: float
+
+
+@compiled_sums
+def _mixtures(law: _Law, gathered: Floats, gradient: Floats, n: int) -> _Sums:
+    """Sums over ``n ≤ BLOCK`` rows.
+
+    Parameters
+    ----------
+    law
+        What the rows share.
+    gathered
+        ``(6, BLOCK)`` L(T), L(t_x), L(T'), L(t'), ln ε + fresh, and weight.
+    gradient
+        ``(4, BLOCK)`` receives the shares of the weight that did not start afresh, that did not and
+        was gone before, that did not and was gone after, and that started afresh.
+    """
+    value, owns, freshes, gones, gones_after, by_shape = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    for i in range(n):
+        log_T, log_T_after = gathered[0, i], gathered[2, i]
+        silence, silence_after = log_T - gathered[1, i], log_T_after - gathered[3, i]
+        u, u_after = (
+            law.odds + law.shape * silence,
+            law.odds_after + law.shape_after * silence_after,
+        )
+        tail, tail_after = exp_non_positive(-abs(u)), exp_non_positive(-abs(u_after))
+        gone = (1.0 if u >= 0 else tail) / (1.0 + tail)
+        gone_after = (1.0 if u_after >= 0 else tail_after) / (1.0 + tail_after)
+        own = law.start - law.shape_after * log_T_after + law.shape * log_T
+        own += max(u_after, 0.0) - max(u, 0.0) + log_positive((1.0 + tail_after) / (1.0 + tail))
+        ahead = gathered[4, i] - own
+        behind = exp_non_positive(-abs(ahead))
+        weight = gathered[5, i]
+        value += weight * (max(own, gathered[4, i]) + log_positive(1.0 + behind))
+        per = weight / (1.0 + behind)
+        from_own = per * (behind if ahead >= 0 else 1.0)
+        afresh = per * (1.0 if ahead >= 0 else behind)
+        gradient[0, i] = from_own
+        gradient[1, i] = from_own * gone
+        gradient[2, i] = from_own * gone_after
+        gradient[3, i] = afresh
+        owns += from_own
+        freshes += afresh
+        gones += from_own * gone
+        gones_after += from_own * gone_after
+        by_shape += from_own * ((log_T - log_T_after) + gone_after * silence_after - gone * silence)
+    return _Sums(value, owns, freshes, gones, gones_after, by_shape)
+
+
+@compiled
+def _log_sigmoid(logit: float) -> float:
+    return min(logit, 0.0) - math.log1p(math.exp(-abs(logit)))
