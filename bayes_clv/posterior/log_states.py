@@ -10,6 +10,7 @@ import ibis
 import numpy as np
 import xarray as xr
 from ibis import ir
+from numpy.typing import NDArray
 
 from bayes_clv import arguments
 from bayes_clv.arguments import Days
@@ -31,7 +32,9 @@ from bayes_clv.segments.rules import (
 )
 
 if TYPE_CHECKING:
-    from bayes_clv.posterior.totals import Floats, Tally
+    from bayes_clv.posterior.totals import Tally
+
+type Floats = NDArray[np.float64]
 
 KEYS = ("code", "frequency", "recency", "T")
 

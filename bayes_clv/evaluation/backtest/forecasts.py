@@ -122,7 +122,8 @@ def forecast(
     pairs, pair = np.unique(index * width + outcomes, return_inverse=True)
     case, outcome = pairs // width, pairs % width
     columns = np.empty((len(_SCORED), len(pairs)))
-    counts = np.stack([np.bincount(index, of, minlength=n) for of in (*subsets, np.ones(len(states)))])
+    everybody = np.ones(len(states), dtype=bool)
+    counts = np.stack([np.bincount(index, of, minlength=n) for of in (*subsets, everybody)])
     asked = (probability_of_purchase(horizon), expected_purchases(horizon))
 
     def evaluate(group: Group) -> Floats:
