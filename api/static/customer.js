@@ -16,9 +16,7 @@ export async function ask(form, drawSilence) {
     const { horizon_days, ...customer } = read(form);
     const today = await post({ customers: [customer], horizon_days, value: {} });
     const days = ahead(today.horizon_days);
-    // The curves use today's segment: a change of segment would make them jump.
-    const { segment } = today.predictions[0];
-    const later = days.map((day) => ({ ...customer, segment, T: customer.T + day }));
+    const later = days.map((day) => ({ ...customer, T: customer.T + day }));
     const silent = await post({ customers: later, horizon_days });
     show(form, today, days, silent.predictions, drawSilence);
   } catch (error) {

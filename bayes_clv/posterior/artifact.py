@@ -39,12 +39,13 @@ from bayes_clv.segments.rules import (
 )
 
 FORMAT = "bayes_clv posterior"
-SCHEMA = 2  # schema 1 had no model of spend
+SCHEMA = 3  # schema 1 had no model of spend, schema 2 no soft segments and no reactivation
 _MANIFEST, _DRAWS = "manifest.json", "posterior.nc"
 _MAX_MANIFEST = 1 << 20
 _MAX_DRAWS = 1 << 30
 _PROBES = ((0.0, 0.0, 100.0), (1.0, 30.0, 100.0), (30.0, 100.0, 215.0))  # frequency, recency, T
 _SPEND_PROBES = ((0.0, 0.0), (1.0, 1.0), (30.0, 2.0))  # frequency, mean spend / SpendRecord.unit
+_MIXED = "*"  # of the stored predictions that mix all segments
 _TAILS = (0.05, 0.95)
 _UNPRINTABLE = re.compile("[\ud800-\udfff]")  # no text: bytes of a file's name that are not UTF-8
 _RELATIVE_TOLERANCE = 1e-9  # other library versions may round differently
@@ -230,11 +231,26 @@ def _check_parameters(tree: xr.DataTree, rule: SegmentRule, record: FitRecord) -
         if not (spend["q"] > 1).all():
             raise ArtifactError("q has draws that are not above 1: mean spend would be infinite")
         values |= spend
+    _check_reactivation(tree, record, values["r"].shape[1:])
     for name, of_name in values.items():
         if len(of_name) != expected or not of_name.size:
             raise ArtifactError(f"{name} does not have draws for {expected - 1} segments")
         if not (np.isfinite(of_name) & (of_name > 0)).all():
             raise ArtifactError(f"{name} has draws that are not finite and positive")
+
+
+def _check_reactivation(tree: xr.DataTree, record: FitRecord, shape: tuple[int, ...]) -> None:
+    found = draws.reactivation_of(tree)
+    if (found is not None) != (record.reactivation is not None):
+        raise ArtifactError("its draws and its fit record do not agree on reactivation")
+    if found is None:
+        return
+    for name in ("probability", "r", "alpha"):
+        values = getattr(found, name)
+        if values.shape != shape or not (np.isfinite(values) & (values > 0)).all():
+            raise ArtifactError(f"reactivation has no finite and positive draws of its {name}")
+    if not (found.probability < 1).all():
+        raise ArtifactError("reactivation has draws of a probability that are not below 1")
 
 
 def _predictions(
@@ -252,11 +268,16 @@ def _predictions(
             for frequency, mean in _SPEND_PROBES:
                 spend = gammagamma.expected_spend(of_spend[code], frequency, mean * unit)
                 rows.append(_prediction(segment, (frequency, mean * unit), spend))
-    parameters = draws.by_code(tree)
-    for code, segment in names:
-        for probe in _PROBES:
-            alive = bgnbd.probability_alive(parameters[code], *probe, dropout)
-            rows.append(_prediction(segment, probe, alive))
+    parameters, afresh = draws.by_code(tree), draws.reactivation_of(tree)
+    for probe in _PROBES:
+        alive = np.stack(
+            [bgnbd.probability_alive(parameters[code], *probe, dropout) for code, _ in names]
+        )
+        if afresh is not None:
+            alive = afresh.probability + (1 - afresh.probability) * alive
+        rows += [_prediction(segment, probe, alive[code]) for code, segment in names]
+        if rule.soft:
+            rows.append(_prediction(_MIXED, probe, rule.weights_one(*probe) @ alive[:-1]))
     return rows
 
 
