@@ -17,6 +17,7 @@ from operator import add
 import ibis
 from ibis import ir
 
+from bayes_clv.errors import InputError
 from bayes_clv.segments.cuts import NOISE, RFM_GRID_CODES, limits, limits_of_days
 from bayes_clv.segments.kmeans import KMeansRule
 from bayes_clv.segments.memberships import (
@@ -163,6 +164,43 @@ def _hard_weights(rule: SegmentRule, states: ir.Table) -> tuple[ir.FloatingValue
     return tuple(
         ibis.ifelse(code == segment, 1.0, 0.0).cast("float64") for segment in range(len(rule.names))
     )
+
+
+def thousandths(rule: SegmentRule, states: ir.Table) -> ir.Table:
+    """Add the columns w0 … w{S−1}: each state's weights in whole thousandths, which add up to 1000.
+
+    The sums of the first weights are rounded, w_0 + … + w_k, and w{k} is the difference of two: so
+    that no weight is off by a thousandth or more, and none is lost.
+
+    Raises
+    ------
+    InputError
+        The segments are the user's own: a state that has none has no weights.
+    """
+    if isinstance(rule, ColumnRule):
+        raise InputError(
+            "segments of your own are hard: a fit with soft segments needs RFM or KMeans"
+        )
+    names = [weight_column(code) for code in range(len(rule.names))]
+    # Two steps, so that the engine computes a weight once.
+    weighted = states.mutate(**dict(zip(names, segment_weights(rule, states), strict=True)))
+    so_far: list[ir.IntegerValue] = [ibis.literal(0, "int64")]
+    for k in range(1, len(names)):
+        # Engines differ by 1e-13 of a thousandth, which must not decide a tie.
+        total = _sum(weighted[name] for name in names[:k]) * 1000 + (0.5 + NOISE)
+        so_far.append(total.floor().cast("int64"))
+    so_far.append(ibis.literal(1000, "int64"))
+    parts = {name: so_far[k + 1] - so_far[k] for k, name in enumerate(names)}
+    return weighted.mutate(**parts)
+
+
+def weight_column(code: int) -> str:
+    """Return the name of the column of a segment's weights.
+
+    >>> weight_column(0), weight_column(POPULATION)
+    ('w0', 'w-1')
+    """
+    return f"w{code}"
 
 
 COLUMNS = Arithmetic(

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from bayes_clv.cli.commands import app
 from bayes_clv.data import engines
 from bayes_clv.data.adequacy import measure_log
-from bayes_clv.data.engines import connect, upload
+from bayes_clv.data.engines import connect, to_arrow, upload
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.rfm import customers, durations, summarise
 from bayes_clv.data.states import States
@@ -30,8 +30,8 @@ from bayes_clv.posterior.log_states import compare_log
 from bayes_clv.posterior.posterior import load_posterior
 from bayes_clv.posterior.scores import check_target, create_table, score_log, write_scores
 from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
-from bayes_clv.segments.expressions import segment_code
-from bayes_clv.segments.rules import ColumnRule, RFMRule
+from bayes_clv.segments.expressions import segment_code, segment_weights, thousandths
+from bayes_clv.segments.rules import ColumnRule, KMeansRule, RFMRule
 from tests.engines.conftest import cluster_in
 
 ZONE = "America/New_York"
@@ -230,6 +230,36 @@ def test_rounding_noise_and_own_segments_are_judged_alike(engine):
         assert rule.assign(States.from_frame(frame)).tolist() == expected
 
 
+def test_soft_segments_weigh_alike(engine):
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"frequency": rng.choice([0, 1, 2, 5, 40, 10**9], 200), "recency": 0.0})
+    frame = frame.assign(T=rng.choice([0.0, 1.0, 9.5, 80.0, 4000.0, 1e15], 200), row=range(200))
+    frame["monetary_value"] = rng.choice([np.nan, 0.0, 1e-300, 7.0, 20.0, 1e300], 200)
+    names = ("frequency", "recency", "T", "monetary_value")
+    states = States(*(frame[name].to_numpy(float) for name in names))
+    table = upload(engine, iter([pa.Table.from_pandas(frame, preserve_index=False)]))
+    cuts = ((1.0, 8.0, 40.0, 90.0), (1.0, 3.0, 8.0), (5.0, 20.0, 33.3, 60.0))
+    kmeans = KMeansRule(
+        ("a", "b", "c"),
+        ("idle_time", "frequency", "monetary_value"),
+        (3.0, 1.0, 2.0),
+        (1.5, 0.7, 0.9),
+        ((-1.0, 1.2, 0.8), (0.9, -0.8, 0.0), (0.2, 0.1, -1.0)),
+    )
+    soft = [RFMRule(*cuts, 0.6), RFMRule(*cuts, 1e-3), dataclasses.replace(kmeans, bandwidth=1.0)]
+    soft += [dataclasses.replace(kmeans, bandwidth=0.05)]
+    for rule in soft:
+        weights = dict(zip("abcdefghijk", segment_weights(rule, table), strict=False))
+        found = to_arrow(table.select("row", **weights).order_by("row")).to_pandas()
+        expected = rule.weights(states)
+        np.testing.assert_allclose(found[list(weights)], expected, rtol=0, atol=1e-10)
+        whole = to_arrow(thousandths(rule, table).order_by("row")).to_pandas()
+        rounded = np.floor(1000 * expected.cumsum(axis=1) + 0.5 + 1e-9)
+        rounded = np.diff(rounded, axis=1, prepend=0)
+        names = [f"w{segment}" for segment in range(len(rule.names))]
+        np.testing.assert_array_equal(whole[names], rounded)
+
+
 @pytest.mark.parametrize("ending", ["parquet", "csv"])
 def test_scores_are_written_where_they_are_wanted(log, duckdb, engine, models, tmp_path, ending):
     target = str(tmp_path / f"scores.{ending}")
@@ -387,7 +417,7 @@ DRIVER = """
 import sys, threading, time
 
 from bayes_clv.posterior.posterior import load_posterior
-from bayes_clv.data.engines import connect, upload
+from bayes_clv.data.engines import connect, to_arrow, upload
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.posterior.scores import score_log, write_scores
 from bayes_clv.data.reading import read_transactions

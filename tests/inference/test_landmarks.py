@@ -1,5 +1,6 @@
 """The landmark table against the identity that justifies it, and against plain loops."""
 
+import dataclasses
 import datetime as dt
 from collections import Counter
 from dataclasses import dataclass
@@ -19,9 +20,12 @@ from bayes_clv.inference.landmarks import (
     check_landmarks,
     landmark_dates,
     landmark_table,
+    previous_weights,
+    softened,
 )
 from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
-from bayes_clv.segments.rules import POPULATION
+from bayes_clv.segments.expressions import segment_code, thousandths
+from bayes_clv.segments.rules import POPULATION, RFMRule
 
 START = dt.date(2021, 1, 1)
 END = dt.date(2021, 12, 31)
@@ -153,6 +157,113 @@ def test_rows_are_distinct_whole_and_none_weighs_zero_though_some_weigh_less() -
     assert (table.T > 0).all()
     assert table.segment.dtype == np.int64
     assert {array.dtype.name for array in (table.frequency, table.recency, table.T)} == {"float64"}
+
+
+SOFT = RFMRule((5.0, 15.0, 40.0, 90.0), (1.0, 2.0, 4.0), (), 0.6)
+
+
+def soft_history(seed: int, n_customers: int = 60, n_landmarks: int = 4) -> History:
+    """The same with the weights of a rule instead of random segments."""
+    frame = simulate(seed, n_customers, n_landmarks).frame.assign(monetary_value=np.nan)
+    states = thousandths(SOFT, ibis.memtable(frame.drop(columns="code")))
+    return History(states.to_pandas(), landmark_table(states), END)
+
+
+def softly_by_hand(frame: pd.DataFrame) -> dict[tuple[float, ...], int]:
+    """Customer by customer, landmark by landmark, segment by segment, in thousandths."""
+    weights: Counter[tuple[float, ...]] = Counter()
+    for _, states in frame.groupby("customer_id"):
+        seen = [row for row in states.sort_values("landmark").itertuples() if row.T > 0]
+        for k, now in enumerate(seen):
+            state = (now.frequency, now.recency, now.T)
+            if k == 0:
+                weights[POPULATION, *state] += 1000
+                continue
+            before = seen[k - 1]
+            shares = SOFT.weights_one(before.frequency, before.recency, before.T)
+            rounded = np.floor(1000 * np.cumsum(shares) + 0.5).astype(int)
+            for segment, share in enumerate(np.diff(rounded, prepend=0).tolist()):
+                weights[segment, *state] += share
+                weights[segment, before.frequency, before.recency, before.T] -= share
+    return {key: weight for key, weight in weights.items() if weight}
+
+
+@pytest.mark.parametrize(("seed", "n_landmarks"), [(1, 1), (2, 2), (3, 4), (4, 6)])
+def test_with_soft_segments_each_stretch_enters_under_every_segment_by_its_weight(
+    seed: int, n_landmarks: int
+) -> None:
+    history = soft_history(seed, n_landmarks=n_landmarks)
+    reference = softly_by_hand(history.frame)
+    found = {key: round(1000 * weight) for key, weight in rows(history.table).items()}
+    assert found == reference
+    assert len(history.table) == len(reference)
+    thousandth = 1000 * history.table.weight
+    np.testing.assert_allclose(thousandth, np.round(thousandth), rtol=0, atol=1e-9)
+    order = list(rows(history.table))
+    assert order == sorted(order), "equal logs must make equal tables"
+    if n_landmarks > 1:
+        assert len({segment for segment, *_ in reference}) > 5
+
+
+def test_soft_weights_count_customers_and_telescope_as_whole_ones_do() -> None:
+    history = soft_history(5, n_customers=300)
+    at_end, theta = history.at_end, parameters(np.random.default_rng(5))
+    assert history.table.n_customers == len(at_end)
+    assert history.table.mean_T == pytest.approx(at_end["T"].mean(), rel=1e-12)
+    for dropout in Dropout:
+        each = log_likelihood(theta, at_end["frequency"], at_end["recency"], at_end["T"], dropout)
+        assert total(history.table, theta, dropout) == pytest.approx(each.sum(), rel=TELESCOPE)
+
+
+def test_soft_weights_of_a_hard_rule_make_the_table_of_its_codes() -> None:
+    hard = dataclasses.replace(SOFT, bandwidth=None)
+    frame = simulate(6, n_customers=200).frame.assign(monetary_value=np.nan)
+    states = ibis.memtable(frame.drop(columns="code"))
+    soft = landmark_table(thousandths(hard, states))
+    coded = landmark_table(states.mutate(code=segment_code(hard, states)))
+    for name in ("segment", "frequency", "recency", "T", "weight"):
+        one, other = getattr(soft, name), getattr(coded, name)
+        np.testing.assert_array_equal(one, other)
+        assert one.dtype == other.dtype
+
+
+def test_anything_with_weights_per_segment_unfolds_into_rows_per_segment() -> None:
+    stretches = pd.DataFrame(
+        {
+            "days": [30.0, 30.0, 60.0, 90.0],
+            "w0": [1000, 250, 0, 400],
+            "w1": [0, 750, 1000, -400],
+            "w2": [0, 0, 0, 1000],
+        }
+    )
+    found = softened(ibis.memtable(stretches), ("days",))
+    assert {name: column.tolist() for name, column in found.items()} == {
+        "segment": [0, 0, 1, 1, 1, 2],
+        "days": [30.0, 90.0, 30.0, 60.0, 90.0, 90.0],
+        "weight": [1.25, 0.4, 0.75, 1.0, -0.4, 1.0],
+    }
+
+
+def test_weights_at_the_landmark_before_are_none_at_the_first() -> None:
+    history = pd.DataFrame(
+        {
+            "customer_id": [2, 1, 1, 2, 1],
+            "landmark": [START + dt.timedelta(days=day) for day in (30, 60, 30, 60, 90)],
+            "w0": [100, 200, 300, 400, 500],
+            "w1": [900, 800, 700, 600, 500],
+        }
+    )
+    table = ibis.memtable(history)
+    before = table.select("customer_id", "landmark", **previous_weights(table))
+    found = before.order_by("customer_id", "landmark").to_pandas()
+    assert found["w0"].tolist() == [0, 300, 200, 0, 100]
+    assert found["w1"].tolist() == [0, 700, 800, 0, 900]
+
+
+def test_a_soft_log_in_which_nobody_is_observed_for_a_day_is_refused_in_one_line() -> None:
+    frame = pd.DataFrame([state(1, 30, 0, 0.0, 0.0, 0)]).assign(w0=1000)
+    with pytest.raises(InputError, match=r"^no customer was observed for a day or more"):
+        landmark_table(ibis.memtable(frame))
 
 
 def state(
