@@ -93,16 +93,24 @@ def parser() -> ArgumentParser:
         default=list(Dropout),
         help="when customers may leave (both)",
     )
+    parser.add_argument(
+        "--reactivation",
+        action="store_true",
+        help="segmented models with reactivation only, written to reactivation.md",
+    )
     parser.add_argument("--to", type=Path, default=ROOT / "docs", help="folder to write to (docs)")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> None:
     given = parser().parse_args(arguments)
-    designs = [make(it) for it in given.dropout for make in (Design.pooled, Design.segmented)]
+    segmented = [Design.segmented(it, reactivation=given.reactivation) for it in given.dropout]
+    designs = segmented
+    if not given.reactivation:
+        designs = [it for one in segmented for it in (Design.pooled(one.dropout), one)]
     studies = run(designs, given)
     once = run(
-        [Design.segmented(it) for it in given.dropout],
+        segmented,
         given,
         fit=partial(fit_table, rungs=RUNGS[:1]),
         words="sampled once",
@@ -110,12 +118,17 @@ def main(arguments: list[str] | None = None) -> None:
     given.to.mkdir(parents=True, exist_ok=True)
     for dropout in given.dropout:
         figure = plot_calibration([it for it in studies if it.design.dropout is dropout])
-        figure.savefig(given.to / FILES[dropout], dpi=100)
-    (given.to / "calibration.md").write_text(page(studies, once, given))
+        figure.savefig(given.to / named(FILES[dropout], given), dpi=100)
+    (given.to / named("calibration.md", given)).write_text(page(studies, once, given))
     for study in studies:
         print(f"{study.design.name}: {study.verdict}")
     if any(study.beyond_chance or study.failed for study in studies):
         sys.exit(1)
+
+
+def named(file: str, given: Namespace) -> str:
+    """Return the name of a file of this study: those with reactivation have their own."""
+    return file.replace("calibration", "reactivation") if given.reactivation else file
 
 
 def run(
@@ -153,11 +166,13 @@ def page(studies: list[Calibration], once: list[Calibration], given: Namespace) 
     options = f"--replicates {given.replicates} --seed {given.seed}"
     if set(given.dropout) < set(Dropout):
         options += " --dropout " + " ".join(given.dropout)
+    if given.reactivation:
+        options += " --reactivation"
     command = f"make sbc ARGS='{options}'"
     origin = f"`{command}`, {made['date']}: {made['machine']}; {versions}."
     parts = [PREFACE, origin]
     for dropout in given.dropout:
-        parts.append(f"![Rank histograms, ECDFs and coverage]({FILES[dropout]})")
+        parts.append(f"![Rank histograms, ECDFs and coverage]({named(FILES[dropout], given)})")
         parts += [section(it) for it in studies if it.design.dropout is dropout]
     parts.append(DIVERGENCES)
     parts += [divergences(it) for it in once]

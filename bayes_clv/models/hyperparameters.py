@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bayes_clv.models.bgnbd import Parameters
-from bayes_clv.models.priors import COMPONENTS, Priors
+from bayes_clv.models.priors import COMPONENTS, Priors, ReactivationPriors
+from bayes_clv.models.reactivation import Reactivation
 from bayes_clv.numerics.jit import compiled
 
 type Floats = NDArray[np.float64]
@@ -22,11 +23,14 @@ class Hyperparameters:
         ``(component, sample)``; ``tau`` is None for a pooled model.
     parameters
         r, α (days), a, b ``(segment + 1, sample)``; code −1 indexes the population, which is last.
+    reactivation
+        ``(sample,)``, α in days; None in a model without it.
     """
 
     mu: Floats
     tau: Floats | None
     parameters: Parameters
+    reactivation: Reactivation | None = None
 
 
 @compiled
@@ -39,7 +43,12 @@ def parameters_of(eta: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def draw_prior(
-    rng: np.random.Generator, priors: Priors, n_segments: int, time_unit: float, size: int = 1
+    rng: np.random.Generator,
+    priors: Priors,
+    n_segments: int,
+    time_unit: float,
+    size: int = 1,
+    reactivation: ReactivationPriors | None = None,
 ) -> Hyperparameters:
     """Draw hyperparameters from the priors of :mod:`bayes_clv.models.priors`.
 
@@ -51,6 +60,8 @@ def draw_prior(
         The priors' unit of time, in days.
     size
         Number of samples.
+    reactivation
+        Priors of reactivation; None for a model without it.
     """
     n = len(COMPONENTS)
     mean, sd, between = (
@@ -66,4 +77,15 @@ def draw_prior(
     r, alpha, a, b = parameters_of(eta.transpose(0, 2, 1).reshape(-1, n))
     shape = (len(eta), size)
     in_days = Parameters(*(it.reshape(shape) for it in (r, alpha * time_unit, a, b)))
-    return Hyperparameters(mu, tau, in_days)
+    coming_back = None
+    if reactivation is not None:
+        mean, sd = (np.array(reactivation.column(name))[:, None] for name in ("mean", "sd"))
+        coming_back = reactivation_at(mean + sd * rng.standard_normal((3, size)), time_unit)
+    return Hyperparameters(mu, tau, in_days, coming_back)
+
+
+def reactivation_at(v: Floats, time_unit: float) -> Reactivation:
+    """Turn logit ε, ln(r_f/α_f), ln r_f ``(3, …)`` into ε, r_f and, in days, α_f."""
+    log_odds, rate, shape = v
+    chance = 1 / (1 + np.exp(-log_odds))
+    return Reactivation(chance, np.exp(shape), np.exp(shape - rate) * time_unit)

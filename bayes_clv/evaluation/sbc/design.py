@@ -9,7 +9,7 @@ from bayes_clv import arguments
 from bayes_clv.errors import InputError
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.models.priors import Priors
+from bayes_clv.models.priors import Priors, ReactivationPriors
 from bayes_clv.segments.rules import KMeansRule, PooledRule, SegmentRule
 
 LEVELS = (0.5, 0.9)
@@ -49,6 +49,8 @@ class Design:
     priors, sampler
         Priors and sampler settings of the fit, by default those of users; the true parameters are
         drawn from these priors.
+    reactivation
+        Priors of reactivation; None in a design without it. It needs two segments or more.
     """
 
     rule: SegmentRule
@@ -60,6 +62,7 @@ class Design:
     n_draws: int = 99
     priors: Priors = field(default_factory=Priors)
     sampler: SamplerSettings = field(default_factory=SamplerSettings)
+    reactivation: ReactivationPriors | None = None
 
     def __post_init__(self) -> None:
         self._settle_types()
@@ -76,6 +79,11 @@ class Design:
                 f"n_draws must lie between 1 and the {n_made} draws of the sampler: {self.n_draws}"
             )
 
+        arguments.require(
+            self.reactivation is None or not self.is_pooled,
+            f"reactivation needs two segments or more: {self.rule.names}",
+        )
+
     def _settle_types(self) -> None:
         arguments.require(
             isinstance(self.landmarks, Sequence) and not isinstance(self.landmarks, str),
@@ -88,6 +96,8 @@ class Design:
             "priors": arguments.instance("priors", self.priors, Priors),
             "sampler": arguments.instance("sampler", self.sampler, SamplerSettings),
         }
+        if self.reactivation is not None:
+            arguments.instance("reactivation", self.reactivation, ReactivationPriors)
         for name in ("n_customers", "checked", "n_draws"):
             settled[name] = arguments.whole(name, getattr(self, name))
         for name, value in settled.items():
@@ -99,9 +109,12 @@ class Design:
         return cls(PooledRule(), (360.0,), dropout)
 
     @classmethod
-    def segmented(cls, dropout: Dropout = Dropout.AFTER_REPEAT) -> Self:
+    def segmented(
+        cls, dropout: Dropout = Dropout.AFTER_REPEAT, *, reactivation: bool = False
+    ) -> Self:
         """Return a design with four segments and three landmarks."""
-        return cls(QUADRANTS, (120.0, 240.0, 360.0), dropout)
+        priors = ReactivationPriors() if reactivation else None
+        return cls(QUADRANTS, (120.0, 240.0, 360.0), dropout, reactivation=priors)
 
     @property
     def is_pooled(self) -> bool:
@@ -115,5 +128,5 @@ class Design:
             return f"{self.dropout.model_name}, pooled"
         return (
             f"{self.dropout.model_name}, {len(self.rule.names)} segments × "
-            f"{len(self.landmarks)} landmarks"
+            f"{len(self.landmarks)} landmarks{', reactivation' if self.reactivation else ''}"
         )

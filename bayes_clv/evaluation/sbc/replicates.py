@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -22,12 +22,13 @@ from bayes_clv.evaluation.sbc.simulated_data import SimulatedDataset, simulate_d
 from bayes_clv.inference.fitting import Fitted, fit_table
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.sampling import SamplerSettings
-from bayes_clv.models import bgnbd
+from bayes_clv.models import bgnbd, reactivation
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.hyperparameters import Hyperparameters
 from bayes_clv.models.priors import COMPONENTS, Priors
+from bayes_clv.models.reactivation import Reactivation
 from bayes_clv.posterior.diagnostics import Diagnostics
-from bayes_clv.posterior.draws import PARAMETERS
+from bayes_clv.posterior.draws import PARAMETERS, REACTIVATION, reactivation_of
 from bayes_clv.posterior.fit_record import FitRecord
 from bayes_clv.posterior.posterior import Posterior
 
@@ -48,8 +49,12 @@ class Fit(Protocol):
         *,
         priors: Priors,
         dropout: Dropout,
+        **reactivation: Any,
     ) -> Fitted:
-        """Return draws from the posterior given a landmark table."""
+        """Return draws from the posterior given a landmark table.
+
+        With reactivation there are ``stretches`` and, its priors, ``reactivation``.
+        """
         ...
 
 
@@ -112,10 +117,18 @@ def run_replicate(
     dataset = simulate_dataset(design, rng)
     n_repeats = int(dataset.states.frequency.sum())
     settings = replace(design.sampler, seed=int(rng.integers(2**31)))
+    with_reactivation: dict[str, Any] = {}
+    if design.reactivation is not None:
+        with_reactivation = {"stretches": dataset.stretches, "reactivation": design.reactivation}
     began = time.perf_counter()
     try:
         fitted = fit(
-            dataset.table, design.rule.names, settings, priors=design.priors, dropout=design.dropout
+            dataset.table,
+            design.rule.names,
+            settings,
+            priors=design.priors,
+            dropout=design.dropout,
+            **with_reactivation,
         )
     except (RuntimeError, np.linalg.LinAlgError) as error:
         return FailedReplicate(number, str(error), n_repeats)
@@ -150,33 +163,58 @@ def quantities(design: Design, dataset: SimulatedDataset, at: Hyperparameters) -
     values |= {f"mu, {name}": row for name, row in zip(COMPONENTS, at.mu, strict=True)}
     if at.tau is not None:
         values |= {f"tau, {name}": row for name, row in zip(COMPONENTS, at.tau, strict=True)}
+    if at.reactivation is not None:
+        of_draws = (at.reactivation.probability, at.reactivation.r, at.reactivation.alpha)
+        values |= dict(zip(REACTIVATION, of_draws, strict=True))
     states = dataset.states
     histories = (states.frequency[:, None], states.recency[:, None], states.T[:, None])
-    by_customer = at.parameters[dataset.observed.code]
-    alive = bgnbd.probability_alive(by_customer, *histories, design.dropout)
-    buys = bgnbd.probability_of_purchase(by_customer, *histories, design.horizon, design.dropout)
+    answer = partial(_answer, at.parameters[dataset.observed.code], at.reactivation)
+    alive = answer("probability_alive", *histories, design.dropout)
+    buys = answer("probability_of_purchase", *histories, design.horizon, design.dropout)
     return values | {
         "mean P(alive)": alive.mean(axis=0),
         "mean P(purchase)": buys.mean(axis=0),
-        "log-likelihood": _log_likelihood(design, dataset.table, at.parameters),
+        "log-likelihood": _log_likelihood(design, dataset, at),
     }
 
 
-def _log_likelihood(design: Design, table: LandmarkTable, parameters: Parameters) -> Floats:
+def _answer(
+    parameters: Parameters, coming_back: Reactivation | None, name: str, *arguments: Any
+) -> Floats:
+    """Return an answer of :mod:`bayes_clv.models.bgnbd`, or the same with reactivation."""
+    if coming_back is None:
+        answer: Floats = getattr(bgnbd, name)(parameters, *arguments)
+    else:
+        answer = getattr(reactivation, name)(parameters, coming_back, *arguments)
+    return answer
+
+
+def _log_likelihood(design: Design, dataset: SimulatedDataset, at: Hyperparameters) -> Floats:
     """Return the log-likelihood by NumPy formulas, independently of the sampler's likelihood.
 
-    The formula is that of ``inference.landmarks``.
+    The formulas are those of ``inference.landmarks`` and ``inference.stretches``.
     """
+    stretches = dataset.stretches
+    table = dataset.table if stretches is None else stretches.first
     code = np.full(len(table), -1) if design.is_pooled else table.segment
     rows = bgnbd.log_likelihood(
-        parameters[code],
+        at.parameters[code],
         table.frequency[:, None],
         table.recency[:, None],
         table.T[:, None],
         design.dropout,
     )
     total: Floats = table.weight @ rows
-    return total
+    if stretches is None or at.reactivation is None:
+        return total
+    columns = ("frequency", "recency", "T", "purchases", "last", "days")
+    more = reactivation.log_likelihood_of_stretch(
+        at.parameters[stretches.segment],
+        at.reactivation,
+        *(getattr(stretches, name)[:, None] for name in columns),
+        design.dropout,
+    )
+    return total + stretches.weight @ more
 
 
 def _ranks(
@@ -197,20 +235,22 @@ def _coverage(
 ) -> dict[tuple[str, float], float]:
     """Return the share of customers whose intervals hold the value under the true parameters."""
     checked = dataset.customers.head(design.checked)
-    true = dataset.truth.parameters[dataset.observed.code[: len(checked)], 0]
+    truth = dataset.truth
+    coming_back = truth.reactivation and truth.reactivation[0]
+    true = partial(_answer, truth.parameters[dataset.observed.code[: len(checked)], 0], coming_back)
     x, t_x, T = (checked[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T"))
     t, dropout = design.horizon, design.dropout
     answers: dict[str, tuple[Floats, Callable[..., pd.DataFrame]]] = {
         "P(alive)": (
-            bgnbd.probability_alive(true, x, t_x, T, dropout),
+            true("probability_alive", x, t_x, T, dropout),
             posterior.probability_alive,
         ),
         "P(purchase)": (
-            bgnbd.probability_of_purchase(true, x, t_x, T, t, dropout),
+            true("probability_of_purchase", x, t_x, T, t, dropout),
             partial(posterior.probability_of_purchase, horizon=t),
         ),
         "expected purchases": (
-            bgnbd.expected_purchases(true, x, t_x, T, t, dropout),
+            true("expected_purchases", x, t_x, T, t, dropout),
             partial(posterior.expected_purchases, horizon=t),
         ),
     }
@@ -243,15 +283,18 @@ def _outcome_coverage(
     2009, Biometrics 65(4)).
     """
     states, future = dataset.states, dataset.future[:, None]
-    forecast = bgnbd.sample_purchases(
-        rng,
-        draws.parameters[dataset.observed.code],
+    parameters = draws.parameters[dataset.observed.code]
+    given = (
         states.frequency[:, None],
         states.recency[:, None],
         states.T[:, None],
         design.horizon,
         design.dropout,
     )
+    if draws.reactivation is None:
+        forecast = bgnbd.sample_purchases(rng, parameters, *given)
+    else:
+        forecast = reactivation.sample_purchases(rng, parameters, draws.reactivation, *given)
     fewer, ties = (forecast < future).sum(axis=1), (forecast == future).sum(axis=1)
     pit = (fewer + rng.random(len(fewer)) * (ties + 1)) / (design.n_draws + 1)
     return {(OUTCOME, level): float(np.mean(np.abs(2 * pit - 1) <= level)) for level in LEVELS}
@@ -277,6 +320,7 @@ def _posterior(
         seed=fitted.settings.seed,
         seconds=seconds,
         versions={},
+        reactivation=design.reactivation,
     )
     return Posterior(fitted.tree, design.rule, design.dropout, record, fitted.diagnostics)
 
@@ -292,6 +336,10 @@ def _spread_evenly(design: Design, posterior: Posterior) -> Hyperparameters:
         rows: Floats = by_sample.reshape(len(by_sample), -1)[:, chosen]
         return rows
 
+    coming_back = reactivation_of(posterior.tree)
     return Hyperparameters(
-        of("mu"), of("tau") if "tau" in draws else None, posterior.parameters[:, chosen]
+        of("mu"),
+        of("tau") if "tau" in draws else None,
+        posterior.parameters[:, chosen],
+        coming_back and coming_back[chosen],
     )

@@ -12,6 +12,7 @@ from bayes_clv.evaluation.sbc.design import Design
 from bayes_clv.evaluation.simulate.landmarks import LandmarkLives, Segmented, simulate_landmarks
 from bayes_clv.evaluation.simulate.lives import live_on
 from bayes_clv.inference.landmarks import LandmarkTable, landmark_table
+from bayes_clv.inference.stretches import StretchTable, stretch_table
 from bayes_clv.models.hyperparameters import Hyperparameters, draw_prior
 
 type Floats = NDArray[np.float64]
@@ -30,6 +31,8 @@ class SimulatedDataset:
         The customers' histories up to the observation end.
     table
         The landmark table that is fitted.
+    stretches
+        The stretches that are fitted, in a design with reactivation.
     future
         ``(customer,)`` purchases within the horizon after the observation end.
     """
@@ -37,6 +40,7 @@ class SimulatedDataset:
     truth: Hyperparameters
     observed: LandmarkLives
     table: LandmarkTable
+    stretches: StretchTable | None
     future: Ints
 
     @property
@@ -59,11 +63,16 @@ def simulate_dataset(design: Design, rng: np.random.Generator) -> SimulatedDatas
     # The priors' unit of time is the mean T, which does not depend on repeat purchases.
     mean_T = design.landmarks[-1] - float(first.mean())
     truth = draw_prior(
-        rng, design.priors, 0 if design.is_pooled else len(design.rule.names), mean_T
+        rng,
+        design.priors,
+        0 if design.is_pooled else len(design.rule.names),
+        mean_T,
+        reactivation=design.reactivation,
     )
+    reactivation = truth.reactivation and truth.reactivation[0]
     observed = simulate_landmarks(
         truth.parameters[-1, 0],
-        Segmented(design.rule, truth.parameters[:-1, 0]),
+        Segmented(design.rule, truth.parameters[:-1, 0], reactivation),
         first,
         design.landmarks,
         dropout=design.dropout,
@@ -72,6 +81,6 @@ def simulate_dataset(design: Design, rng: np.random.Generator) -> SimulatedDatas
     lives, horizon = observed.lives, np.full(design.n_customers, design.horizon)
     later, _ = live_on(rng, lives.rate, lives.leaving, lives.alive, horizon)
     future = np.bincount(later.customer, minlength=design.n_customers)
-    return SimulatedDataset(
-        truth, observed, landmark_table(ibis.memtable(observed.history)), future
-    )
+    states = ibis.memtable(observed.history)
+    stretches = stretch_table(states) if design.reactivation else None
+    return SimulatedDataset(truth, observed, landmark_table(states), stretches, future)

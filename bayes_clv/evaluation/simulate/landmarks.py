@@ -14,6 +14,11 @@ factor: what happens between two landmarks depends on the past through h alone, 
 ll(h(c_k) | θ_s) − ll(h(c_{k−1}) | θ_s). If all parameters are equal, drawing again changes nothing,
 and the histories are those of the BG/NBD or MBG/NBD.
 
+With reactivation (:mod:`bayes_clv.models.reactivation`) a customer starts afresh at each landmark
+with a probability ε, whatever h is: alive, with λ ~ Gamma(r_f, α_f) and p ~ Beta(a, b); all others
+are drawn from their h as above, the whole of it. So the density of what happens until the next
+landmark is that of :mod:`bayes_clv.inference.stretches`.
+
 A customer who was gone may be alive after a landmark. This is not a contradiction: (alive, λ, p)
 does not describe the customer, but what a model that conditions on h can know.
 """
@@ -30,6 +35,7 @@ from bayes_clv.data.described import Described
 from bayes_clv.data.states import States
 from bayes_clv.evaluation.simulate.lives import Flags, Ids, Lives, simulate_lives
 from bayes_clv.models.bgnbd import Dropout, Floats, Parameters, probability_alive
+from bayes_clv.models.reactivation import Reactivation
 from bayes_clv.segments.rules import POPULATION, Codes, SegmentRule
 
 
@@ -43,10 +49,13 @@ class Segmented:
         Assigns a state to a segment; it must not have been learnt from these customers.
     parameters
         r, α (days), a, b ``(segment,)``, in the order of the rule's codes.
+    reactivation
+        Scalars, α in days; None where nobody starts afresh.
     """
 
     rule: SegmentRule
     parameters: Parameters
+    reactivation: Reactivation | None = None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -109,7 +118,16 @@ def simulate_landmarks(
         present = np.flatnonzero(lives.T > 0)
         states = _select(lives.states, present)
         code[present] = segmented.rule.assign(states)
-        lives = _redraw(rng, lives, present, segmented.parameters[code[present]], states, dropout)
+        latents = draw_latents(
+            rng,
+            segmented.parameters[code[present]],
+            states.frequency,
+            states.recency,
+            states.T,
+            dropout,
+            segmented.reactivation,
+        )
+        lives = _with_latents(lives, present, latents)
         history.append(
             pd.DataFrame(
                 {
@@ -132,30 +150,31 @@ def draw_latents(
     recency: ArrayLike,
     T: ArrayLike,
     dropout: Dropout = Dropout.AFTER_REPEAT,
+    reactivation: Reactivation | None = None,
 ) -> tuple[Floats, Floats, Flags]:
-    """Draw λ, p and alive, each ``(customer,)``, given states and parameters."""
+    """Draw λ, p and alive, each ``(customer,)``, given states and parameters.
+
+    With ``reactivation``, for a time that begins at T; it may start afresh.
+    """
     dropout = arguments.member("dropout", dropout, Dropout)
     x, t_x, T = (np.asarray(value, dtype=float) for value in (frequency, recency, T))
     alive = rng.random(T.shape) < probability_alive(parameters, x, t_x, T, dropout)
     rate = rng.gamma(parameters.r + x) / (parameters.alpha + np.where(alive, T, t_x))
     left = (~alive).astype(float)
     leaving = rng.beta(parameters.a + left, parameters.b + dropout.chances(x) - left)
-    return rate, leaving, alive
+    if reactivation is None:
+        return rate, leaving, alive
+    afresh = rng.random(T.shape) < reactivation.probability
+    new = reactivation.afresh(parameters)
+    rate = np.where(afresh, rng.gamma(new.r, size=T.shape) / new.alpha, rate)
+    leaving = np.where(afresh, rng.beta(new.a, new.b, size=T.shape), leaving)
+    return rate, leaving, alive | afresh
 
 
-def _redraw(
-    rng: np.random.Generator,
-    lives: Lives,
-    customers: Ids,
-    parameters: Parameters,
-    states: States,
-    dropout: Dropout,
-) -> Lives:
-    """Draw (alive, λ, p) of the given customers again, from their states and parameters."""
+def _with_latents(lives: Lives, customers: Ids, latents: tuple[Floats, Floats, Flags]) -> Lives:
+    """Replace (λ, p, alive) of the given customers."""
     rate, leaving, alive = lives.rate.copy(), lives.leaving.copy(), lives.alive.copy()
-    rate[customers], leaving[customers], alive[customers] = draw_latents(
-        rng, parameters, states.frequency, states.recency, states.T, dropout
-    )
+    rate[customers], leaving[customers], alive[customers] = latents
     return replace(lives, rate=rate, leaving=leaving, alive=alive)
 
 

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import expit, logit
+from scipy.special import logit
 
 from bayes_clv.inference.coordinates import Coordinates
 from bayes_clv.inference.hierarchy import Variables, backward, forward, variables_at
@@ -34,6 +34,7 @@ from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.inference.purchases.stretch_layout import StretchLayout
 from bayes_clv.inference.purchases.stretch_likelihood import value_and_gradient_of_stretches
+from bayes_clv.models.hyperparameters import reactivation_at
 from bayes_clv.models.priors import Priors, ReactivationPriors
 from bayes_clv.numerics.jit import compiled
 from bayes_clv.posterior.draws import REACTIVATION
@@ -178,9 +179,8 @@ class ReactivatingDensity(LogDensity):
 
     def scalars_at(self, at: Variables) -> Mapping[str, Floats]:
         """ε, r_f, and α_f in days, each ``(…,)``."""
-        log_odds, rate, shape = np.moveaxis(at.beside, -1, 0)
-        alpha = np.exp(shape - rate) * self._layout.time_unit
-        return dict(zip(REACTIVATION, (expit(log_odds), np.exp(shape), alpha), strict=True))
+        found = reactivation_at(np.moveaxis(at.beside, -1, 0), self._layout.time_unit)
+        return dict(zip(REACTIVATION, (found.probability, found.r, found.alpha), strict=True))
 
     def in_coordinates_of(self, tau: Floats, eta: Floats, scalars: Mapping[str, Floats]) -> Self:
         """The same density, in coordinates estimated from draws of it."""
