@@ -1,7 +1,7 @@
 """Forecasts of each customer's purchases, scored against the observed numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,11 @@ from bayes_clv.data.states import States
 from bayes_clv.evaluation.backtest.scoring_rules import crps, log_scores, pit
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.posterior.count_distribution import outcome_probabilities
-from bayes_clv.posterior.measures import totals
+from bayes_clv.posterior.measures import probability_of_purchase, totals
 from bayes_clv.posterior.state_groups import (
     Floats,
     Ints,
     StateGroup,
-    customers_in,
     distinct_states,
     each_group,
 )
@@ -25,7 +24,7 @@ from bayes_clv.segments.rules import Codes
 
 @dataclass(frozen=True)
 class Forecasts:
-    """Forecasts and their scores, ``(customer,)`` each, except for ``expected_total``.
+    """Forecasts and their scores, ``(customer,)`` each, except for the totals.
 
     Attributes
     ----------
@@ -41,6 +40,8 @@ class Forecasts:
         F(outcome − 1) and F(outcome), F being the predictive distribution function.
     expected_total
         ``(draw,)`` sum of the expected purchases of all customers.
+    chance_totals
+        ``(subset, draw)`` sum over each subset's customers of the chance of a purchase.
     """
 
     outcome: Ints
@@ -52,6 +53,7 @@ class Forecasts:
     below: Floats
     up_to: Floats
     expected_total: Floats
+    chance_totals: Floats
 
     @property
     def happened(self) -> NDArray[np.bool_]:
@@ -66,49 +68,90 @@ class Forecasts:
         return float(lower), float(upper)
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One model of a mixture of models.
+
+    Attributes
+    ----------
+    weight
+        Of the model; those of all parts add up to 1.
+    parameters
+        ``(segment + 1, draw)``; the population is last. All parts have equally many draws.
+    codes
+        ``(customer,)`` its segments of the customers.
+    dropout
+        When customers may leave.
+    """
+
+    weight: float
+    parameters: Parameters
+    codes: Codes
+    dropout: Dropout
+
+
 def forecast(
-    parameters: Parameters,
-    codes: Codes,
+    parts: Sequence[Part],
     states: States,
     outcomes: Ints,
     horizon: float,
-    dropout: Dropout,
+    subsets: NDArray[np.bool_] | None = None,
 ) -> Forecasts:
     """Forecast purchases within the horizon from states, and score them against outcomes.
 
     Parameters
     ----------
-    parameters
-        ``(segment + 1, draw)``; the population is last.
-    codes, states
-        ``(customer,)`` segments, and states at the origin.
+    parts
+        One model, or several whose forecasts are mixed for each customer.
+    states
+        ``(customer,)`` states at the origin.
     outcomes
         ``(customer,)`` observed purchases.
     horizon
         Days.
-    dropout
-        When customers may leave.
+    subsets
+        ``(subset, customer)`` whose chances are added up within each draw; none by default.
     """
-    index, distinct = distinct_states(codes, states)
-    # Customers with equal state and outcome have equal forecasts and scores.
-    width = int(outcomes.max(initial=0)) + 1
-    pairs, pair = np.unique(index * width + outcomes, return_inverse=True)
-    state, outcome = pairs // width, pairs % width
-    columns = np.empty((len(_SCORED), len(pairs)))
-    count = np.bincount(index, minlength=len(distinct.code)).astype(float)
+    subsets = np.zeros((0, len(states)), dtype=bool) if subsets is None else subsets
+    most = int(outcomes.max(initial=0))
+    laws = [_of_part(part, states, horizon, most, subsets) for part in parts]
+    width = max(law.shape[1] for law, _ in laws)
+    mixed = np.zeros((len(states), width))
+    for part, (law, _) in zip(parts, laws, strict=True):
+        mixed[:, : law.shape[1]] += part.weight * law
+    summed = np.sum([part.weight * of for part, (_, of) in zip(parts, laws, strict=True)], axis=0)
+    scored = dict(zip(_SCORED, _scored(mixed, outcomes), strict=True))
+    return Forecasts(
+        outcome=outcomes, expected_total=summed[-1], chance_totals=summed[:-1], **scored
+    )
 
-    def evaluate(group: StateGroup) -> Floats:
-        of_segment = parameters[group.code]
+
+def _of_part(
+    part: Part, states: States, horizon: float, most: int, subsets: NDArray[np.bool_]
+) -> tuple[Floats, Floats]:
+    """Each customer's law ``(customer, outcome)``; and totals ``(subset + 1, draw)``."""
+    index, distinct = distinct_states(part.codes, states)
+    n = len(distinct.code)
+    everybody = np.ones(len(states))
+    counts = np.stack([np.bincount(index, of, minlength=n) for of in (*subsets, everybody)])
+
+    def evaluate(group: StateGroup) -> tuple[StateGroup, list[Floats], Floats]:
+        of_segment = part.parameters[group.code]
+        laws = []
+        chances = np.zeros((len(subsets), len(of_segment.r)))
+        asked = probability_of_purchase(horizon, part.dropout)(of_segment, group)
         for block in group.blocks():
-            rows = customers_in(block, state)
-            y = outcome[rows]
-            listed = outcome_probabilities(of_segment, block, horizon, dropout, int(y.max()))
-            columns[:, rows] = _scored(listed[state[rows] - block.rows.start], y)
-        return cast(Floats, totals(of_segment, group, count[group.rows], horizon, dropout)[2])
+            laws.append(outcome_probabilities(of_segment, block, horizon, part.dropout, most))
+            chances += counts[:-1, block.rows] @ asked(block)
+        expected = totals(of_segment, group, counts[-1, group.rows], horizon, part.dropout)[2]
+        return group, laws, np.vstack([chances, expected])
 
-    expected_total = sum(each_group(evaluate, distinct), np.zeros(parameters.r.shape[1]))
-    scored = dict(zip(_SCORED, columns[:, pair], strict=True))
-    return Forecasts(outcome=outcomes, expected_total=expected_total, **scored)
+    made = list(each_group(evaluate, distinct))
+    listed = np.zeros((n, max(law.shape[1] for _, laws, _ in made for law in laws)))
+    for group, laws, _ in made:
+        for block, law in zip(group.blocks(), laws, strict=True):
+            listed[block.rows, : law.shape[1]] = law
+    return listed[index], np.sum([of for *_, of in made], axis=0)
 
 
 _SCORED = ("expected", "variance", "chance", "log_score", "crps", "below", "up_to")
