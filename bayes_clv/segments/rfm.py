@@ -61,6 +61,15 @@ class RFMRule(MaybeSoft, Described):
 
     def assign(self, states: States) -> Codes:
         """Score each state and look its segment up, ``(customer,)``."""
+        codes: Codes = _GRID[*self.cells(states)]
+        return codes
+
+    def cells(self, states: States) -> tuple[Codes, Codes]:
+        """Return each state's row and column in the grid, by idle time and by value, from 0.
+
+        Row 0 holds the customers who bought last, column 0 those of least value; ``(customer,)``
+        each.
+        """
         idle_row = above(states.idle_time, limits_of_days(self.idle_cuts))
         repeat_score = 2 + above(states.frequency, limits(self.frequency_cuts))
         frequency = np.where(states.frequency > 0, repeat_score, 1)
@@ -68,8 +77,7 @@ class RFMRule(MaybeSoft, Described):
         known = np.isfinite(spend) & bool(self.monetary_cuts)
         monetary = 1 + above(spend, limits(self.monetary_cuts))
         value = np.where(known, (frequency + monetary + 1) // 2, frequency)
-        codes: Codes = _GRID[idle_row, value - 1]
-        return codes
+        return idle_row, value - 1
 
     def assign_one(
         self, frequency: float, recency: float, T: float, monetary_value: float = nan

@@ -6,7 +6,10 @@
 | `spend` | `backtest_money`: forecasts of customers' spend, from one origin |
 | `methods` | the methods that are compared |
 | `splits` | origins and horizons of the forecasts |
-| `fit_and_score` | fits one method at one origin, forecasts, and scores |
+| `fits` | methods fitted to the past, each once |
+| `fit_and_score` | forecasts with one method or a mixture from one origin, and scores |
+| `stacking` | the weights of the mixture that forecasts best |
+| `watched` | frequent customers gone silent, and cells of the RFM grid: shares who bought |
 | `forecasts` | forecasts of purchases, scored against observations |
 | `scoring_rules` | proper scores and calibration of predicted counts |
 """

@@ -1,19 +1,26 @@
-"""Fit one method at one origin, forecast, and score."""
+"""Forecast with one fitted method from one origin, or with a mixture of methods, and score.
+
+A mixture's weights are learnt on an inner split of the past; its bases are then fitted to the
+whole past.
+"""
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import ibis
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from bayes_clv.data.engines import cached
 from bayes_clv.data.rfm import durations, summarise
 from bayes_clv.data.states import States
 from bayes_clv.data.transactions import Transactions
-from bayes_clv.evaluation.backtest.forecasts import Forecasts, Part, forecast
+from bayes_clv.errors import InputError
+from bayes_clv.evaluation.backtest.fits import Fits
+from bayes_clv.evaluation.backtest.forecasts import Forecasts, forecast
 from bayes_clv.evaluation.backtest.methods import Method
 from bayes_clv.evaluation.backtest.scoring_rules import (
     auc,
@@ -23,16 +30,14 @@ from bayes_clv.evaluation.backtest.scoring_rules import (
     reliability,
 )
 from bayes_clv.evaluation.backtest.splits import Split
-from bayes_clv.inference.estimator import HierarchicalBetaGeo
-from bayes_clv.inference.fitting import fit_table
-from bayes_clv.inference.landmarks import own_past_table
+from bayes_clv.evaluation.backtest.stacking import inner_split, stacking_weights
+from bayes_clv.evaluation.backtest.watched import Watched
 from bayes_clv.inference.sampling import SamplerSettings
-from bayes_clv.posterior.draws import by_code, reactivation_of
-from bayes_clv.posterior.mixtures import ModelDraws
-from bayes_clv.posterior.state_groups import Assigned
 from bayes_clv.segments.estimators import RFMSegmenter
 
-FORECAST_DRAWS = 1000  # enough for an average over draws
+type Floats = NDArray[np.float64]
+
+INNER_DRAWS = 250  # per chain: only means over draws matter
 LEVEL = 0.9  # mass of the interval of the total
 
 
@@ -47,6 +52,9 @@ class Scored:
     scores: dict[str, Any]
     by_segment: pd.DataFrame
     by_bin: pd.DataFrame
+    corner: pd.DataFrame
+    cells: pd.DataFrame
+    stack: pd.DataFrame | None = None
 
 
 def customers_at(transactions: Transactions, splits: Sequence[Split]) -> pd.DataFrame:
@@ -78,6 +86,7 @@ def evaluate(
     customers: pd.DataFrame,
     group: pd.Series,
     settings: SamplerSettings,
+    fits: Fits | None = None,
 ) -> list[Scored]:
     """Fit one method to the past, and score its forecasts on every split of one origin.
 
@@ -93,21 +102,23 @@ def evaluate(
         From ``customers_at`` and ``rfm_segments``.
     settings
         Sampler settings.
+    fits
+        Those already made; the new ones are added.
     """
-    began = time.perf_counter()
-    model = HierarchicalBetaGeo(method.segmenter, method.landmarks, dropout=method.dropout)
-    data = model.prepare(past, seed=settings.seed)
-    table = own_past_table(data.at_end) if method.own_past else data.table
-    fitted = fit_table(table, data.rule.names, settings, dropout=method.dropout)
-    seconds = time.perf_counter() - began
-    draws = ModelDraws(by_code(fitted.tree), method.dropout, reactivation_of(fitted.tree))
-    states = States.from_frame(customers)
-    assigned = Assigned(data.rule.assign(states), data.rule if data.rule.soft else None)
-    part = Part(1.0, draws.thinned(FORECAST_DRAWS), assigned)
+    fits = fits or Fits()
+    watched, states = Watched(customers), States.from_frame(customers)
+    bases = method.bases or (method,)
+    fitted = [fits.of(base, past, settings) for base in bases]
     rows = []
     for split in splits:
+        began = time.perf_counter()
+        stack = stacked(bases, past, split, settings, fits) if method.bases else None
+        weights = [1.0] if stack is None else stack["weight"].tolist()
+        parts = [it.part(states, weight) for it, weight in zip(fitted, weights, strict=True)]
+        seconds = time.perf_counter() - began + sum(it.seconds for it in fitted)
         outcomes = customers[f"purchases_{split.horizon}"].to_numpy(dtype=np.int64)
-        forecasts = forecast([part], states, outcomes, split.horizon)
+        forecasts = forecast(parts, states, outcomes, split.horizon, watched.subsets)
+        sampler = {"sound": all(it.sound for it in fitted), "seconds": seconds}
         labels: dict[str, Any] = {
             "origin": split.origin,
             "horizon": split.horizon,
@@ -115,32 +126,77 @@ def evaluate(
         }
         by_segment = by_rfm_segment(forecasts, group)
         lower, upper = forecasts.total_interval(LEVEL, settings.seed)
-        scores = (
-            labels
-            | scores_of(forecasts, by_segment)
-            | {
-                "expected_lower": lower,
-                "expected_upper": upper,
-                "sound": fitted.diagnostics.sound,
-                "seconds": seconds,
-            }
-        )
-        forecast_share, observed, size = reliability(forecasts.chance, forecasts.happened).T
-        by_bin = pd.DataFrame(
-            {"forecast": forecast_share, "observed": observed, "customers": size.astype(np.int64)}
-        )
+        total = {"expected_lower": lower, "expected_upper": upper}
+        corner, cells = watched.shares(forecasts, labels, settings.seed)
         rows.append(
             Scored(
                 split,
                 method.name,
                 customers["customer_id"],
                 forecasts,
-                scores,
-                by_segment.assign(**labels),
-                by_bin.assign(**labels),
+                scores=labels | scores_of(forecasts, by_segment) | total | sampler,
+                by_segment=by_segment.assign(**labels),
+                by_bin=by_bin(forecasts).assign(**labels),
+                corner=corner,
+                cells=cells,
+                stack=stack,
             )
         )
     return rows
+
+
+def stacked(
+    bases: Sequence[Method],
+    past: Transactions,
+    split: Split,
+    settings: SamplerSettings,
+    fits: Fits,
+) -> pd.DataFrame:
+    """Learn the weights of a mixture on an inner split of the past.
+
+    Where the past is too short for that, weights are equal.
+
+    Returns
+    -------
+    One row per base: origin and horizon of the outer and of the inner split, ``method``,
+    ``weight``, and ``log_score`` on the inner split.
+    """
+    inner = inner_split(past.start, split)
+    few = replace(settings, draws=min(settings.draws, INNER_DRAWS))
+    weights, means = np.full(len(bases), 1 / len(bases)), [None] * len(bases)
+    if inner is not None:
+        try:
+            scores = inner_scores(bases, past, inner, few, fits)
+            weights, means = stacking_weights(scores), scores.mean(axis=0).tolist()
+        except InputError:  # nobody bought twice before the inner origin, or it is the first day
+            inner = None
+    columns = {
+        "origin": split.origin,
+        "horizon": split.horizon,
+        "inner_origin": inner and inner.origin,
+        "inner_horizon": inner and inner.horizon,
+        "method": [base.name for base in bases],
+        "weight": weights,
+        "log_score": means,
+    }
+    return pd.DataFrame(columns).astype({"inner_origin": object, "inner_horizon": object})
+
+
+def inner_scores(
+    methods: Sequence[Method],
+    past: Transactions,
+    inner: Split,
+    settings: SamplerSettings,
+    fits: Fits,
+) -> Floats:
+    """Return the log scores of methods on one split of a log, ``(customer, method)``."""
+    customers = customers_at(past, [inner])
+    states = States.from_frame(customers)
+    outcomes = customers[f"purchases_{inner.horizon}"].to_numpy(dtype=np.int64)
+    before = past.until(inner.origin)
+    fitted = [fits.of(method, before, settings) for method in methods]
+    made = [forecast([it.part(states)], states, outcomes, inner.horizon) for it in fitted]
+    return np.stack([it.log_score for it in made], axis=1)
 
 
 def scores_of(forecasts: Forecasts, by_segment: pd.DataFrame) -> dict[str, Any]:
@@ -173,3 +229,11 @@ def by_rfm_segment(forecasts: Forecasts, group: pd.Series) -> pd.DataFrame:
     )
     grouped = frame.groupby("segment")
     return grouped.sum().assign(customers=grouped.size()).reset_index()
+
+
+def by_bin(forecasts: Forecasts) -> pd.DataFrame:
+    """Return forecast and observed shares who bought, in bins of the forecast."""
+    forecast_share, observed, size = reliability(forecasts.chance, forecasts.happened).T
+    return pd.DataFrame(
+        {"forecast": forecast_share, "observed": observed, "customers": size.astype(np.int64)}
+    )

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bayes_clv import arguments
-from bayes_clv.inference.options import Segmentation, settled_segmenter
+from bayes_clv.inference.options import (
+    DropoutRule,
+    Segmentation,
+    settled_dropout,
+    settled_segmenter,
+)
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter, RFMSegmenter
 
 
 @dataclass(frozen=True)
 class Method:
-    """A way to pool parameters across customers.
+    """A way to pool parameters across customers, or a mixture of such ways.
 
     Attributes
     ----------
@@ -22,27 +27,36 @@ class Method:
     landmarks
         Number of landmarks, spread evenly over the past.
     dropout
-        BG/NBD or MBG/NBD.
+        BG/NBD or MBG/NBD, or ``"auto"``: what the past speaks for.
     own_past
         Whether to fit each segment to the same histories that define it: a baseline that uses the
         data twice and is wrong.
+    reactivation
+        Whether stretches between landmarks may start afresh.
     options
         Options of ``bayes-clv fit`` for the same model; empty if ``fit`` does not offer it.
+    bases
+        Methods whose forecasts are mixed, with weights learnt on an inner split of the past: see
+        :mod:`bayes_clv.evaluation.backtest.stacking`. The other attributes then mean nothing.
     """
 
     name: str
     segmenter: Segmentation = None
     landmarks: int = 1
-    dropout: Dropout = Dropout.AFTER_REPEAT
+    dropout: DropoutRule = Dropout.AFTER_REPEAT
     own_past: bool = False
+    reactivation: bool = False
     options: str = ""
+    bases: tuple["Method", ...] = ()
 
     def __post_init__(self) -> None:
         settled = {
             "segmenter": settled_segmenter(self.segmenter),
             "landmarks": arguments.whole("landmarks", self.landmarks, least=1),
-            "dropout": arguments.member("dropout", self.dropout, Dropout),
+            "dropout": settled_dropout(self.dropout),
             "own_past": arguments.flag("own_past", self.own_past),
+            "reactivation": arguments.flag("reactivation", self.reactivation),
+            "bases": arguments.instances("bases", self.bases, Method) if self.bases else (),
         }
         for text in ("name", "options"):
             arguments.instance(text, getattr(self, text), str, "text")
@@ -50,7 +64,8 @@ class Method:
             object.__setattr__(self, name, value)
 
 
-POOLED = Method("pooled", options="--segments none")
+POOLED = Method("pooled", options="--segments none --dropout after_repeat")
+STACKED = "stacked"  # name of the mixture
 
 
 def default_methods(
@@ -58,23 +73,25 @@ def default_methods(
 ) -> tuple[Method, ...]:
     """Return the methods that the command line compares.
 
+    The last one mixes those that are there with both dropout rules.
+
     Parameters
     ----------
     n_segments
         Numbers of KMeans segments; the middle one is also used in the other KMeans methods.
     landmarks
-        Numbers of landmarks, each used with every segmentation.
+        Numbers of landmarks, each used with every segmentation; the mixture has the first.
     """
     n_segments = arguments.wholes("n_segments", n_segments, least=1)
     landmarks = arguments.wholes("landmarks", landmarks, least=1)
     arguments.require(bool(n_segments), "n_segments must hold at least one number; got none")
     middle = sorted(n_segments)[len(n_segments) // 2]
-    mbg = Dropout.AFTER_ANY
+    mbg, hard = Dropout.AFTER_ANY, {"bandwidth": None}
     methods = [
         POOLED,
-        replace(POOLED, name="pooled, MBG/NBD", dropout=mbg, options=_options("none", dropout=mbg)),
-        Method(f"KMeans {middle}, own past", KMeansSegmenter(middle), 1, own_past=True),
-        Method("RFM, own past", RFMSegmenter(), 1, own_past=True),
+        replace(POOLED, name=f"pooled{_MBG}", dropout=mbg, options=_options("none", dropout=mbg)),
+        Method(f"KMeans {middle}, own past", KMeansSegmenter(middle, **hard), 1, own_past=True),
+        Method("RFM, own past", RFMSegmenter(**hard), 1, own_past=True),
     ]
     for m in landmarks:
         several = f" × {m}" if len(landmarks) > 1 else ""
@@ -94,7 +111,7 @@ def default_methods(
         ]
         methods += [
             Method(
-                f"{name}{several}, MBG/NBD",
+                f"{name}{several}{_MBG}",
                 segmenter,
                 m,
                 mbg,
@@ -105,7 +122,13 @@ def default_methods(
                 (f"KMeans {middle}", KMeansSegmenter(middle), "kmeans", middle),
             )
         ]
-    return tuple(methods)
+    both = [it for it in methods if it.dropout is mbg]
+    names = {it.name for it in both} | {it.name.removesuffix(_MBG) for it in both}
+    bases = tuple(it for it in methods if it.name in names and it.landmarks in (1, landmarks[0]))
+    return (*methods, Method(STACKED, bases=bases))
+
+
+_MBG = ", MBG/NBD"
 
 
 def _short(feature: str) -> str:
@@ -117,13 +140,13 @@ def _options(
     landmarks: int | None = None,
     n_segments: int | None = None,
     features: tuple[str, ...] | None = None,
-    dropout: Dropout | None = None,
+    dropout: Dropout = Dropout.AFTER_REPEAT,
 ) -> str:
     given = {
         "segments": segments,
         "n-segments": n_segments,
         "features": features and ",".join(features),
         "landmarks": landmarks,
-        "dropout": dropout and dropout.value,
+        "dropout": dropout.value,
     }
     return " ".join(f"--{name} {value}" for name, value in given.items() if value is not None)

@@ -6,12 +6,12 @@ forecasts each customer's purchases within each horizon by the exact distributio
 that differences are paired.
 
 The methods are: one set of parameters for all customers (pooled, the reference); segments with the
-landmark likelihood; and segments fitted to their own past, which uses the data twice and is
-included to show the effect of that error.
+landmark likelihood; segments fitted to their own past, which uses the data twice and is included to
+show the effect of that error; and a mixture of some, with weights learnt inside the past.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from bayes_clv.data.given_log import Log, as_log
 from bayes_clv.data.rfm import sample_customers, summarise
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.evaluation.backtest.fit_and_score import Scored, customers_at, evaluate, rfm_segments
+from bayes_clv.evaluation.backtest.fits import Fits
 from bayes_clv.evaluation.backtest.methods import POOLED, Method, default_methods
 from bayes_clv.evaluation.backtest.scoring_rules import mean_difference
 from bayes_clv.evaluation.backtest.splits import Split, default_splits
@@ -52,6 +53,14 @@ class Backtest(Described):
     reliability
         Per split and method, in bins of the forecast probability of buying again: forecast,
         observed, customers.
+    corner
+        Per split and method, frequent customers gone silent: the share who bought (``observed``),
+        and its forecast with the interval; see :mod:`bayes_clv.evaluation.backtest.watched`.
+    cells
+        The same for each cell of the RFM grid; ``z`` is the miss in standard deviations.
+    stacking
+        The weight of each base method in the mixture, per split, and its log score on the inner
+        split; see :mod:`bayes_clv.evaluation.backtest.stacking`.
     n_customers
         Number of customers in the log; ``sampled`` is the number that a fast run used, or None.
     methods, splits
@@ -64,6 +73,9 @@ class Backtest(Described):
     overall: pd.DataFrame
     segments: pd.DataFrame
     reliability: pd.DataFrame
+    corner: pd.DataFrame
+    cells: pd.DataFrame
+    stacking: pd.DataFrame
     source: str
     n_customers: int
     sampled: int | None
@@ -134,6 +146,9 @@ class Backtest(Described):
             "overall": self.overall.reset_index().to_dict(orient="records"),
             "segments": self.segments.to_dict(orient="records"),
             "reliability": self.reliability.to_dict(orient="records"),
+            "corner": self.corner.to_dict(orient="records"),
+            "cells": self.cells.to_dict(orient="records"),
+            "stacking": self.stacking.to_dict(orient="records"),
         }
 
     def _facts(self) -> Mapping[str, object]:
@@ -229,16 +244,20 @@ def backtest(
         of_origin = [split for split in splits if split.origin == origin]
         customers = customers_at(transactions, of_origin)
         group = rfm_segments(customers)
+        fits = Fits()
         for m, method in enumerate(methods):
             step = o * len(methods) + m
             on_step(f"{origin}: {method.name}", step, len(origins) * len(methods))
-            rows += evaluate(method, past, of_origin, customers, group, settings)
+            rows += evaluate(method, past, of_origin, customers, group, settings, fits)
     on_step("comparing", len(origins) * len(methods), len(origins) * len(methods))
     return Backtest(
         table=_table(rows),
         overall=_overall(rows),
         segments=pd.concat([row.by_segment for row in rows], ignore_index=True),
         reliability=pd.concat([row.by_bin for row in rows], ignore_index=True),
+        corner=_joined(row.corner for row in rows),
+        cells=_joined(row.cells for row in rows),
+        stacking=_joined(row.stack for row in rows),
         source=transactions.source,
         n_customers=n_customers,
         sampled=sampled,
@@ -254,6 +273,12 @@ def _sampled(transactions: Transactions, n: int, seed: int) -> Transactions:
     sample = sample_customers(all_customers, n, seed).select("customer_id")
     table = cached(transactions.table.semi_join(sample, "customer_id"))
     return replace(transactions, table=table)
+
+
+def _joined(frames: Iterable[pd.DataFrame | None]) -> pd.DataFrame:
+    """All rows; an empty frame where there are none."""
+    found = [frame for frame in frames if frame is not None and len(frame)]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame()
 
 
 def _table(rows: Sequence[Scored]) -> pd.DataFrame:
