@@ -1,4 +1,4 @@
-"""Data that several benchmarks use: simulated logs and a model fitted to CDNOW.
+"""Data that several benchmarks use: logs, simulated or not in the project; a model of CDNOW.
 
 The functions import what they need when they are called, because a measured process that imports
 this module must not load the sampler.

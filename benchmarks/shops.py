@@ -317,7 +317,7 @@ def _average(own: Sequence[Scored], pooled: dict[tuple[str, Split], Scored]) -> 
     means = {name: float(np.mean([row[name] for row in rows])) for name in names}
     return {
         "method": own[0].method,
-        "over": f"{len(own)} splits",
+        "over": f"{len(own)} split{'s' if len(own) > 1 else ''}",
         **means,
         "gain_se": _error(own, pooled, lambda it: it.log_score),
         "buying_se": _error(own, pooled, lambda it: it.log_score_of_buying),
