@@ -1,4 +1,4 @@
-"""Data that several benchmarks use: simulated logs and a model fitted to CDNOW.
+"""Data that several benchmarks use: logs, simulated or not in the project; a model of CDNOW.
 
 The functions import what they need when they are called, because a measured process that imports
 this module must not load the sampler.
@@ -15,7 +15,15 @@ import numpy as np
 
 from bayes_clv.evaluation.simulate.logs import Scenario, write_transactions
 from bayes_clv.models.bgnbd import Parameters, expected_purchases
-from benchmarks.harness import Row
+from benchmarks.harness import ROOT, Row
+
+# Logs that are not in the project: measurements leave out those whose files are missing.
+SHARED = ROOT.parent / "shared" / "data"
+RETAILERS = {
+    "retailer": "online_retail_II_2009_2010.parquet",
+    "grocer": "grocery.parquet",
+    "apparel": "apparel.parquet",
+}
 
 # Two years of a shop with customers like CDNOW's (Fader, Hardie & Lee 2005, in days). All of them
 # buy first in the first year, so all are observed in the second. 2.9 purchases each.

@@ -24,7 +24,7 @@ _PREFACE = """# Results
 
 Each section is written by the command that it names, with the machine, the versions and the date of
 the measurement; none is written by hand. `make bench ARGS="--full --write"` repeats all of them
-except Engines and Soundness.
+except Engines, Shops and Soundness.
 """
 _WIDTH_OF_FILES = 200
 _VERSIONS = ("numpy", "numba", "pymc", "nutpie", "duckdb", "pandas")
@@ -164,7 +164,7 @@ def _write(name: str, reports: list[Report]) -> None:
         ]
     )
     text = RESULTS.read_text() if RESULTS.exists() else _PREFACE
-    preface, *sections = re.split(r"\n(?=## )", text.rstrip("\n"))
+    _, *sections = re.split(r"\n(?=## )", text.rstrip("\n"))
     kept = {part.splitlines()[0]: part.rstrip("\n") for part in sections}
     kept[section.splitlines()[0]] = section
-    RESULTS.write_text("\n\n".join([preface.rstrip("\n"), *kept.values()]) + "\n")
+    RESULTS.write_text("\n\n".join([_PREFACE.rstrip("\n"), *kept.values()]) + "\n")

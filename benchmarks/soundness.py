@@ -42,22 +42,17 @@ from bayes_clv.inference.parts import Prepared
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.bgnbd import Dropout
 from benchmarks import report
-from benchmarks.data import REGULARS, TWO_YEARS
-from benchmarks.harness import ROOT, Row
+from benchmarks.data import REGULARS, RETAILERS, SHARED, TWO_YEARS
+from benchmarks.harness import Row
 from benchmarks.report import Column, Report
 
-RETAILERS = ROOT.parent / "shared" / "data"
 SEEDS, FEWER_SEEDS, FEWEST_SEEDS = 10, 5, 2
 HERE = "this machine's"
 OTHER_TARGETS = ("generic", "haswell")
 SIMULATED_CUSTOMERS = 2_000
 
 
-FILES = {
-    "retailer": RETAILERS / "online_retail_II_2009_2010.parquet",
-    "grocer": RETAILERS / "grocery.parquet",
-    "apparel": RETAILERS / "apparel.parquet",
-}
+FILES = {name: SHARED / file for name, file in RETAILERS.items()}
 SCENARIOS = {"simulated": TWO_YEARS, "simulated, regulars": REGULARS}
 LOGS = ("CDNOW", "CDNOW, 1/10 sample", *FILES, *SCENARIOS)
 SEGMENTERS = {

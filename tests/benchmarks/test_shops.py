@@ -1,0 +1,144 @@
+"""The comparison of methods on several shops' logs: what is computed from the forecasts."""
+
+import datetime as dt
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bayes_clv.evaluation.backtest.splits import Split
+from benchmarks import shops
+from benchmarks.shops import BOOSTING, Scored, averages, in_corner, of_corner, of_splits
+
+ONE, OTHER = Split(dt.date(2024, 1, 1), 90), Split(dt.date(2024, 3, 1), 90)
+
+
+def scored(method: str, split: Split, log_score: list[float], **others: object) -> Scored:
+    n = len(log_score)
+    given = {
+        "log": "shop",
+        "split": split,
+        "method": method,
+        "customer": np.arange(n),
+        "chance": np.linspace(0.2, 0.8, n),
+        "happened": np.arange(n) % 2 == 0,
+        "log_score": np.array(log_score),
+        "corner": np.zeros(n, dtype=bool),
+    }
+    return Scored(**(given | others))
+
+
+def test_the_corner_holds_frequent_customers_silent_for_ten_of_their_mean_gaps() -> None:
+    customers = pd.DataFrame(
+        [
+            (8, 80.0, 180.0, True),  # a gap of 10 days, 100 days of silence
+            (8, 80.0, 179.0, False),
+            (7, 70.0, 900.0, False),
+            (30, 100.0, 215.0, True),  # the README's customer: 34 gaps
+            (0, 0.0, 900.0, False),
+        ],
+        columns=["frequency", "recency", "T", "inside"],
+    )
+    assert in_corner(customers).tolist() == customers["inside"].tolist()
+
+
+def test_the_number_of_events_that_happen_is_that_of_all_cases_listed() -> None:
+    chance = np.array([0.1, 0.5, 0.93, 0.0, 0.3])
+    expected = np.zeros(6)
+    for case in product([0, 1], repeat=5):
+        expected[sum(case)] += np.prod(np.where(case, chance, 1 - chance))
+    np.testing.assert_allclose(shops.number_that_happen(chance), expected, atol=1e-15)
+
+
+def test_the_interval_of_a_share_has_at_least_its_level_and_no_tail_above_its_half() -> None:
+    chance = np.random.default_rng(0).uniform(0, 0.4, 30)
+    lower, upper = (round(30 * it) for it in shops.share_interval(chance, 0.9))
+    happen = np.random.default_rng(1).random((200_000, 30)) < chance
+    count = happen.sum(axis=1)
+    assert (count < lower).mean() < 0.05 < (count <= lower).mean()
+    assert (count > upper).mean() < 0.05 < (count >= upper).mean()
+
+
+def test_nobody_comes_back_for_certain_if_no_one_has_a_chance() -> None:
+    assert shops.share_interval(np.zeros(8), 0.9) == (0, 0)
+    assert shops.share_interval(np.full(8, 1 - 1e-17), 0.9) == (1, 1)
+
+
+def test_gains_are_paired_differences_from_pooled() -> None:
+    rows = of_splits(
+        [scored("pooled", ONE, [-1, -2, -3, -4]), scored("RFM", ONE, [-1, -1, -3, -3])]
+    )
+    assert rows[0]["gain"] == 0
+    assert rows[1]["gain"] == 0.5
+    assert rows[1]["gain_se"] == pytest.approx(0.25)  # sd 0.5 of four differences
+    assert rows[1]["buying"] == 0  # the chances are the same
+
+
+def test_the_score_of_buying_is_the_log_of_the_chance_of_what_happened_and_always_finite() -> None:
+    happened = np.array([True, False, True, True])
+    made = scored("pooled", ONE, [0] * 4, chance=np.array([0.25, 0.25, 0, 1]), happened=happened)
+    expected = [np.log(0.25), np.log(0.75), np.log(1e-12), 0]
+    np.testing.assert_allclose(made.log_score_of_buying, expected, atol=1e-11)
+
+
+def test_averages_weight_splits_equally_and_take_a_customers_splits_together() -> None:
+    pooled = [scored("pooled", it, [0.0] * n) for it, n in ((ONE, 2), (OTHER, 4))]
+    rfm = [scored("RFM", ONE, [1, 3]), scored("RFM", OTHER, [0, 2, 0, 2])]
+    row = averages([*pooled, *rfm])[1]
+    assert (row["method"], row["over"]) == ("RFM", "2 splits")
+    assert row["gain"] == pytest.approx((2 + 1) / 2)
+    assert row["worst"] == pytest.approx(1)
+    # Deviations over 2 splits: customers 0 and 1 have −1/4 − 1/8 and +1/4 + 1/8, 2 and 3 ∓1/8.
+    assert row["gain_se"] == pytest.approx(np.sqrt(2 * 0.375**2 + 2 * 0.125**2))
+
+
+def test_customers_of_two_logs_with_one_name_are_two_customers() -> None:
+    pooled = [scored("pooled", ONE, [0.0, 0.0], log=it) for it in ("a", "b")]
+    rfm = [scored("RFM", ONE, [1.0, -1.0], log=it) for it in ("a", "b")]
+    assert averages([*pooled, *rfm])[1]["gain_se"] == pytest.approx(np.sqrt(4 * 0.25**2))
+
+
+def test_where_boosting_has_no_forecast_all_are_averaged_again_over_its_splits() -> None:
+    made = [scored("pooled", it, [0.0, 0.0]) for it in (ONE, OTHER)]
+    made.append(scored(BOOSTING, OTHER, [1.0, 0.0]))
+    rows = [(row["method"], row["over"]) for row in averages(made)]
+    assert rows == [("pooled", "2 splits"), ("pooled", "1 split"), (BOOSTING, "1 split")]
+
+
+def test_the_corners_rows_are_of_its_customers_alone() -> None:
+    corner = np.array([True, False, True, False])
+    chance, happened = np.array([0.1, 0.9, 0.3, 0.9]), np.array([True, False, False, False])
+    made = scored("RFM", ONE, [0] * 4, corner=corner, chance=chance, happened=happened)
+    (row,) = of_corner([made, scored("RFM", OTHER, [0.0])])
+    assert (row["customers"], row["observed"]) == (2, 0.5)
+    assert row["forecast"] == pytest.approx(0.2)
+    assert row["inside"] == "yes"  # P(one or two of two) is 0.37
+
+
+def test_files_that_are_missing_are_left_out_and_named(tmp_path: Path) -> None:
+    (tmp_path / "grocery.parquet").touch()
+    arguments = shops.parser().parse_args(["--data", str(tmp_path)])
+    found, missing = shops.chosen_logs(arguments)
+    assert list(found) == ["CDNOW", "grocer"]
+    assert missing == ["retailer", "apparel"]
+
+
+def test_other_logs_are_added_and_one_may_be_measured_alone(tmp_path: Path) -> None:
+    file = tmp_path / "wine.csv"
+    file.touch()
+    more = ["--data", str(tmp_path), "--log", "wine", str(file)]
+    assert list(shops.chosen_logs(shops.parser().parse_args(more))[0]) == ["CDNOW", "wine"]
+    alone = shops.parser().parse_args([*more, "--only", "wine"])
+    assert shops.chosen_logs(alone) == ({"wine": file}, [])
+    with pytest.raises(SystemExit, match="--only names no log: beer"):
+        shops.chosen_logs(shops.parser().parse_args(["--only", "beer"]))
+    absent = shops.parser().parse_args(["--data", str(tmp_path), "--only", "grocer"])
+    with pytest.raises(SystemExit, match="no file of these logs was found: grocer"):
+        shops.chosen_logs(absent)
+
+
+def test_the_methods_are_the_backtests_and_pooled_is_the_first() -> None:
+    assert tuple(it.name for it in shops.chosen_methods(shops.METHODS)) == shops.METHODS
+    assert [it.name for it in shops.chosen_methods(["RFM"])] == ["pooled", "RFM"]
