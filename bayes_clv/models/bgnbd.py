@@ -226,7 +226,7 @@ def sample_purchases_if_alive(
     since: Floats,
     a: Floats,
     b: Floats,
-    horizon: ArrayLike,
+    horizon: Floats | float,
 ) -> NDArray[np.int64]:
     """Draw the number of purchases within the horizon of customers who are alive.
 

@@ -1,8 +1,8 @@
 """Answers about customers, computed from all posterior draws of the parameters.
 
-Customers who agree in all that an answer depends on are evaluated once, in blocks: memory is bounded
-whatever the number of customers. All quantities asked for are computed in one pass, which shares what
-they have in common.
+Customers who agree in all that an answer depends on are evaluated once, in blocks: memory is
+bounded whatever the number of customers. All quantities asked for are computed in one pass, which
+shares what they have in common.
 """
 
 from collections import deque

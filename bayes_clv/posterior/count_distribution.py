@@ -88,8 +88,10 @@ def outcome_probabilities(
 
 def added(lists: Floats, more: Floats) -> Floats:
     """Add lists of probabilities ``(case, outcome)``, of which some may be longer."""
-    room = max(lists.shape[1], more.shape[1])
-    return sum(np.pad(of, ((0, 0), (0, room - of.shape[1]))) for of in (lists, more))
+    total = np.zeros((len(lists), max(lists.shape[1], more.shape[1])))
+    for of in (lists, more):
+        total[:, : of.shape[1]] += of
+    return total
 
 
 def _listed(future: Future, alive: Floats, T: Floats, horizon: float, least: int) -> Floats:
@@ -98,9 +100,7 @@ def _listed(future: Future, alive: Floats, T: Floats, horizon: float, least: int
     room = max(_FIRST_ROOM, least + 1)
     while True:
         probabilities = np.zeros((len(T), room))
-        used = _fill(
-            np.ascontiguousarray(alive), buys, *future, T, horizon, least, probabilities
-        )
+        used = _fill(np.ascontiguousarray(alive), buys, *future, T, horizon, least, probabilities)
         if used <= room or room >= max(_MOST_ROOM, least + 1):
             return probabilities[:, : min(used, room)]
         room *= 2

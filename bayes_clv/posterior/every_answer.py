@@ -1,4 +1,4 @@
-"""All answers about each customer of a table in one pass, for scores and for the service's batches."""
+"""All answers about each customer of a table in one pass, for scores and the service's batches."""
 
 from collections.abc import Sequence
 
@@ -133,9 +133,7 @@ def _answers(
     assigned = posterior.assigned(states, codes)
     model = posterior.model(money="expected_spend" in quantities)
     asked: Sequence[Quantity] = list(quantities.values())
-    summary = answer_customers(
-        model, assigned, states, asked, list(sampled.values()), tails=tails
-    )
+    summary = answer_customers(model, assigned, states, asked, list(sampled.values()), tails=tails)
     return {
         name: as_frame(customers, posterior.answerable, assigned.codes, of_quantity)
         for name, of_quantity in zip((*quantities, *sampled), summary, strict=True)

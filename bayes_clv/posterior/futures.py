@@ -66,9 +66,7 @@ def purchase_if_alive(horizon: float) -> IfAlive:
     return if_alive
 
 
-def expected_purchases_if_alive(
-    horizon: float, discounting: Discounting = undiscounted
-) -> IfAlive:
+def expected_purchases_if_alive(horizon: float, discounting: Discounting = undiscounted) -> IfAlive:
     """Expected purchases within the horizon, optionally discounted; relative error 1e-12."""
 
     def if_alive(future: Future, T: Floats) -> OfTime:

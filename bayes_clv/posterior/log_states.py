@@ -130,7 +130,8 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
     frame = to_arrow(shared.order_by(KEYS)).to_pandas()
 
     def column(name: str) -> Floats:
-        return frame[name].to_numpy(dtype=float)
+        values: Floats = frame[name].to_numpy(dtype=float)
+        return values
 
     parts = ("weight", "known", "spend")
     if soft:
@@ -140,7 +141,8 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
     else:
         shares = np.stack([column(f"{part}0") for part in parts])
     codes = frame["code"].to_numpy(dtype=np.int64)
-    return Tally(codes, *map(column, (*KEYS[1:], "customers")), shares)
+    frequency, recency, T, customers_of_state = map(column, (*KEYS[1:], "customers"))
+    return Tally(codes, frequency, recency, T, customers_of_state, shares)
 
 
 def _sum(value: ir.NumericValue, where: ir.BooleanValue) -> ir.NumericScalar:

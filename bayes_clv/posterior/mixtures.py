@@ -6,9 +6,9 @@ alive, and F_k the same of somebody who starts afresh in segment k,
 
     answer = Σ_k w_k [ (1−ε) P_k(alive) C_k + ε F_k ]
 
-draw by draw; only then are means and quantiles taken. C_k does not depend on recency, so states with
-the same frequency and T share it. P_k(alive) is computed once for a state, whatever the number of
-quantities that are asked for and of cases with this state.
+draw by draw; only then are means and quantiles taken. C_k does not depend on recency, so states
+with the same frequency and T share it. P_k(alive) is computed once for a state, whatever the number
+of quantities that are asked for and of cases with this state.
 """
 
 from collections.abc import Sequence
@@ -159,16 +159,14 @@ class Evaluator:
             self.add(block, code, shares, rows, values)
         return values
 
-    def add(
-        self, block: Group, code: int, shares: Floats, rows: Ints, values: Floats
-    ) -> None:
+    def add(self, block: Group, code: int, shares: Floats, rows: Ints, values: Floats) -> None:
         """Add what the cases of a block contribute by way of one segment.
 
         Parameters
         ----------
         shares
-            ``(3, case)`` the weight of each case; the part of it whose mean spend is known; and that
-            part times the mean spend.
+            ``(3, case)`` the weight of each case; the part of it whose mean spend is known; and
+            that part times the mean spend.
         rows
             ``(case,)`` the row of ``values`` to which each case is added.
         values
@@ -182,9 +180,8 @@ class Evaluator:
         T, index = distinct_times(state[1])
         factors = np.stack([of_time(T) for of_time in segment.of_time])
         shares, rows = np.ascontiguousarray(shares[:, some]), rows[some]
-        now = segment.spared, segment.kinds, segment.lines
         _add(*state, segment.shape, segment.alpha, segment.log_odds, index, factors, shares, rows,
-             *now, values)  # fmt: skip
+             segment.spared, segment.kinds, segment.lines, values)  # fmt: skip
         if segment.afresh is not None:
             chance, factors = segment.afresh
             at_first, never = np.zeros_like(index), np.full_like(chance, -np.inf)
@@ -241,8 +238,9 @@ class _InSegment:
         if model.reactivation is not None:
             again = future_afresh(parameters, model.reactivation)
             F = np.stack([of_time(NOW) for of_time in _of_times(quantities, again, NOW)])
-            afresh, spared = (model.reactivation.probability, F), spared - (
-                model.reactivation.probability
+            afresh, spared = (
+                (model.reactivation.probability, F),
+                spared - (model.reactivation.probability),
             )
         lines = np.zeros((len(quantities), 3, len(spared)))
         for line, quantity in zip(lines, quantities, strict=True):

@@ -4,9 +4,9 @@ Within a draw the customer first falls to one component of the mixture, a segmen
 afresh or not (:mod:`bayes_clv.posterior.mixtures`). One uniform number chooses the component; where
 it falls within the component's share it is uniform again, and chooses what happens there.
 
-The number of purchases is sampled by inverting its distribution. Let N be the number of purchases if
-the customer never left, which is negative binomial, and G the number of the purchase after which the
-customer leaves, which is beta-geometric. With ρ = t/(α+T) and k = r+x
+The number of purchases is sampled by inverting its distribution. Let N be the number of purchases
+if the customer never left, which is negative binomial, and G the number of the purchase after which
+the customer leaves, which is beta-geometric. With ρ = t/(α+T) and k = r+x
 
     P(outcome > m) = P(alive) P(N > m) P(G > m)
     P(N = 0) = (1+ρ)^−k,   P(N = m) = P(N = m−1) (k+m−1)/m ρ/(1+ρ)
@@ -49,8 +49,8 @@ from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.mixtures import ModelDraws, log_leaving_odds, not_left
 from bayes_clv.posterior.state_groups import Floats, Group
 
-# From the cases in a block to (case, draw). Values also take numbers (case,) that give cases with equal
-# state and spend different random numbers; by default they share them.
+# From the cases in a block to (case, draw). Values also take numbers (case,) that give cases with
+# equal state and spend different random numbers; by default they share them.
 type SampleBlock = Callable[..., Floats]
 type Outcome = Callable[[ModelDraws, Group], SampleBlock]
 
@@ -225,10 +225,12 @@ def _fall(chance: float, d: int, weights: Floats, of: _Components, T: float, law
     epsilon = of.chance[d]
     if within < epsilon:
         law.chance[d], law.alive[d] = within / epsilon, -np.inf
-        law.shape[d], law.since[d], law.b[d] = of.fresh_shape[d], of.fresh_alpha[d], of.fresh_b[s, d]
+        law.shape[d], law.since[d] = of.fresh_shape[d], of.fresh_alpha[d]
+        law.b[d] = of.fresh_b[s, d]
     else:
         law.chance[d], law.alive[d] = (within - epsilon) / (1.0 - epsilon), of.log_odds[s, d]
-        law.shape[d], law.since[d], law.b[d] = of.shape[s, d], of.alpha[s, d] + T, of.b[s, d]
+        law.shape[d], law.since[d] = of.shape[s, d], of.alpha[s, d] + T
+        law.b[d] = of.b[s, d]
 
 
 @compiled

@@ -4,7 +4,6 @@ The compiled code that computes the answers is imported on first use, so that in
 does not need it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from os import PathLike
@@ -262,9 +261,9 @@ class Posterior(Fit):
             code = code_of(self.rule, segment)
         else:
             code = self.rule.assign_one(frequency, recency, T, spend)
-        weights: Iterable[tuple[int, float]] = [(code, 1.0)]
+        weights = [(code, 1.0)]
         if segment is None and self.rule.soft:
-            weights = enumerate(self.rule.weights_one(frequency, recency, T, spend))
+            weights = list(enumerate(self.rule.weights_one(frequency, recency, T, spend)))
         state = float(frequency), float(recency), float(T)
         summary = answer_one(self._model, weights, state, horizon, tails).tolist()
         alive, purchase = (Estimate(*row) for row in summary)

@@ -20,6 +20,7 @@ from bayes_clv.segments.rules import Codes, SegmentRule
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
+type Column = NDArray[np.float64 | np.int64 | np.bool_]
 
 MAX_CASES = 16_384  # in a group: enough to share work, few enough to keep all cores busy
 MAX_BLOCK = 32  # cases; with 4,000 draws an array has 1 MB, which fits the processor's cache
@@ -56,9 +57,8 @@ class Memberships:
 
     def of(self, code: int) -> Floats:
         """Return each case's weight of one segment, ``(case,)``."""
-        if self.weights is None:
-            return (self.codes == code).astype(float)
-        return np.ascontiguousarray(self.weights[:, code])
+        weight: Floats = self.codes == code if self.weights is None else self.weights[:, code]
+        return np.ascontiguousarray(weight, dtype=float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +182,7 @@ def cut(rows: slice, every: int) -> Iterator[slice]:
         yield slice(start, min(start + every, rows.stop))
 
 
-def distinct_rows(*columns: NDArray[np.float64] | Ints) -> tuple[Ints, Ints]:
+def distinct_rows(*columns: Column) -> tuple[Ints, Ints]:
     """Return each row's index into the distinct rows, and where each distinct row occurs first.
 
     Distinct rows are sorted by the first column, then by the second, …; NaN equals NaN.
@@ -213,7 +213,7 @@ def distinct_cases(
     money
         Whether mean spend matters to the answers beyond the choice of segments.
     """
-    columns = [states.frequency, states.T, states.recency, assigned.codes]
+    columns: list[Column] = [states.frequency, states.T, states.recency, assigned.codes]
     spend = np.full(len(states), np.nan)
     if money or assigned.soft is not None:
         spend = states.known_spend
@@ -221,9 +221,7 @@ def distinct_cases(
     if assigned.by_name is not None:
         columns.append(assigned.by_name)
     index, first = distinct_rows(*columns)
-    at = States(
-        states.frequency[first], states.recency[first], states.T[first], spend[first]
-    )
+    at = States(states.frequency[first], states.recency[first], states.T[first], spend[first])
     memberships = assigned[first].memberships(at)
     return index, Cases(at.frequency, at.T, at.recency, at.monetary_value, memberships)
 

@@ -1,8 +1,8 @@
 """Totals over the customers of each named segment, draw by draw.
 
-Answers are linear in the weights of segments, and value is linear in a customer's mean spend. So the
-total over customers with one state needs three sums for each segment that they belong to: of the
-weights, of the weights of those whose mean spend is known, and of these weights times the mean spend.
+Answers are linear in the weights of segments, and value is linear in a customer's mean spend. So
+the total over customers with one state needs three sums for each segment that they belong to: of
+the weights, of the weights of those whose mean spend is known, and of these times the mean spend.
 """
 
 from dataclasses import dataclass
@@ -48,8 +48,8 @@ class Tally:
         ``(row,)`` number of customers.
     shares
         ``(3, row, segment + 1)`` sums over the customers: of the weights of each segment, the
-        population last; of the weights where the mean spend per repeat purchase is known; and of these
-        times the mean spend. ``(3, row)`` if customers belong to their named segment alone.
+        population last; of the weights where the mean spend per repeat purchase is known; and of
+        these times the mean spend. ``(3, row)`` if customers belong to their named segment alone.
     """
 
     codes: Codes
@@ -62,9 +62,7 @@ class Tally:
     @classmethod
     def of_customers(cls, states: States, assigned: Assigned) -> Self:
         """Count customers."""
-        index, first = distinct_rows(
-            states.frequency, states.T, states.recency, assigned.codes
-        )
+        index, first = distinct_rows(states.frequency, states.T, states.recency, assigned.codes)
         spend = states.known_spend
         known = ~np.isnan(spend)
         parts = np.stack([np.ones(len(states)), known, np.where(known, spend, 0.0)])
@@ -92,13 +90,20 @@ class Tally:
 
     def __getitem__(self, rows: Ints) -> "Tally":
         """Select rows."""
-        columns = (self.codes, self.frequency, self.recency, self.T, self.customers)
-        return Tally(*(column[rows] for column in columns), self.shares[:, rows])
+        return Tally(
+            self.codes[rows],
+            self.frequency[rows],
+            self.recency[rows],
+            self.T[rows],
+            self.customers[rows],
+            self.shares[:, rows],
+        )
 
     def of(self, code: int, rows: slice) -> Floats:
         """Return the three sums of one segment, ``(3, row)``."""
         if self.shares.ndim == 2:
-            return self.shares[:, rows] * (self.codes[rows] == code)
+            own: Floats = self.shares[:, rows] * (self.codes[rows] == code)
+            return own
         return self.shares[:, rows, code]
 
 

@@ -20,8 +20,8 @@ from bayes_clv.evaluation.predictive_checks import (
 from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
 from bayes_clv.posterior.count_distribution import outcome_probabilities
 from bayes_clv.posterior.posterior import Posterior
-from tests.posterior.alone import group_of, model_of
 from bayes_clv.segments.rules import POPULATION, PooledRule
+from tests.posterior.alone import group_of, model_of
 
 WEEKS = (0.243, 4.414, 0.793, 2.426)  # Fader, Hardie & Lee 2005: r, alpha, a, b
 END = dt.date(1997, 9, 30)

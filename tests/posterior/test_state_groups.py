@@ -3,7 +3,14 @@
 import numpy as np
 
 from bayes_clv.data.states import States
-from bayes_clv.posterior.state_groups import MAX_BLOCK, MAX_CASES, Assigned, distinct_cases, each_group, groups_of
+from bayes_clv.posterior.state_groups import (
+    MAX_BLOCK,
+    MAX_CASES,
+    Assigned,
+    distinct_cases,
+    each_group,
+    groups_of,
+)
 
 
 def random_states(n: int) -> tuple[np.ndarray, States]:

@@ -127,7 +127,9 @@ def forecast(
     asked = (probability_of_purchase(horizon), expected_purchases(horizon))
 
     def evaluate(group: Group) -> Floats:
-        evaluators = [Evaluator(part.model, group_of(p, group), asked) for p, part in enumerate(parts)]
+        evaluators = [
+            Evaluator(part.model, group_of(p, group), asked) for p, part in enumerate(parts)
+        ]
         totals = np.zeros((len(counts), parts[0].model.n_draws))
         for block in group.blocks():
             rows = slice(*np.searchsorted(case, [block.rows.start, block.rows.stop]).tolist())
@@ -164,7 +166,7 @@ def _common_cases(assigned: Sequence[Assigned], states: States) -> tuple[Ints, l
     index, first = distinct_rows(
         states.frequency, states.T, states.recency, spend, *(of.codes for of in assigned)
     )
-    at = States(*(column[first] for column in (states.frequency, states.recency, states.T, spend)))
+    at = States(states.frequency[first], states.recency[first], states.T[first], spend[first])
     return index, [
         Cases(at.frequency, at.T, at.recency, at.monetary_value, of[first].memberships(at))
         for of in assigned

@@ -86,12 +86,14 @@ def default_methods(
     landmarks = arguments.wholes("landmarks", landmarks, least=1)
     arguments.require(bool(n_segments), "n_segments must hold at least one number; got none")
     middle = sorted(n_segments)[len(n_segments) // 2]
-    mbg, hard = Dropout.AFTER_ANY, {"bandwidth": None}
+    mbg = Dropout.AFTER_ANY
     methods = [
         POOLED,
         replace(POOLED, name=f"pooled{_MBG}", dropout=mbg, options=_options("none", dropout=mbg)),
-        Method(f"KMeans {middle}, own past", KMeansSegmenter(middle, **hard), 1, own_past=True),
-        Method("RFM, own past", RFMSegmenter(**hard), 1, own_past=True),
+        Method(
+            f"KMeans {middle}, own past", KMeansSegmenter(middle, bandwidth=None), 1, own_past=True
+        ),
+        Method("RFM, own past", RFMSegmenter(bandwidth=None), 1, own_past=True),
     ]
     for m in landmarks:
         several = f" × {m}" if len(landmarks) > 1 else ""

@@ -205,7 +205,8 @@ def forecast_money(
     columns = np.empty((3, len(order)))
 
     def evaluate(group: Group) -> Floats:
-        expected_of, sampled_of = Evaluator(model, group, [expected_value(terms)]), outcome(model, group)
+        expected_of = Evaluator(model, group, [expected_value(terms)])
+        sampled_of = outcome(model, group)
         total = np.zeros(model.n_draws)
         for block in group.blocks():
             expected = expected_of(block)[0].mean(axis=1)

@@ -15,8 +15,8 @@ from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.posterior.count_distribution import outcome_probabilities
 from bayes_clv.posterior.mixtures import ModelDraws
 from bayes_clv.posterior.state_groups import Assigned
-from tests.posterior.alone import group_of, model_of
 from tests.conftest import customers_of
+from tests.posterior.alone import group_of, model_of
 
 both_rules = pytest.mark.parametrize("dropout", list(Dropout), ids=str)
 TRUTH = (0.6, 40.0, 0.8, 2.5)
