@@ -60,10 +60,11 @@ def answer_customers(
     summary = np.empty((len(quantities) + len(outcomes), len(cases), 3))
 
     def summarise(group: Group) -> None:
-        evaluator = Evaluator(model, group, quantities)
+        evaluate = Evaluator(model, group, quantities) if quantities else None
         samplers = [outcome(model, group) for outcome in outcomes]
         for block in group.blocks():
-            values = [*evaluator(block), *(sampled(block) for sampled in samplers)]
+            values = [] if evaluate is None else list(evaluate(block))
+            values += [sampled(block) for sampled in samplers]
             for q, of_case in enumerate(values):
                 summary[q, block.rows] = mean_and_quantiles(of_case, tails)
 

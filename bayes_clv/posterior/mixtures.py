@@ -6,6 +6,7 @@ alive, and F_k the same of somebody who starts afresh in segment k,
 
     answer = Σ_k w_k [ (1−ε) P_k(alive) C_k + ε F_k ]
 
+(without P_k(alive) where it is asked what would be if all were alive)
 draw by draw; only then are means and quantiles taken. C_k does not depend on recency, so states
 with the same frequency and T share it. P_k(alive) is computed once for a state, whatever the number
 of quantities that are asked for and of cases with this state.
@@ -135,7 +136,7 @@ class Evaluator:
     group
         Cases of one frequency.
     quantities
-        What to evaluate.
+        What to evaluate; at least one.
     """
 
     def __init__(self, model: ModelDraws, group: Group, quantities: Sequence[Quantity]) -> None:
@@ -151,8 +152,6 @@ class Evaluator:
         known = ~np.isnan(block.spend)
         values = np.zeros((len(self._quantities), len(block), self._model.n_draws))
         rows = np.arange(len(block))
-        if not self._quantities:
-            return values
         for code in block.memberships.present:
             weight = block.memberships.of(code)
             shares = np.stack([weight, weight * known, weight * np.where(known, block.spend, 0.0)])
@@ -185,13 +184,12 @@ class Evaluator:
         if segment.afresh is not None:
             chance, factors = segment.afresh
             at_first, never = np.zeros_like(index), np.full_like(chance, -np.inf)
-            kinds = np.where(segment.kinds >= _GIVEN, _NOTHING, segment.kinds)
             _add(*state, segment.shape, segment.alpha, never, at_first, factors, shares, rows,
-                 chance, kinds, segment.lines, values)  # fmt: skip
+                 chance, segment.kinds, segment.lines, values)  # fmt: skip
 
 
 # How a quantity is made of its factor C, of P(alive) and of a price.
-_PLAIN, _PRICED, _GIVEN, _GIVEN_PRICED, _NOTHING = 0, 1, 2, 3, 4
+_PLAIN, _PRICED, _GIVEN, _GIVEN_PRICED = 0, 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,8 +355,8 @@ def _add(
                     into[d] += weight * (alive[d] * factor[d])
             elif kind == _GIVEN:
                 for d in range(n_draws):
-                    into[d] += weight * factor[d]
-            elif kind != _NOTHING:
+                    into[d] += weight * (spared[d] * factor[d])
+            else:
                 base, slope, otherwise = lines[q, 0], lines[q, 1], lines[q, 2]
                 rest = weight - known
                 for d in range(n_draws):
@@ -368,7 +366,7 @@ def _add(
                         into[d] += alive[d] * factor[d] * times[d]
                 else:
                     for d in range(n_draws):
-                        into[d] += factor[d] * times[d]
+                        into[d] += spared[d] * factor[d] * times[d]
 
 
 def probability_alive_and_purchase(
