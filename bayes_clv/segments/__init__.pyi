@@ -1,6 +1,7 @@
 from .estimators import KMeansSegmenter as KMeansSegmenter
 from .estimators import RFMSegmenter as RFMSegmenter
 from .expressions import segment_code as segment_code
+from .expressions import segment_weights as segment_weights
 from .n_segments import compare_n_segments as compare_n_segments
 from .rules import POPULATION as POPULATION
 from .rules import POPULATION_NAME as POPULATION_NAME

@@ -165,11 +165,13 @@ def test_the_expressions_in_a_database_give_the_weights_of_the_rule(
 ) -> None:
     rule = rule if bandwidth == "soft" else replace(rule, bandwidth=None)
     frame = customers(300, seed=3)
-    table = engine.connect().create_table(
+    connection = engine.connect()
+    table = connection.create_table(
         "t", pa.Table.from_pandas(frame.assign(row=range(len(frame))), preserve_index=False)
     )
     columns = {f"w{k}": it for k, it in enumerate(segment_weights(rule, table))}
     found = table.select("row", **columns).order_by("row").to_pandas().drop(columns="row")
+    connection.disconnect()
     assert found.shape == (len(frame), len(rule.names))
     np.testing.assert_allclose(found.to_numpy(), weights(rule, frame), rtol=0, atol=1e-12)
 
@@ -197,7 +199,7 @@ def test_weights_are_never_negative_and_sum_to_one_wherever_the_state_lies(
 @each_rule
 def test_no_exponential_overflows_in_a_database(rule: Any, bandwidth: float) -> None:
     frame = extreme_states().assign(row=range(84))
-    table = ibis.duckdb.connect().create_table("t", pa.Table.from_pandas(frame))
+    table = ibis.memtable(pa.Table.from_pandas(frame))
     soft = replace(rule, bandwidth=bandwidth)
     columns = {f"w{k}": it for k, it in enumerate(segment_weights(soft, table))}
     found = table.select(**columns).to_pandas().to_numpy()
