@@ -25,7 +25,6 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import logit
 
 from bayes_clv.inference.coordinates import Coordinates
 from bayes_clv.inference.hierarchy import Variables, backward, forward, variables_at
@@ -34,8 +33,9 @@ from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.inference.purchases.stretch_layout import StretchLayout
 from bayes_clv.inference.purchases.stretch_likelihood import value_and_gradient_of_stretches
-from bayes_clv.models.hyperparameters import reactivation_at
+from bayes_clv.models.hyperparameters import components_of, reactivation_at
 from bayes_clv.models.priors import Priors, ReactivationPriors
+from bayes_clv.models.reactivation import Reactivation
 from bayes_clv.numerics.jit import compiled
 from bayes_clv.posterior.draws import REACTIVATION
 
@@ -185,8 +185,8 @@ class ReactivatingDensity(LogDensity):
 
     def in_coordinates_of(self, tau: Floats, eta: Floats, scalars: Mapping[str, Floats]) -> Self:
         """The same density, in coordinates estimated from draws of it."""
-        chance, r, alpha = (scalars[name] for name in REACTIVATION)
-        v = np.column_stack([logit(chance), np.log(r * self._layout.time_unit / alpha), np.log(r)])
+        drawn = Reactivation(*(scalars[name] for name in REACTIVATION))
+        v = components_of(drawn, self._layout.time_unit).T
         spread = np.cov(v, rowvar=False) + np.diag(_LEAST * self._afresh.sd**2)
         found = copy(self)
         found._afresh = self._afresh._replace(

@@ -85,7 +85,7 @@ def _fresh(parameters, afresh, layout):  # type: ignore[no-untyped-def]
     _, _, a, b = parameters
     r, alpha = math.exp(afresh[2]), math.exp(afresh[2] - afresh[1])
     n_pairs, pair_group, pair_y = len(layout.pair_y), layout.pair_group, layout.pair_y
-    rises, by_r = np.empty(n_pairs), np.empty(n_pairs)
+    rises, odds, by_r = np.empty(n_pairs), np.empty(n_pairs), np.empty(n_pairs)
     by_a, by_b = np.empty(n_pairs), np.empty(n_pairs)
     for j in range(n_pairs):
         s, y = pair_group[j], pair_y[j]
@@ -94,21 +94,18 @@ def _fresh(parameters, afresh, layout):  # type: ignore[no-untyped-def]
         chances, chances_by_total = log_rise_in_steps(a[s] + b[s], y)
         rises[j] = bought + stayed - chances - y * math.log(alpha)
         by_a[j], by_b[j] = -chances_by_total, stayed_by_b - chances_by_total
+        odds[j] = math.log(a[s] / (b[s] + (y - 1.0))) if y > 0 else -np.inf
     log_time = np.empty(len(layout.fresh_time))
     for k in range(len(log_time)):
         log_time[k] = log1p(layout.fresh_time[k] / alpha)
-    value, gone = np.empty(len(layout.fresh_pair)), np.zeros(len(layout.fresh_pair))
+    value, gone = np.empty(len(layout.fresh_pair)), np.empty(len(layout.fresh_pair))
     for k in range(len(value)):
         j = layout.fresh_pair[k]
-        s, y = pair_group[j], pair_y[j]
-        over = log_time[layout.fresh_days[k]]
-        value[k] = rises[j] - (r + y) * over
-        if y > 0:
-            u = math.log(a[s] / (b[s] + (y - 1.0)))
-            u += (r + y) * (over - log_time[layout.fresh_last[k]])
-            tail = exp_non_positive(-abs(u))
-            value[k] += max(u, 0.0) + log1p(tail)
-            gone[k] = (1.0 if u >= 0 else tail) / (1.0 + tail)
+        shape, over = r + pair_y[j], log_time[layout.fresh_days[k]]
+        u = odds[j] + shape * (over - log_time[layout.fresh_last[k]])
+        tail = exp_non_positive(-abs(u))
+        value[k] = rises[j] - shape * over + max(u, 0.0) + log_positive(1.0 + tail)
+        gone[k] = (1.0 if u >= 0 else tail) / (1.0 + tail)
     return _Fresh(value, gone, by_r, by_a, by_b, log_time)
 
 
@@ -149,8 +146,10 @@ def _rows(parameters, fresh_value, logit, layout):  # type: ignore[no-untyped-de
     by_a, by_b = np.zeros_like(r), np.zeros_like(r)
     ratio, log_time = np.empty_like(layout.time), np.empty_like(layout.time)
     by_log_time = np.zeros_like(layout.time)
+    log_alpha, per_alpha = np.log(alpha), 1.0 / alpha
     for k in range(len(log_time)):
-        ratio[k] = layout.time[k] / alpha[layout.time_group[k]]
+        ratio[k] = layout.time[k] * per_alpha[layout.time_group[k]]
+    for k in range(len(log_time)):
         log_time[k] = log1p(ratio[k])
     by_fresh = np.zeros(len(fresh_value))
     log_chance, log_rest = _log_sigmoid(logit), _log_sigmoid(-logit)
@@ -160,10 +159,12 @@ def _rows(parameters, fresh_value, logit, layout):  # type: ignore[no-untyped-de
     for j in range(len(layout.block_key)):
         k = layout.block_key[j]
         s, x, y, n = layout.key_group[k], layout.key_x[k], layout.key_y[k], layout.key_n[k]
-        bought, bought_by_r = log_rise_in_steps(r[s] + x, y)
-        stayed, stayed_by_b = log_rise_in_steps(b[s] + n, y)
-        chances, chances_by_total = log_rise_in_steps(a[s] + b[s] + n, y)
-        rises = bought + stayed - chances - y * math.log(alpha[s])
+        rises, bought_by_r, stayed_by_b, chances_by_total = 0.0, 0.0, 0.0, 0.0
+        if y > 0:
+            bought, bought_by_r = log_rise_in_steps(r[s] + x, y)
+            stayed, stayed_by_b = log_rise_in_steps(b[s] + n, y)
+            chances, chances_by_total = log_rise_in_steps(a[s] + b[s] + n, y)
+            rises = bought + stayed - chances - y * log_alpha[s]
         earlier, earlier_after = b[s] + max(n - 1.0, 0.0), b[s] + max(n + y - 1.0, 0.0)
         law = _Law(
             log_rest + rises,
