@@ -11,7 +11,7 @@ chance. If observations leave it more often than its level allows, the model is 
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -27,7 +27,11 @@ from bayes_clv.errors import InputError
 from bayes_clv.evaluation.episodes import Episodes, days_since, episodes
 from bayes_clv.evaluation.simulate.landmarks import draw_latents
 from bayes_clv.evaluation.simulate.lives import Purchases, live_on
-from bayes_clv.models.bgnbd import Dropout, Parameters, sample_purchases
+from bayes_clv.models import bgnbd
+from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.models.reactivation import Reactivation
+from bayes_clv.models.reactivation import sample_purchases as sample_with_reactivation
+from bayes_clv.posterior.draws import reactivation_of
 from bayes_clv.posterior.posterior import Posterior
 
 type Floats = NDArray[np.float64]
@@ -112,7 +116,14 @@ def track(
     replicas = np.stack(
         [
             count(parts.begin[lives.customer] + lives.time)
-            for lives in live_again(parts, posterior.parameters, posterior.dropout, draws, seed)
+            for lives in live_again(
+                parts,
+                posterior.parameters,
+                posterior.dropout,
+                draws,
+                seed,
+                reactivation_of(posterior.tree),
+            )
         ]
     )
     actual = count(_repeat_days(transactions, record.end))
@@ -131,7 +142,12 @@ def track(
 
 
 def live_again(
-    parts: Episodes, parameters: Parameters, dropout: Dropout, draws: int, seed: int
+    parts: Episodes,
+    parameters: Parameters,
+    dropout: Dropout,
+    draws: int,
+    seed: int,
+    reactivation: Reactivation | None = None,
 ) -> Iterator[Purchases]:
     """Yield replicated purchases of all episodes, one replication per draw used.
 
@@ -144,11 +160,16 @@ def live_again(
         ``(segment + 1, draw)``; the population is last.
     draws
         Number of draws to use, spread evenly.
+    reactivation
+        ``(draw,)``; None of a model without it.
     """
     rng = np.random.default_rng(seed)
     for draw in _spread_draws(parameters, draws):
         theta = parameters[parts.code, draw]
-        latents = draw_latents(rng, theta, parts.frequency, parts.recency, parts.T, dropout)
+        coming_back = _in_episodes(parts, reactivation, draw)
+        latents = draw_latents(
+            rng, theta, parts.frequency, parts.recency, parts.T, dropout, coming_back
+        )
         purchases, _ = live_on(rng, *latents, parts.days)
         yield purchases
 
@@ -159,14 +180,28 @@ def count_again(
     dropout: Dropout,
     draws: int = DRAWS,
     seed: int = 0,
+    reactivation: Reactivation | None = None,
 ) -> Iterator[NDArray[np.int64]]:
     """Yield replicated numbers of purchases ``(episode,)``: like ``live_again``, but faster."""
     rng = np.random.default_rng(seed)
     for draw in _spread_draws(parameters, draws):
         theta = parameters[parts.code, draw]
-        yield sample_purchases(
-            rng, theta, parts.frequency, parts.recency, parts.T, parts.days, dropout
-        )
+        given = (parts.frequency, parts.recency, parts.T, parts.days, dropout)
+        coming_back = _in_episodes(parts, reactivation, draw)
+        if coming_back is None:
+            yield bgnbd.sample_purchases(rng, theta, *given)
+        else:
+            yield sample_with_reactivation(rng, theta, coming_back, *given)
+
+
+def _in_episodes(
+    parts: Episodes, reactivation: Reactivation | None, draw: int
+) -> Reactivation | None:
+    """Reactivation in each episode, ``(episode,)``: a customer's first one cannot start afresh."""
+    if reactivation is None:
+        return None
+    at = reactivation[draw]
+    return replace(at, probability=np.where(parts.T > 0, at.probability, 0.0))
 
 
 def purchase_counts(

@@ -89,3 +89,10 @@ def reactivation_at(v: Floats, time_unit: float) -> Reactivation:
     log_odds, rate, shape = v
     chance = 1 / (1 + np.exp(-log_odds))
     return Reactivation(chance, np.exp(shape), np.exp(shape - rate) * time_unit)
+
+
+def components_of(reactivation: Reactivation, time_unit: float) -> Floats:
+    """Return logit ε, ln(r_f/α_f), ln r_f ``(3, …)``: the inverse of ``reactivation_at``."""
+    chance, r, alpha = reactivation.probability, reactivation.r, reactivation.alpha
+    rate = np.log(r * time_unit / alpha)
+    return np.stack([np.log(chance) - np.log1p(-chance), rate, np.log(r)])

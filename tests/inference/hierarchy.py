@@ -1,14 +1,27 @@
 """What the tests of the model, its coordinates and its density share."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from bayes_clv.inference.landmarks import LandmarkTable
-from bayes_clv.models.priors import COMPONENTS, ComponentPrior, Priors
+from bayes_clv.inference.stretches import StretchTable
+from bayes_clv.models.priors import (
+    COMPONENTS,
+    ComponentPrior,
+    NormalPrior,
+    Priors,
+    ReactivationPriors,
+)
+from bayes_clv.segments.rules import POPULATION
 
 type Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
 SEGMENTS = ("big", "middling", "tiny")
 PRIORS = Priors(rate=ComponentPrior(0.3, 1.5, 0.4), dropout=ComponentPrior(-0.5, 1.0, 0.8))
+REACTIVATION_PRIORS = ReactivationPriors(
+    chance=NormalPrior(-3.0, 0.8), shape=NormalPrior(-0.3, 0.6)
+)
 
 
 def column(priors: Priors, name: str) -> Floats:
@@ -49,3 +62,36 @@ def real_looking_table(n_segments: int = 3, seed: int = 5) -> LandmarkTable:
             if rng.random() < p[i]:
                 break
     return LandmarkTable(segment, x, recency, T, np.ones(size))
+
+
+def real_looking_stretches(n_segments: int = 3, seed: int = 6) -> StretchTable:
+    """States of customers as in ``real_looking_table``, what a few of them did next, and weights.
+
+    One in ten starts afresh after the state; nobody else who is gone comes back.
+    """
+    rng = np.random.default_rng(seed)
+    before = real_looking_table(n_segments, seed)
+    first, size = real_looking_table(n_segments, seed + 1), len(before)
+    days = rng.choice([60.0, 91.0], size)
+    rate = (0.8 + before.frequency) / (60 + before.T)
+    gone = (before.T - before.recency) * rate > 1 + rng.exponential(size=size)
+    afresh = rng.random(size) < 0.1
+    purchases, last = np.zeros(size), np.zeros(size)
+    for i in np.flatnonzero(~gone | afresh):
+        pace = rng.gamma(0.7, 1 / 40) if afresh[i] else rate[i]
+        day = 0.0
+        while (day := day + rng.exponential(1 / pace) + 1) < days[i]:
+            purchases[i], last[i] = purchases[i] + 1, np.floor(day)
+            if rng.random() < 0.3:
+                break
+    return StretchTable(
+        replace(first, segment=np.full(size, POPULATION)),
+        before.segment,
+        before.frequency,
+        before.recency,
+        before.T,
+        purchases,
+        last,
+        days,
+        rng.choice([0.5, 1.0, 2.0], size),
+    )

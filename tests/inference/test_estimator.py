@@ -10,10 +10,13 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from bayes_clv import plots
 from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.reading import read_transactions
 from bayes_clv.data.transactions import Transactions
 from bayes_clv.errors import InputError
+from bayes_clv.evaluation.predictive_checks import track
+from bayes_clv.evaluation.sensitivity import with_log_densities
 from bayes_clv.inference import estimator as hierarchical
 from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from bayes_clv.inference.fitting import Fitted, fit_spend
@@ -21,8 +24,9 @@ from bayes_clv.inference.parts import Prepared
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.inference.spend.table import SpendTable
 from bayes_clv.models.bgnbd import Dropout, Parameters, expected_purchases
+from bayes_clv.models.priors import NormalPrior, Priors, ReactivationPriors
 from bayes_clv.posterior.diagnostics import Diagnostics
-from bayes_clv.posterior.draws import spend_by_code
+from bayes_clv.posterior.draws import reactivation_of, spend_by_code
 from bayes_clv.posterior.posterior import Posterior, load_posterior
 from bayes_clv.segments.estimators import KMeansSegmenter
 
@@ -212,3 +216,55 @@ def test_more_segments_than_the_log_can_carry_are_refused_before_sampling() -> N
     warning = prepared(number % 100).warning
     assert "100 segments of 2,357 customers, 23.6 each on average, fewer than 30" in warning
     assert prepared(number % 20).warning == ""
+
+
+def test_reactivation_is_for_segments_and_several_landmarks() -> None:
+    log = load_cdnow(sample=True)
+    model = HierarchicalBetaGeo(KMeansSegmenter(3), reactivation=True)
+    data = model.prepare(log)
+    assert data.stretches is not None
+    assert data.stretches.first.n_customers == data.table.n_customers
+    for without in (
+        replace(model, reactivation=False),
+        replace(model, segmenter=None),
+        replace(model, landmarks=1),
+    ):
+        assert without.prepare(log).stretches is None
+    with pytest.raises(InputError, match="reactivation must be True or False"):
+        HierarchicalBetaGeo(reactivation="often")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"reactivation_priors must be .*ReactivationPriors"):
+        HierarchicalBetaGeo(reactivation_priors=Priors())  # type: ignore[arg-type]
+
+
+def test_a_fit_with_reactivation_holds_its_draws_and_its_priors(tmp_path: Path) -> None:
+    priors = ReactivationPriors(chance=NormalPrior(-3.0, 0.4))
+    model = HierarchicalBetaGeo(
+        KMeansSegmenter(3), spend=False, reactivation=True, reactivation_priors=priors
+    )
+    log = load_cdnow(sample=True)
+    posterior = model.fit(log, draws=100, tune=150, chains=2, seed=3)
+    back = reactivation_of(posterior.tree)
+    assert back is not None
+    assert back.probability.shape == back.r.shape == back.alpha.shape == (200,)
+    assert ((back.probability > 0) & (back.probability < 0.5)).all()
+    assert 5 < np.median(back.alpha / back.r) < 5_000, "days between purchases"
+    assert posterior.record.reactivation == priors
+    posterior.save(tmp_path / "model.clv")
+    again = load_posterior(tmp_path / "model.clv")
+    assert again.record.reactivation == priors
+    np.testing.assert_array_equal(reactivation_of(again.tree).alpha, back.alpha)
+    plots.plot_prior_posterior(posterior)
+    data = model.prepare(log, seed=3)
+    tree = with_log_densities(posterior, data.table, draws=40, stretches=data.stretches)
+    shape = tree["log_likelihood"]["landmarks"].shape
+    assert tree["log_prior"]["afresh"].shape[:2] == shape
+    logp = posterior.tree["sample_stats"]["logp"].to_numpy()
+    assert np.isfinite(logp).all()
+    with pytest.raises(InputError, match="stretches must be given"):
+        with_log_densities(posterior, data.table)
+    assert track(posterior, log, draws=20).table["mean"].sum() > 0
+
+
+def test_a_model_without_reactivation_holds_none(pooled: Posterior) -> None:
+    assert reactivation_of(pooled.tree) is None
+    assert pooled.record.reactivation is None

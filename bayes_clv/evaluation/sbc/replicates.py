@@ -22,10 +22,11 @@ from bayes_clv.evaluation.sbc.simulated_data import SimulatedDataset, simulate_d
 from bayes_clv.inference.fitting import Fitted, fit_table
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.sampling import SamplerSettings
+from bayes_clv.inference.stretches import StretchTable
 from bayes_clv.models import bgnbd, reactivation
 from bayes_clv.models.bgnbd import Dropout, Parameters
 from bayes_clv.models.hyperparameters import Hyperparameters
-from bayes_clv.models.priors import COMPONENTS, Priors
+from bayes_clv.models.priors import COMPONENTS, Priors, ReactivationPriors
 from bayes_clv.models.reactivation import Reactivation
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.draws import PARAMETERS, REACTIVATION, reactivation_of
@@ -49,12 +50,10 @@ class Fit(Protocol):
         *,
         priors: Priors,
         dropout: Dropout,
-        **reactivation: Any,
+        stretches: StretchTable | None,
+        reactivation: ReactivationPriors | None,
     ) -> Fitted:
-        """Return draws from the posterior given a landmark table.
-
-        With reactivation there are ``stretches`` and, its priors, ``reactivation``.
-        """
+        """Return draws from the posterior given a landmark table, or stretches."""
         ...
 
 
@@ -117,9 +116,6 @@ def run_replicate(
     dataset = simulate_dataset(design, rng)
     n_repeats = int(dataset.states.frequency.sum())
     settings = replace(design.sampler, seed=int(rng.integers(2**31)))
-    with_reactivation: dict[str, Any] = {}
-    if design.reactivation is not None:
-        with_reactivation = {"stretches": dataset.stretches, "reactivation": design.reactivation}
     began = time.perf_counter()
     try:
         fitted = fit(
@@ -128,7 +124,8 @@ def run_replicate(
             settings,
             priors=design.priors,
             dropout=design.dropout,
-            **with_reactivation,
+            stretches=dataset.stretches,
+            reactivation=design.reactivation,
         )
     except (RuntimeError, np.linalg.LinAlgError) as error:
         return FailedReplicate(number, str(error), n_repeats)
@@ -207,11 +204,15 @@ def _log_likelihood(design: Design, dataset: SimulatedDataset, at: Hyperparamete
     total: Floats = table.weight @ rows
     if stretches is None or at.reactivation is None:
         return total
-    columns = ("frequency", "recency", "T", "purchases", "last", "days")
     more = reactivation.log_likelihood_of_stretch(
         at.parameters[stretches.segment],
         at.reactivation,
-        *(getattr(stretches, name)[:, None] for name in columns),
+        stretches.frequency[:, None],
+        stretches.recency[:, None],
+        stretches.T[:, None],
+        stretches.purchases[:, None],
+        stretches.last[:, None],
+        stretches.days[:, None],
         design.dropout,
     )
     return total + stretches.weight @ more

@@ -6,13 +6,13 @@ follows by that of stretches. The coordinates are those of :mod:`bayes_clv.infer
 three more at the end, w, which are close to a standard normal, too:
 
     v = centre + scale · w
-    h_s = linear_s + pull_s (v − centre),   the centre of μ moves by drift · (v − centre)
+    h_s = linear_s + pull_s (v − centre),   μ's centre moves by C pull_μ (v − centre)
 
 For v pulls at the η of all segments at once. To first order the quadratic that approximates the
 likelihood of η_s (:mod:`bayes_clv.inference.coordinates`) keeps its Λ, and its h moves with the
-mixed derivative pull_s = ∂²ll / ∂η_s ∂v, which moves what is known of μ, too. In these coordinates
-η no longer depends on w, so that a chain need not turn the corners of their dependence (with w
-alone, a fit to CDNOW took twice as many steps).
+mixed derivative pull_s = ∂²ll / ∂η_s ∂v; all of them pull at μ, whose covariance is C. In these
+coordinates η no longer depends on w, and a chain need not follow that dependence around its
+corners.
 
 centre and scale are the mode and the width of v's density where all other coordinates are 0, that
 is, where η follows v. Everything is found in turns, at first with v at its prior mean.
@@ -25,7 +25,6 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from scipy.special import logit
 
 from bayes_clv.inference.coordinates import Coordinates
 from bayes_clv.inference.hierarchy import Variables, backward, forward, variables_at
@@ -34,8 +33,9 @@ from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
 from bayes_clv.inference.purchases.stretch_layout import StretchLayout
 from bayes_clv.inference.purchases.stretch_likelihood import value_and_gradient_of_stretches
-from bayes_clv.models.hyperparameters import reactivation_at
+from bayes_clv.models.hyperparameters import components_of, reactivation_at
 from bayes_clv.models.priors import Priors, ReactivationPriors
+from bayes_clv.models.reactivation import Reactivation
 from bayes_clv.numerics.jit import compiled
 from bayes_clv.posterior.draws import REACTIVATION
 
@@ -56,8 +56,8 @@ class Afresh(NamedTuple):
         ``(3,)`` of the normal priors.
     centre, scale
         ``(3,)`` and lower triangular ``(3, 3)``: v = centre + scale · w.
-    pull, drift
-        ``(segment, component, 3)`` ∂h/∂v and ``(component, 3)`` ∂μ/∂v.
+    pull, pull_of_mu
+        ``(segment, component, 3)`` of η_s, and ``(component, 3)`` of μ.
     """
 
     mean: Floats
@@ -65,7 +65,7 @@ class Afresh(NamedTuple):
     centre: Floats
     scale: Floats
     pull: Floats
-    drift: Floats
+    pull_of_mu: Floats
 
 
 @compiled
@@ -82,7 +82,7 @@ def _log_density(x, prior, coordinates, layout, afresh, stretches):  # type: ign
     slope = np.empty_like(x)
     slope[:n] = backward(by_eta + more_by_eta, saved, at_v)
     by_v -= standard / afresh.sd
-    by_v += afresh.drift.T @ np.linalg.solve(at_v.scale.T, slope[:N])
+    by_v += afresh.pull_of_mu.T @ (at_v.scale @ slope[:N])
     for s in range(len(afresh.pull)):
         by_v += afresh.pull[s].T @ (saved.root[s].T @ slope[N * (2 + s) : N * (3 + s)])
     slope[n:] = afresh.scale.T @ by_v
@@ -96,7 +96,8 @@ def _moved(coordinates, afresh, moved):  # type: ignore[no-untyped-def]
     for s in range(len(linear)):
         linear[s] += afresh.pull[s] @ moved
     return Coordinates(
-        coordinates.centre + afresh.drift @ moved,
+        coordinates.centre
+        + coordinates.scale @ (coordinates.scale.T @ (afresh.pull_of_mu @ moved)),
         coordinates.scale,
         coordinates.unit,
         coordinates.offset,
@@ -184,8 +185,8 @@ class ReactivatingDensity(LogDensity):
 
     def in_coordinates_of(self, tau: Floats, eta: Floats, scalars: Mapping[str, Floats]) -> Self:
         """The same density, in coordinates estimated from draws of it."""
-        chance, r, alpha = (scalars[name] for name in REACTIVATION)
-        v = np.column_stack([logit(chance), np.log(r * self._layout.time_unit / alpha), np.log(r)])
+        drawn = Reactivation(*(scalars[name] for name in REACTIVATION))
+        v = components_of(drawn, self._layout.time_unit).T
         spread = np.cov(v, rowvar=False) + np.diag(_LEAST * self._afresh.sd**2)
         found = copy(self)
         found._afresh = self._afresh._replace(
@@ -211,7 +212,7 @@ class ReactivatingDensity(LogDensity):
         shrinkage = 1 / at.tau**2
         V = np.linalg.inv(to.precision + np.diag(shrinkage))
         of_mu = pull[-1] + shrinkage[:, None] * np.einsum("sij,sjv->iv", V, pull[:-1])
-        return afresh._replace(pull=pull[:-1].copy(), drift=to.scale @ to.scale.T @ of_mu)
+        return afresh._replace(pull=pull[:-1].copy(), pull_of_mu=of_mu)
 
     def _suiting(self) -> Afresh:
         """Find the mode of v where η follows it, and its width there."""

@@ -24,7 +24,7 @@ class StretchLayout(NamedTuple):
     key_group, key_x, key_y, key_n
         ``(key,)`` the distinct (s, x, y), and n, the chances to leave before the stretch.
     time_group, time
-        ``(time,)`` the distinct (s, t) over t_x and T before and after the stretch.
+        ``(time,)`` the distinct (s, t) over t_x, T, T + t_y and T + Δ.
     fresh_time
         ``(fresh time,)`` the distinct t_y and Δ.
     pair_group, pair_y
@@ -37,8 +37,9 @@ class StretchLayout(NamedTuple):
         ``(block + 1,)`` where the rows of each block start, and where the last ones end.
     row_weight
         ``(row,)`` weights, block by block.
-    row_T, row_recency, row_T_after, row_recency_after, row_fresh
-        ``(row,)`` indices into times, and into what happened as if afresh.
+    row_T, row_recency, row_last, row_end, row_fresh
+        ``(row,)`` indices of T, t_x, T + t_y and T + Δ into times, and into what happened as if
+        afresh.
     """
 
     key_group: Ints
@@ -58,8 +59,8 @@ class StretchLayout(NamedTuple):
     row_weight: Floats
     row_T: Indices
     row_recency: Indices
-    row_T_after: Indices
-    row_recency_after: Indices
+    row_last: Indices
+    row_end: Indices
     row_fresh: Indices
 
     @classmethod
@@ -71,17 +72,17 @@ class StretchLayout(NamedTuple):
         fresh_time, row_time = np.unique(
             np.concatenate([table.last, table.days]), return_inverse=True
         )
-        row_last, row_days = np.split(row_time, 2)
+        fresh_last, fresh_days = np.split(row_time, 2)
         fresh, row_fresh = np.unique(
-            (row_pair * len(fresh_time) + row_last) * len(fresh_time) + row_days,
+            (row_pair * len(fresh_time) + fresh_last) * len(fresh_time) + fresh_days,
             return_inverse=True,
         )
-        after = np.where(y > 0, table.T + table.last, table.recency)
-        days = np.concatenate([table.T, table.recency, table.T + table.days, after])
+        T = table.T
+        days = np.concatenate([T, table.recency, T + table.last, T + table.days])
         time_group, time, row_time = distinct(np.tile(s, 4), days)
         order = in_order(row_key, np.ones(len(table)), np.arange(len(table)))
         starts = block_starts(row_key[order], np.ones(len(table)))
-        row_T, row_recency, row_T_after, row_recency_after = (
+        row_T, row_recency, row_last, row_end = (
             it[order].astype(np.int32) for it in np.split(row_time, 4)
         )
         return cls(
@@ -102,7 +103,7 @@ class StretchLayout(NamedTuple):
             row_weight=table.weight[order],
             row_T=row_T,
             row_recency=row_recency,
-            row_T_after=row_T_after,
-            row_recency_after=row_recency_after,
+            row_last=row_last,
+            row_end=row_end,
             row_fresh=row_fresh[order].astype(np.int32),
         )

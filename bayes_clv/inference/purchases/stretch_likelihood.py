@@ -1,21 +1,24 @@
 r"""The log-likelihood of stretches that may start afresh, with its gradient, in one Numba pass.
 
 In the symbols of :mod:`bayes_clv.models.reactivation`, with L(t) = ln(1 + t/α_s), the rise
-R(z, n) = ln Γ(z+n) − ln Γ(z), n chances to leave before the stretch, and x', t', T', n' for the
-state after it, the two parts of a stretch's mixture are
+R(z, n) = ln Γ(z+n) − ln Γ(z), n chances to leave before the stretch, and u the log-odds of being
+gone at its beginning, the two parts of a stretch's mixture are
 
+    u     = ln a/(b+n−1) + (r+x) (L(T) − L(t_x)),   −∞ if n = 0
     own   = R(r+x, y) + R(b+n, y) − R(a+b+n, y) − y ln α              per distinct (s, x, y)
-            − (r+x+y) L(T') + (r+x) L(T) + softplus(u') − softplus(u)             per row
-            u  = ln a/(b+n−1)  + (r+x)   (L(T)  − L(t_x))     if n > 0
-            u' = ln a/(b+n'−1) + (r+x+y) (L(T') − L(t'))      if n' > 0
+            − softplus(u)                                             alive at the beginning
+            − y L(T) − (r+x+y) (L(T+t_y) − L(T))                      until the last purchase
+            + ln[exp(−(r+x+y) (L(T+Δ) − L(T+t_y))) + e^h]             silent since
+            h  = ln a/(b+n+y−1) if y > 0, and u if y = 0
     fresh = R(r_f, y) + R(b, y) − R(a+b, y) − y ln α_f                per distinct (s, y)
             − (r_f+y) L_f(Δ)                                          per distinct (s, y, t_y, Δ)
             + softplus(ln a/(b+y−1) + (r_f+y) (L_f(Δ) − L_f(t_y)))    if y > 0
     ln L  = ln[(1−ε) e^own + ε e^fresh]
 
-with L_f(t) = ln(1 + t/α_f). Differences of ln Γ are taken as rises and those of logarithms of times
-as logarithms of ratios, so that no two large terms cancel; the two softplus share one logarithm.
-The share ε e^fresh / L, at which a stretch started afresh, gives the gradient.
+with L_f(t) = ln(1 + t/α_f). Here, too, no two large terms cancel, although the log-likelihood of a
+state may be hugely negative where that of a stretch, the difference of two of them, is not: where
+both say that the customer was gone and stayed so, own is 0 to the last digit. The share
+ε e^fresh / L, at which a stretch started afresh, gives the gradient.
 
 Rows are processed in blocks, as in :mod:`bayes_clv.inference.purchases.likelihood`: those with the
 same (s, x, y) are gathered, computed in vector instructions, and their gradients scattered.
@@ -82,7 +85,7 @@ def _fresh(parameters, afresh, layout):  # type: ignore[no-untyped-def]
     _, _, a, b = parameters
     r, alpha = math.exp(afresh[2]), math.exp(afresh[2] - afresh[1])
     n_pairs, pair_group, pair_y = len(layout.pair_y), layout.pair_group, layout.pair_y
-    rises, by_r = np.empty(n_pairs), np.empty(n_pairs)
+    rises, odds, by_r = np.empty(n_pairs), np.empty(n_pairs), np.empty(n_pairs)
     by_a, by_b = np.empty(n_pairs), np.empty(n_pairs)
     for j in range(n_pairs):
         s, y = pair_group[j], pair_y[j]
@@ -91,21 +94,18 @@ def _fresh(parameters, afresh, layout):  # type: ignore[no-untyped-def]
         chances, chances_by_total = log_rise_in_steps(a[s] + b[s], y)
         rises[j] = bought + stayed - chances - y * math.log(alpha)
         by_a[j], by_b[j] = -chances_by_total, stayed_by_b - chances_by_total
+        odds[j] = math.log(a[s] / (b[s] + (y - 1.0))) if y > 0 else -np.inf
     log_time = np.empty(len(layout.fresh_time))
     for k in range(len(log_time)):
         log_time[k] = log1p(layout.fresh_time[k] / alpha)
-    value, gone = np.empty(len(layout.fresh_pair)), np.zeros(len(layout.fresh_pair))
+    value, gone = np.empty(len(layout.fresh_pair)), np.empty(len(layout.fresh_pair))
     for k in range(len(value)):
         j = layout.fresh_pair[k]
-        s, y = pair_group[j], pair_y[j]
-        over = log_time[layout.fresh_days[k]]
-        value[k] = rises[j] - (r + y) * over
-        if y > 0:
-            u = math.log(a[s] / (b[s] + (y - 1.0)))
-            u += (r + y) * (over - log_time[layout.fresh_last[k]])
-            tail = exp_non_positive(-abs(u))
-            value[k] += max(u, 0.0) + log1p(tail)
-            gone[k] = (1.0 if u >= 0 else tail) / (1.0 + tail)
+        shape, over = r + pair_y[j], log_time[layout.fresh_days[k]]
+        u = odds[j] + shape * (over - log_time[layout.fresh_last[k]])
+        tail = exp_non_positive(-abs(u))
+        value[k] = rises[j] - shape * over + max(u, 0.0) + log_positive(1.0 + tail)
+        gone[k] = (1.0 if u >= 0 else tail) / (1.0 + tail)
     return _Fresh(value, gone, by_r, by_a, by_b, log_time)
 
 
@@ -146,26 +146,30 @@ def _rows(parameters, fresh_value, logit, layout):  # type: ignore[no-untyped-de
     by_a, by_b = np.zeros_like(r), np.zeros_like(r)
     ratio, log_time = np.empty_like(layout.time), np.empty_like(layout.time)
     by_log_time = np.zeros_like(layout.time)
+    log_alpha, per_alpha = np.log(alpha), 1.0 / alpha
     for k in range(len(log_time)):
-        ratio[k] = layout.time[k] / alpha[layout.time_group[k]]
+        ratio[k] = layout.time[k] * per_alpha[layout.time_group[k]]
+    for k in range(len(log_time)):
         log_time[k] = log1p(ratio[k])
     by_fresh = np.zeros(len(fresh_value))
     log_chance, log_rest = _log_sigmoid(logit), _log_sigmoid(-logit)
 
     value, afresh_in_all, in_all = 0.0, 0.0, 0.0
-    gathered, gradient = np.empty((6, BLOCK)), np.empty((4, BLOCK))
+    gathered, gradient = np.empty((6, BLOCK)), np.empty((5, BLOCK))
     for j in range(len(layout.block_key)):
         k = layout.block_key[j]
         s, x, y, n = layout.key_group[k], layout.key_x[k], layout.key_y[k], layout.key_n[k]
-        bought, bought_by_r = log_rise_in_steps(r[s] + x, y)
-        stayed, stayed_by_b = log_rise_in_steps(b[s] + n, y)
-        chances, chances_by_total = log_rise_in_steps(a[s] + b[s] + n, y)
-        rises = bought + stayed - chances - y * math.log(alpha[s])
+        rises, bought_by_r, stayed_by_b, chances_by_total = 0.0, 0.0, 0.0, 0.0
+        if y > 0:
+            bought, bought_by_r = log_rise_in_steps(r[s] + x, y)
+            stayed, stayed_by_b = log_rise_in_steps(b[s] + n, y)
+            chances, chances_by_total = log_rise_in_steps(a[s] + b[s] + n, y)
+            rises = bought + stayed - chances - y * log_alpha[s]
         earlier, earlier_after = b[s] + max(n - 1.0, 0.0), b[s] + max(n + y - 1.0, 0.0)
         law = _Law(
             log_rest + rises,
             r[s] + x,
-            r[s] + x + y,
+            y,
             math.log(a[s] / earlier) if n > 0 else -np.inf,
             math.log(a[s] / earlier_after) if n + y > 0 else -np.inf,
         )
@@ -173,8 +177,8 @@ def _rows(parameters, fresh_value, logit, layout):  # type: ignore[no-untyped-de
         for i in range(end - start):
             gathered[0, i] = log_time[layout.row_T[start + i]]
             gathered[1, i] = log_time[layout.row_recency[start + i]]
-            gathered[2, i] = log_time[layout.row_T_after[start + i]]
-            gathered[3, i] = log_time[layout.row_recency_after[start + i]]
+            gathered[2, i] = log_time[layout.row_last[start + i]]
+            gathered[3, i] = log_time[layout.row_end[start + i]]
             gathered[4, i] = log_chance + fresh_value[layout.row_fresh[start + i]]
             gathered[5, i] = layout.row_weight[start + i]
         sums = _mixtures(law, gathered, gradient, end - start)
@@ -183,16 +187,15 @@ def _rows(parameters, fresh_value, logit, layout):  # type: ignore[no-untyped-de
         in_all += sums.own + sums.afresh
         by_r[s] += sums.own * bought_by_r + sums.by_shape
         by_alpha[s] -= sums.own * y / alpha[s]
-        by_a[s] += (sums.gone_after - sums.gone) / a[s] - sums.own * chances_by_total
+        by_a[s] += (sums.by_odds + sums.by_odds_after) / a[s] - sums.own * chances_by_total
         by_b[s] += sums.own * (stayed_by_b - chances_by_total)
-        by_b[s] += sums.gone / earlier - sums.gone_after / earlier_after
+        by_b[s] -= sums.by_odds / earlier + sums.by_odds_after / earlier_after
         for i in range(end - start):
-            own, gone, gone_after = gradient[0, i], gradient[1, i], gradient[2, i]
-            by_fresh[layout.row_fresh[start + i]] += gradient[3, i]
-            by_log_time[layout.row_T[start + i]] += law.shape * (own - gone)
-            by_log_time[layout.row_recency[start + i]] += law.shape * gone
-            by_log_time[layout.row_T_after[start + i]] -= law.shape_after * (own - gone_after)
-            by_log_time[layout.row_recency_after[start + i]] -= law.shape_after * gone_after
+            by_fresh[layout.row_fresh[start + i]] += gradient[0, i]
+            by_log_time[layout.row_T[start + i]] += gradient[1, i] + gradient[2, i]
+            by_log_time[layout.row_recency[start + i]] -= gradient[1, i]
+            by_log_time[layout.row_last[start + i]] -= gradient[3, i]
+            by_log_time[layout.row_end[start + i]] -= gradient[4, i]
 
     for k in range(len(by_log_time)):
         s = layout.time_group[k]
@@ -208,27 +211,27 @@ class _Law(NamedTuple):
     ----------
     start
         ln(1−ε), and the rises.
-    shape, shape_after
-        r + x and r + x + y.
+    shape, purchases
+        r + x, and y.
     odds, odds_after
         ln a/(b+n−1), before and after; −∞ where there was no chance to leave.
     """
 
     start: float
     shape: float
-    shape_after: float
+    purchases: float
     odds: float
     odds_after: float
 
 
 class _Sums(NamedTuple):
-    """Sums over the rows of a block: of ln L, and of the parts of its gradient."""
+    """Sums over the rows of a block: of ln L, of the weights of both parts, and of derivatives."""
 
     value: float
     own: float
     afresh: float
-    gone: float
-    gone_after: float
+    by_odds: float
+    by_odds_after: float
     by_shape: float
 
 
@@ -241,41 +244,52 @@ def _mixtures(law: _Law, gathered: Floats, gradient: Floats, n: int) -> _Sums:
     law
         What the rows share.
     gathered
-        ``(6, BLOCK)`` L(T), L(t_x), L(T'), L(t'), ln ε + fresh, and weight.
+        ``(6, BLOCK)`` L(T), L(t_x), L(T+t_y), L(T+Δ), ln ε + fresh, and weight.
     gradient
-        ``(4, BLOCK)`` receives the shares of the weight that did not start afresh, that did not and
-        was gone before, that did not and was gone after, and that started afresh.
+        ``(5, BLOCK)`` receives the weight that started afresh, and the derivatives by L(T), in two
+        parts, of which the first is minus that by L(t_x), and minus those by L(T+t_y), L(T+Δ).
     """
-    value, owns, freshes, gones, gones_after, by_shape = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    value, owns, freshes, by_odds, by_odds_after, by_shape = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+    silent, shape_after = law.purchases == 0.0, law.shape + law.purchases
     for i in range(n):
-        log_T, log_T_after = gathered[0, i], gathered[2, i]
-        silence, silence_after = log_T - gathered[1, i], log_T_after - gathered[3, i]
-        u, u_after = (
-            law.odds + law.shape * silence,
-            law.odds_after + law.shape_after * silence_after,
-        )
-        tail, tail_after = exp_non_positive(-abs(u)), exp_non_positive(-abs(u_after))
-        gone = (1.0 if u >= 0 else tail) / (1.0 + tail)
-        gone_after = (1.0 if u_after >= 0 else tail_after) / (1.0 + tail_after)
-        own = law.start - law.shape_after * log_T_after + law.shape * log_T
-        own += max(u_after, 0.0) - max(u, 0.0) + log_positive((1.0 + tail_after) / (1.0 + tail))
+        log_T, log_last, log_end = gathered[0, i], gathered[2, i], gathered[3, i]
+        silence, until_last, since = log_T - gathered[1, i], log_last - log_T, log_end - log_last
+        u = law.odds + law.shape * silence
+        h = u if silent else law.odds_after
+        v = h + shape_after * since  # log-odds of being gone at the end
+        tail, tail_after = exp_non_positive(-abs(u)), exp_non_positive(-abs(v))
+        per, per_after = 1.0 / (1.0 + tail), 1.0 / (1.0 + tail_after)
+        gone, alive = (per, tail * per) if u >= 0 else (tail * per, per)
+        gone_after = per_after if v >= 0 else tail_after * per_after
+        alive_after = tail_after * per_after if v >= 0 else per_after
+        either = max(h, -shape_after * since)
+        # Where u is huge, u − u would take the smaller terms along: sums here have no fixed order.
+        lead = (0.0 if u >= 0 else either) if silent else either - max(u, 0.0)
+        own = law.start - law.purchases * log_T - shape_after * until_last
+        own += lead + log_positive((1.0 + tail_after) * per)
+
         ahead = gathered[4, i] - own
         behind = exp_non_positive(-abs(ahead))
         weight = gathered[5, i]
         value += weight * (max(own, gathered[4, i]) + log_positive(1.0 + behind))
-        per = weight / (1.0 + behind)
-        from_own = per * (behind if ahead >= 0 else 1.0)
-        afresh = per * (1.0 if ahead >= 0 else behind)
-        gradient[0, i] = from_own
-        gradient[1, i] = from_own * gone
-        gradient[2, i] = from_own * gone_after
-        gradient[3, i] = afresh
+        share = weight / (1.0 + behind)
+        afresh = share if ahead >= 0 else share * behind
+        from_own = share * behind if ahead >= 0 else share
+
+        # The two are nearly the same where both are nearly 1, unless they are taken from 1 first.
+        more_gone = alive - alive_after if u >= 0 else gone_after - gone
+        by_u = from_own * (more_gone if silent else -gone)
+        gradient[0, i] = afresh
+        gradient[1, i] = law.shape * by_u
+        gradient[2, i] = law.shape * from_own
+        gradient[3, i] = shape_after * (from_own * gone_after)
+        gradient[4, i] = shape_after * (from_own * alive_after)
         owns += from_own
         freshes += afresh
-        gones += from_own * gone
-        gones_after += from_own * gone_after
-        by_shape += from_own * ((log_T - log_T_after) + gone_after * silence_after - gone * silence)
-    return _Sums(value, owns, freshes, gones, gones_after, by_shape)
+        by_odds += by_u
+        by_odds_after += 0.0 if silent else from_own * gone_after
+        by_shape += by_u * silence - from_own * (until_last + alive_after * since)
+    return _Sums(value, owns, freshes, by_odds, by_odds_after, by_shape)
 
 
 @compiled

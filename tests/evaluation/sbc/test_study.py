@@ -29,18 +29,25 @@ from bayes_clv.evaluation.sbc.study import calibrate
 from bayes_clv.inference.fitting import Fitted, fit_table
 from bayes_clv.inference.landmarks import LandmarkTable
 from bayes_clv.inference.sampling import SamplerSettings
-from bayes_clv.models import bgnbd
+from bayes_clv.models import bgnbd, reactivation
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.hyperparameters import draw_prior
-from bayes_clv.models.priors import COMPONENTS, ComponentPrior, Priors
+from bayes_clv.models.priors import (
+    COMPONENTS,
+    ComponentPrior,
+    NormalPrior,
+    Priors,
+    ReactivationPriors,
+)
 from bayes_clv.plots.sbc import plot_calibration
 from bayes_clv.posterior.diagnostics import Diagnostics
-from bayes_clv.posterior.draws import PARAMETERS
+from bayes_clv.posterior.draws import PARAMETERS, REACTIVATION, reactivation_of
 from benchmarks import calibration
 
 SMALL = SamplerSettings(draws=500, chains=2)
 POOLED = replace(Design.pooled(), n_customers=100, checked=10, sampler=SMALL)
 SEGMENTED = replace(Design.segmented(), n_customers=100, checked=10, sampler=SMALL)
+MILD = [getattr(Priors(), name) for name in COMPONENTS]
 DATA_DEPENDENT = {"mean P(alive)", "mean P(purchase)", "log-likelihood"}
 
 
@@ -205,6 +212,73 @@ def test_a_replicate_ranks_every_quantity_and_covers_every_measure(
     measures = {"P(alive)", "P(purchase)", "expected purchases", "purchases"}
     assert set(replicate.coverage) == {(name, level) for name in measures for level in LEVELS}
     assert all(0 <= share <= 1 for share in replicate.coverage.values())
+
+
+@pytest.mark.parametrize("dropout", list(Dropout), ids=lambda it: it.model_name)
+def test_with_reactivation_its_variables_are_ranked_too(dropout: Dropout) -> None:
+    design = replace(
+        Design.segmented(dropout, reactivation=True), n_customers=100, checked=10, sampler=SMALL
+    )
+    assert design.name == f"{dropout.model_name}, 4 segments × 3 landmarks, reactivation"
+    replicate = run_replicate(design, 0, 3)
+    without = run_replicate(replace(design, reactivation=None), 0, 3)
+    assert set(replicate.ranks) == {*without.ranks, *REACTIVATION}
+    assert set(replicate.coverage) == set(without.coverage)
+
+
+def test_a_world_with_reactivation_is_what_its_truth_foretells() -> None:
+    """Purchases after the observation end, of those who were silent for long and of the others."""
+    design = replace(
+        Design.segmented(Dropout.AFTER_ANY, reactivation=True),
+        n_customers=20_000,
+        reactivation=ReactivationPriors(chance=NormalPrior(-2.0, 0.1)),
+    )
+    world = simulate_dataset(design, np.random.default_rng(12))
+    states, code, back = world.states, world.observed.code, world.truth.reactivation
+    assert back is not None
+    given = (states.frequency, states.recency, states.T, design.horizon, design.dropout)
+    theta = world.truth.parameters[code, 0]
+    expected = reactivation.expected_purchases(theta, back[0], *given)
+    idle = states.T - states.recency > 200
+    for chosen in (idle, ~idle):
+        assert_average((world.future - expected)[chosen], 0.0)
+    never = bgnbd.expected_purchases(theta, *given)
+    missed = (world.future - never)[idle]
+    assert np.mean(missed) > 5 * np.std(missed) / np.sqrt(len(missed))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_how_often_customers_come_back_is_recovered(seed: int) -> None:
+    """Within four posterior standard deviations, from data that say more than the prior."""
+    priors = Priors(*(ComponentPrior(it.mean, 0.2, 0.3) for it in MILD))
+    coming_back = ReactivationPriors(
+        NormalPrior(-2.0, 0.01), NormalPrior(0.8, 0.1), NormalPrior(0.0, 0.1)
+    )
+    design = replace(
+        Design.segmented(Dropout.AFTER_ANY),
+        n_customers=3_000,
+        priors=priors,
+        reactivation=coming_back,
+    )
+    world = simulate_dataset(design, np.random.default_rng(seed))
+    fitted = fit_table(
+        world.table,
+        design.rule.names,
+        SamplerSettings(draws=500, chains=2, seed=seed),
+        dropout=design.dropout,
+        stretches=world.stretches,
+    )
+    back = reactivation_of(fitted.tree)
+    assert back is not None
+    log_odds = np.log(back.probability / (1 - back.probability))
+    assert abs(np.mean(log_odds) + 2.0) < 4 * np.std(log_odds)
+    assert np.std(log_odds) < 0.25, "half of the prior's"
+
+
+def test_a_pooled_design_has_no_reactivation() -> None:
+    with pytest.raises(InputError, match="reactivation needs two segments or more"):
+        replace(POOLED, reactivation=ReactivationPriors())
 
 
 def test_the_same_seed_and_number_give_the_same_replicate_and_others_another() -> None:

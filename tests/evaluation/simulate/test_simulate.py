@@ -38,8 +38,12 @@ from bayes_clv.evaluation.simulate.logs import (
 from bayes_clv.inference.landmarks import landmark_table
 from bayes_clv.inference.purchases.layout import LikelihoodLayout
 from bayes_clv.inference.purchases.likelihood import value_and_gradient_by_eta
+from bayes_clv.inference.purchases.stretch_layout import StretchLayout
+from bayes_clv.inference.purchases.stretch_likelihood import value_and_gradient_of_stretches
+from bayes_clv.inference.stretches import stretch_table
 from bayes_clv.models import bgnbd
 from bayes_clv.models.bgnbd import Dropout, Parameters
+from bayes_clv.models.reactivation import Reactivation
 from bayes_clv.segments.rules import POPULATION, KMeansRule, PooledRule
 
 # CDNOW in weeks, as BTYD's walkthrough gives it: E[X(52)] = 1.444004 there.
@@ -302,6 +306,39 @@ def test_the_landmark_states_are_draws_from_the_landmark_likelihood(dropout: Dro
         assert standard_errors[group].max() > 5
         for component in range(4):
             assert_average(at_truth[:, group, component], 0.0)
+
+
+BACK = Reactivation(np.float64(0.15), np.float64(0.8), np.float64(6.0))  # in weeks
+
+
+def scores_with_reactivation(
+    told: LandmarkLives, dropout: Dropout, *, beside: float = 0.0
+) -> np.ndarray:
+    """∂ log p(data) by η of the segments, row by row, and by logit ε, ln(r_f/α_f), ln r_f."""
+    table = stretch_table(ibis.memtable(told.history))
+    r, alpha, a, b = (
+        np.append(getattr(BY_FREQUENCY.parameters, name), getattr(CDNOW, name)) for name in NAMES
+    )
+    eta = np.column_stack([np.log(r / alpha), np.log(r), np.log(a / b), np.log(a + b)])
+    v = np.array([np.log(0.15 / 0.85), np.log(0.8 / 6.0), np.log(0.8)])
+    layout = StretchLayout.of(table, 1.0, dropout)
+    _, by_eta, by_v = value_and_gradient_of_stretches(eta + beside, v + beside, layout)
+    assert (by_eta[-1] == 0).all()
+    return np.concatenate([by_eta[:-1].ravel(), by_v])
+
+
+@both
+def test_with_reactivation_they_are_draws_from_the_likelihood_of_stretches(
+    dropout: Dropout,
+) -> None:
+    segmented = replace(BY_FREQUENCY, reactivation=BACK)
+    batches = [landmark_lives(segmented, dropout, n=2_000, seed=k) for k in range(40)]
+    at_truth = np.array([scores_with_reactivation(told, dropout) for told in batches])
+    beside = np.array([scores_with_reactivation(told, dropout, beside=0.2) for told in batches])
+    standard_errors = np.abs(beside.mean(axis=0)) / beside.std(axis=0) * np.sqrt(len(batches))
+    assert standard_errors[-3:].max() > 5
+    for component in range(at_truth.shape[1]):
+        assert_average(at_truth[:, component], 0.0)
 
 
 @both
