@@ -7,6 +7,7 @@
 | `parts` | what a fit hands from one of its steps to the next |
 | `leaving` | the choice between BG/NBD and MBG/NBD by the log |
 | `landmarks` | the table (segment, frequency, recency, T) → weight, all that the model sees |
+| `stretches` | the same data as stretches between landmarks, for reactivation |
 | `fitting` | a table in, draws and their verdict out, by a ladder of ever more careful sampling |
 | `sampling` | NUTS by nutpie |
 | `convergence` | R-hat, effective sample size, divergences, E-BFMI |

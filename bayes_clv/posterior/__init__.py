@@ -4,15 +4,18 @@
 | --- | --- |
 | `posterior` | `Posterior`: answers about customers and segments, with intervals |
 | `fit` | what a fit consists of, and what it says about itself |
-| `answers` | the same answers as functions of posterior draws, for many customers or one |
+| `answers` | the same answers as functions of posterior draws, for many customers |
+| `one_customer` | P(alive) and P(purchase) of one customer, for the service |
 | `comparison` | segments compared, with credible intervals |
-| `measures` | P(alive), P(purchase), expected and sampled purchases, for blocks of states |
+| `futures` | what customers who are alive will do, for many states and all draws |
+| `mixtures` | answers as mixtures over segments and fresh starts, within each draw |
+| `outcomes` | purchases and their value, sampled: one outcome for each draw |
 | `count_distribution` | P(0), P(1), P(2), … purchases of a customer, without sampling |
-| `value` | customer value: discounted purchases times spend, expected and sampled |
 | `discounting` | horizon, discount rate and margin, and the discounting of purchases |
 | `estimates` | the answer about one customer |
 | `segment_names` | the name of a segment that a caller sends |
-| `state_groups` | distinct states in groups and blocks, which answers are computed for |
+| `totals` | totals over the customers of each named segment, draw by draw |
+| `state_groups` | distinct cases in groups and blocks, which answers are computed for |
 | `unlike` | whether a log is unlike the one that the model was fitted to |
 | `log_states` | customers of a log counted by segment and state, in the log's engine |
 | `every_answer` | all answers about each customer of a table |

@@ -13,12 +13,7 @@ import pandas as pd
 
 from bayes_clv.data.states import States
 from bayes_clv.numerics.quantiles import mean_and_quantiles
-from bayes_clv.posterior.mixtures import (
-    Evaluator,
-    ModelDraws,
-    Quantity,
-    probability_alive_and_purchase,
-)
+from bayes_clv.posterior.mixtures import Evaluator, ModelDraws, Quantity
 from bayes_clv.posterior.outcomes import Outcome
 from bayes_clv.posterior.state_groups import (
     Assigned,
@@ -70,25 +65,6 @@ def answer_customers(
 
     deque(each_group(summarise, cases), maxlen=0)
     return summary[:, index]
-
-
-def answer_one(
-    model: ModelDraws,
-    weights: Sequence[tuple[int, float]],
-    state: tuple[float, float, float],
-    horizon: float,
-    tails: tuple[float, float],
-) -> Floats:
-    """Return mean and interval of P(alive) and of P(purchase) for one customer, ``(2, 3)``.
-
-    Parameters
-    ----------
-    weights
-        The codes of the segments that the customer belongs to, with their weights.
-    state
-        Frequency, recency and T.
-    """
-    return mean_and_quantiles(probability_alive_and_purchase(model, weights, state, horizon), tails)
 
 
 def as_frame(

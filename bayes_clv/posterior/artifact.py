@@ -269,15 +269,18 @@ def _predictions(
                 spend = gammagamma.expected_spend(of_spend[code], frequency, mean * unit)
                 rows.append(_prediction(segment, (frequency, mean * unit), spend))
     parameters, afresh = draws.by_code(tree), draws.reactivation_of(tree)
-    for probe in _PROBES:
-        alive = np.stack(
-            [bgnbd.probability_alive(parameters[code], *probe, dropout) for code, _ in names]
-        )
-        if afresh is not None:
-            alive = afresh.probability + (1 - afresh.probability) * alive
-        rows += [_prediction(segment, probe, alive[code]) for code, segment in names]
-        if rule.soft:
-            rows.append(_prediction(_MIXED, probe, rule.weights_one(*probe) @ alive[:-1]))
+    alive = {}
+    for code, segment in names:
+        for probe in _PROBES:
+            of_probe = bgnbd.probability_alive(parameters[code], *probe, dropout)
+            if afresh is not None:
+                of_probe = afresh.probability + (1 - afresh.probability) * of_probe
+            alive[code, probe] = of_probe
+            rows.append(_prediction(segment, probe, of_probe))
+    for probe in _PROBES if rule.soft else ():
+        weights = enumerate(rule.weights_one(*probe))
+        mixed = sum((weight * alive[code, probe] for code, weight in weights), np.zeros(()))
+        rows.append(_prediction(_MIXED, probe, mixed))
     return rows
 
 

@@ -116,17 +116,22 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
     """Count the customers in the engine that holds them."""
     from bayes_clv.posterior.totals import Tally
 
-    spend = customers.monetary_value.cast("float64")
-    known = (customers.frequency > 0) & (spend >= 0)  # 0 where all was refunded
     # A segment that a customer was given by name is theirs alone.
     soft = rule.soft and "segment" not in customers.columns
     weights = segment_weights(rule, customers) if soft else (ibis.literal(1.0),)
-    shared = customers.group_by(KEYS).aggregate(
-        customers.count().name("customers"),
-        *(weight.sum().name(f"weight{k}") for k, weight in enumerate(weights)),
-        *(_sum(weight, known).name(f"known{k}") for k, weight in enumerate(weights)),
-        *(_sum(weight * spend, known).name(f"spend{k}") for k, weight in enumerate(weights)),
+    weighed = customers.mutate(
+        mean_spend=customers.monetary_value.cast("float64"),
+        **{f"share{k}": weight for k, weight in enumerate(weights)},
     )
+    spend = weighed.mean_spend
+    known = (weighed.frequency > 0) & (spend >= 0)  # 0 where all was refunded
+    sums = {"customers": weighed.count()}
+    for k in range(len(weights)):
+        weight = weighed[f"share{k}"]
+        sums[f"weight{k}"] = weight.sum()
+        sums[f"known{k}"] = weight.sum(where=known).fill_null(0.0)
+        sums[f"spend{k}"] = (weight * spend).sum(where=known).fill_null(0.0)
+    shared = weighed.group_by(KEYS).aggregate(**sums)
     frame = to_arrow(shared.order_by(KEYS)).to_pandas()
 
     def column(name: str) -> Floats:
@@ -143,10 +148,6 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
     codes = frame["code"].to_numpy(dtype=np.int64)
     frequency, recency, T, customers_of_state = map(column, (*KEYS[1:], "customers"))
     return Tally(codes, frequency, recency, T, customers_of_state, shares)
-
-
-def _sum(value: ir.NumericValue, where: ir.BooleanValue) -> ir.NumericScalar:
-    return value.sum(where=where).fill_null(0.0)
 
 
 def _check_matched(rule: ColumnRule, coded: ir.Table) -> None:

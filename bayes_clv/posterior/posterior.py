@@ -252,7 +252,7 @@ class Posterior(Fit):
             If the level, the horizon or the segment's name is invalid. The caller must check the
             state: see :class:`bayes_clv.data.states.States`.
         """
-        from bayes_clv.posterior.answers import answer_one
+        from bayes_clv.posterior.one_customer import answer_one
 
         tails = arguments.tails(level)
         horizon = arguments.days("horizon", horizon)
