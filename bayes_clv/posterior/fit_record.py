@@ -8,7 +8,7 @@ from typing import Any, Self
 from bayes_clv.data.described import Described, listed
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.models.priors import Priors, SpendPriors
-from bayes_clv.posterior.choices import DropoutChoice
+from bayes_clv.posterior.choices import DropoutChoice, SegmentChoice
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -83,6 +83,8 @@ class FitRecord(Described):
         The record of the spend model; None where spend was not fitted.
     dropout
         How the rule of leaving was chosen; None in records of older versions.
+    segments
+        How the segments were chosen; None where the user did.
     """
 
     source: str
@@ -102,6 +104,7 @@ class FitRecord(Described):
     warnings: tuple[str, ...] = ()
     spend: SpendRecord | None = None
     dropout: DropoutChoice | None = None
+    segments: SegmentChoice | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -123,6 +126,7 @@ class FitRecord(Described):
             "warnings": list(self.warnings),
             "spend": self.spend and self.spend.to_dict(),
             "dropout": self.dropout and self.dropout.to_dict(),
+            "segments": self.segments and self.segments.to_dict(),
         }
 
     @classmethod
@@ -136,9 +140,8 @@ class FitRecord(Described):
         read["priors"] = Priors.from_dict(stored["priors"])
         read["warnings"] = tuple(stored.get("warnings", ()))
         read["spend"] = SpendRecord.from_dict(stored["spend"]) if stored.get("spend") else None
-        read["dropout"] = (
-            DropoutChoice.from_dict(stored["dropout"]) if stored.get("dropout") else None
-        )
+        for name, kind in (("dropout", DropoutChoice), ("segments", SegmentChoice)):
+            read[name] = kind.from_dict(stored[name]) if stored.get(name) else None
         return cls(**read)
 
     def _facts(self) -> Mapping[str, object]:
