@@ -21,7 +21,7 @@ from bayes_clv.data.ledger import Ledger
 from bayes_clv.data.states import States
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.models.priors import ComponentPrior, Priors, SpendPriors
-from bayes_clv.posterior.choices import DropoutChoice
+from bayes_clv.posterior.choices import DropoutChoice, SegmentChoice
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.draws import PARAMETERS, with_group
@@ -78,6 +78,7 @@ RECORD = FitRecord(
     versions={"numpy": np.__version__, "xarray": xr.__version__},
     warnings=("only 12 customers came back · été",),
     dropout=DropoutChoice("auto", Dropout.AFTER_REPEAT, -259.5, -258.25, 1.5),
+    segments=SegmentChoice("pooled", dt.date(1998, 1, 1), 180, {"pooled": -0.5, "RFM": -0.625}),
 )
 
 

@@ -13,6 +13,7 @@
 | `figures` | the figures that commands write |
 | `terminal` | output streams, progress bars, and errors as exit codes |
 | `tables` | results as tables for the terminal |
+| `backtest_tables` | results of backtests as tables for the terminal |
 """
 
 import lazy_loader

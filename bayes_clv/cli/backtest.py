@@ -5,10 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
+from bayes_clv.cli.backtest_tables import backtest_tables, money_tables
 from bayes_clv.cli.figures import check_figure, write_figure
 from bayes_clv.cli.log_options import Log, Reader, reading
 from bayes_clv.cli.options import Force, Json, Seed
-from bayes_clv.cli.tables import backtest_tables, money_tables, reading_table
+from bayes_clv.cli.tables import reading_table
 from bayes_clv.cli.terminal import Steps, err, errors, inputs_of, out, print_json
 from bayes_clv.errors import InputError
 

@@ -1,7 +1,7 @@
 """``bayes-clv fit``: from a log to a model file."""
 
 import os
-from collections.abc import Callable
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,7 +10,7 @@ import typer
 from bayes_clv.cli.log_options import Log, Reader, reading
 from bayes_clv.cli.options import Force, Json, Seed
 from bayes_clv.cli.tables import choices, reading_table, segments_table, verdict
-from bayes_clv.cli.terminal import errors, inputs_of, out, print_json, say
+from bayes_clv.cli.terminal import Steps, errors, inputs_of, out, print_json, say
 from bayes_clv.errors import shown
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior.choices import AUTO
@@ -25,6 +25,7 @@ class Format(StrEnum):
     KMEANS = "kmeans"
     RFM = "rfm"
     NONE = "none"
+    AUTO = AUTO
 
 
 class Leaving(StrEnum):
@@ -41,7 +42,11 @@ def fit(
     transactions: Log,
     to: Annotated[str, typer.Option("--out", help="Model file to write.")] = "model.clv",
     segments: Annotated[
-        str, typer.Option(help="rfm, kmeans, none, or a column of your own segments.")
+        str,
+        typer.Option(
+            help="rfm, kmeans, none, auto (what forecasts the last third of the log best), or a "
+            "column of your own segments."
+        ),
     ] = Format.RFM.value,
     n_segments: Annotated[int, typer.Option(help="Number of segments for kmeans.")] = 5,
     features: Annotated[
@@ -81,13 +86,19 @@ def fit(
         log = read(transactions, segment=own_column)
         if not as_json:
             out.print(reading_table(log))
-        segmenter = _segmenter(segments, n_segments, features, seed)
-        estimator = HierarchicalBetaGeo(
-            segmenter, landmarks, dropout=settled_dropout(dropout.value), spend=spend
+        segmenters, leaving = (
+            _segmenters(n_segments, features, seed),
+            settled_dropout(dropout.value),
         )
+        choice = None
+        if segments == Format.AUTO:
+            choice = _best(log, segmenters, landmarks, leaving, seed)
+        segmenter = segmenters.get(choice.chosen if choice else segments, "column")
+        estimator = HierarchicalBetaGeo(segmenter, landmarks, dropout=leaving, spend=spend)
         posterior = estimator.fit(
             log, draws=draws, tune=tune, chains=chains, seed=seed, progress=True
         )
+        posterior = replace(posterior, record=replace(posterior.record, segments=choice))
         target = to if posterior.diagnostics.sound else unsound
         version = posterior.save(target, force=force)
     if as_json:
@@ -112,13 +123,28 @@ def _name_if_unsound(target: str) -> str:
     return os.path.join(folder, f"{stem}.unsound{suffix}")
 
 
-def _segmenter(segments: str, n_segments: int, features: str, seed: int) -> Any:
+def _segmenters(n_segments: int, features: str, seed: int) -> dict[str, Any]:
     from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 
     chosen = tuple(name.strip() for name in features.split(",") if name.strip())
-    choices: dict[str, Callable[[], Any]] = {
-        Format.KMEANS: lambda: KMeansSegmenter(n_segments, features=chosen, random_state=seed),
-        Format.RFM: RFMSegmenter,
-        Format.NONE: lambda: None,
+    return {
+        Format.NONE: None,
+        Format.RFM: RFMSegmenter(),
+        Format.KMEANS: KMeansSegmenter(n_segments, features=chosen, random_state=seed),
     }
-    return choices.get(segments, lambda: "column")()
+
+
+def _best(log: Any, segmenters: dict[str, Any], landmarks: int, dropout: Any, seed: int) -> Any:
+    """Return the choice among the segmentations by their forecasts, with a progress bar."""
+    from bayes_clv.evaluation.choice import choose_segments
+
+    with Steps("fits") as steps:
+        return choose_segments(
+            log,
+            segmenters,
+            fallback=Format.RFM.value,
+            landmarks=landmarks,
+            dropout=dropout,
+            seed=seed,
+            on_step=steps.update,
+        )

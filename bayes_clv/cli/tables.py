@@ -1,10 +1,9 @@
 """Results as tables for the terminal."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -16,9 +15,6 @@ from bayes_clv.posterior.posterior import Posterior
 
 if TYPE_CHECKING:  # imports engines and the sampler, which the service does not need
     from bayes_clv.data.transactions import Transactions
-    from bayes_clv.evaluation.backtest.purchases import Backtest
-    from bayes_clv.evaluation.backtest.spend import MoneyBacktest
-    from bayes_clv.evaluation.backtest.splits import Split
 
 
 _ROLES = ("customer", "date", "amount", "quantity", "price", "invoice", "stock_code", "segment")
@@ -27,7 +23,7 @@ _ROLES = ("customer", "date", "amount", "quantity", "price", "invoice", "stock_c
 def reading_table(log: "Transactions") -> RenderableType:
     """How a log was read: columns and notations, window of days, ledger, and what may be wrong."""
     report, ledger = log.report, log.ledger
-    table = _narrow_table(f"How {log.source} was read")
+    table = narrow_table(f"How {log.source} was read")
     table.show_header = False
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
@@ -58,7 +54,7 @@ def _read_as(notation: str) -> str:
 
 def choices(record: FitRecord) -> RenderableType:
     """What the fit chose for its user, and why, a line for each choice."""
-    made = (record.dropout,)
+    made = (record.segments, record.dropout)
     return Group(*(Text(it.words) for it in made if it is not None))
 
 
@@ -104,7 +100,7 @@ def segments_table(
     ``on`` is the date of the comparison; by default the observation end of the fit.
     """
     days, model = f"{comparison.horizon:g} days", posterior.dropout
-    table = _narrow_table(
+    table = narrow_table(
         f"Segments on {on or posterior.record.end} ({model.model_name}, dropout {model.value})",
         f"In brackets: {comparison.level:.0%} credible intervals of the segment's mean.",
     )
@@ -128,7 +124,7 @@ def _value_table(comparison: SegmentComparison) -> list[Table]:
     terms = comparison.value_terms
     if terms is None:
         return []
-    table = _narrow_table(
+    table = narrow_table(
         f"Value of all customers of a segment in the next {terms.horizon:g} days",
         f"In the currency of the log, times a margin of {terms.margin:g}, discounted at "
         f"{terms.annual_discount_rate:.0%} a year. At risk: value if all customers were alive, "
@@ -145,145 +141,6 @@ def _value_table(comparison: SegmentComparison) -> list[Table]:
 def _amount(row: Any, name: str) -> str:
     mean, low, high = (row[key] for key in (name, f"{name}_lower", f"{name}_upper"))
     return f"{mean:,.0f} ({low:,.0f}–{high:,.0f})"
-
-
-def backtest_tables(result: "Backtest", width: int) -> RenderableType:
-    """The methods by split, the methods over all splits, and the recommendation.
-
-    In fewer than ``WIDE`` characters a split has two tables, without ``_WIDE_COLUMNS``.
-    """
-    parts: list[RenderableType] = []
-    if result.sampled is not None:
-        parts.append(
-            Text(
-                f"FAST: {result.sampled:,} of {result.n_customers:,} customers, and half the "
-                "draws. Run without --fast before you decide.",
-                style="bold yellow",
-            )
-        )
-    for split in result.splits:
-        parts += _split_tables(split, result.at(split), wide=width >= WIDE)
-    parts += [_overall_table(result), Text(result.recommendation, style="bold")]
-    return Group(*parts)
-
-
-def money_tables(result: "MoneyBacktest") -> RenderableType:
-    """Forecast and observed spend."""
-    split = result.split
-    table = _narrow_table(
-        f"Origin {split.origin}: spend in the next {split.horizon} days",
-        "In brackets: 90% interval of the outcome. MAE: per customer. Gini: of the ranking of "
-        "customers by forecast spend, as a share of that of a perfect ranking. Cover: share of "
-        "customers whose spend lies inside their interval. (!): not sound.",
-    )
-    table.add_column("method", no_wrap=True)
-    for heading in ("forecast", "observed", "MAE", "Gini", "cover\n50%", "cover\n90%"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in result.table.to_dict(orient="records"):
-        table.add_row(
-            row["method"] + ("" if row["sound"] else " (!)"),
-            f"{row['expected']:,.0f} ({row['lower']:,.0f}–{row['upper']:,.0f})",
-            f"{row['actual']:,.0f}",
-            f"{row['mae']:,.2f}",
-            f"{row['gini']:.3f}",
-            f"{row['coverage_50']:.0%}",
-            f"{row['coverage_90']:.0%}",
-        )
-    return Group(table, _decile_table(result))
-
-
-def _decile_table(result: "MoneyBacktest") -> Table:
-    table = _narrow_table(
-        "Customers in ten groups by forecast spend: mean forecast and mean observed spend"
-    )
-    table.add_column("group", justify="right")
-    grouped = result.deciles.groupby("method", sort=False)
-    by_method = {str(name): frame for name, frame in grouped}
-    for name in by_method:
-        table.add_column(f"{name}\nforecast", justify="right")
-        table.add_column("\nobserved", justify="right")
-    records = (frame.to_dict(orient="records") for frame in by_method.values())
-    for rows in zip(*records, strict=True):
-        cells = [f"{row[name]:,.2f}" for row in rows for name in ("expected", "actual")]
-        table.add_row(str(rows[0]["decile"]), *cells)
-    return table
-
-
-WIDE = 150  # characters
-_FORECAST_COLUMNS: dict[str, Callable[[Any], str]] = {
-    "log\nscore": lambda row: f"{row['log_score']:.4f}",
-    "gain over\npooled": lambda row: _gain(row),
-    "CRPS": lambda row: f"{row['crps']:.4f}",
-    "MAE": lambda row: f"{row['mae']:.3f}",
-}
-_CALIBRATION_COLUMNS: dict[str, Callable[[Any], str]] = {
-    "orders\n(90%)": lambda row: (
-        f"{row['expected']:,.0f} ({row['expected_lower']:,.0f}–{row['expected_upper']:,.0f})"
-    ),
-    "calib.\nerror": lambda row: f"{row['calibration_error']:.3f}",
-    "cover\n50%": lambda row: f"{row['coverage_50']:.0%}",
-    "cover\n90%": lambda row: f"{row['coverage_90']:.0%}",
-}
-_WIDE_COLUMNS: dict[str, Callable[[Any], str]] = {
-    "segment\nerror": lambda row: f"{row['segment_error']:.0%}",
-    "RMSE": lambda row: f"{row['rmse']:.3f}",
-    "Brier": lambda row: f"{row['brier']:.4f}",
-    "AUC": lambda row: f"{row['auc']:.3f}",
-}
-
-
-def _split_tables(split: "Split", rows: pd.DataFrame, *, wide: bool) -> list[Table]:
-    first = rows.iloc[0]
-    title = (
-        f"Origin {split.origin}, forecast for {split.horizon} days: "
-        f"{first['customers']:,} customers, {first['active']:.0%} bought again, "
-        f"{first['actual']:,} orders"
-    )
-    if wide:
-        return [_of_methods(title, rows, _FORECAST_COLUMNS | _CALIBRATION_COLUMNS | _WIDE_COLUMNS)]
-    return [
-        _of_methods(title, rows, _FORECAST_COLUMNS),
-        _of_methods("", rows, _CALIBRATION_COLUMNS),
-    ]
-
-
-def _of_methods(title: str, rows: pd.DataFrame, columns: dict[str, Callable[[Any], str]]) -> Table:
-    table = _narrow_table(title)
-    table.add_column("method", no_wrap=True)
-    for heading in columns:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in rows.to_dict(orient="records"):
-        name = row["method"] + ("" if row["sound"] else " (!)")
-        table.add_row(name, *(show(row) for show in columns.values()))
-    return table
-
-
-def _overall_table(result: "Backtest") -> Table:
-    table = _narrow_table(
-        "All splits together",
-        "Log score: higher is better; gain over pooled: per customer, ± its standard error. CRPS, "
-        "errors, Brier: lower is better. Segment error: sum over RFM segments of |forecast − "
-        "observed| orders, as a share of observed orders. Cover: share of outcomes inside the "
-        "interval; should be 50% and 90%. (!): not sound. A terminal of 150 characters shows RMSE, "
-        "Brier and AUC too; --json prints all.",
-    )
-    table.add_column("method", no_wrap=True)
-    for heading in ("gain over\npooled", "CRPS", "calib.\nerror", "cover\n90%"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, row in result.overall.iterrows():
-        table.add_row(
-            str(name) + ("" if row["sound"] else " (!)"),
-            _gain(row),
-            f"{row['crps']:.4f}",
-            f"{row['calibration_error']:.3f}",
-            f"{row['coverage_90']:.0%}",
-            style="bold" if name == result.best.name else "",
-        )
-    return table
-
-
-def _gain(row: Any) -> str:
-    return "·" if row["gain_se"] == 0 else f"{row['gain']:+.4f} ± {row['gain_se']:.4f}"
 
 
 def _interval(row: Any, name: str, *, percent: bool) -> str:
@@ -307,7 +164,7 @@ def _matrix(comparison: SegmentComparison) -> Table:
     """Probabilities for pairs of segments, in the order of the table of segments."""
     order = comparison.table.sort_values("buys_again", ascending=False).index
     matrix = comparison.buys_less.loc[order, order]
-    table = _narrow_table(
+    table = narrow_table(
         "Probability (%) that the row has a lower share buying again than the column"
     )
     table.add_column("", no_wrap=True)
@@ -319,7 +176,7 @@ def _matrix(comparison: SegmentComparison) -> Table:
     return table
 
 
-def _narrow_table(title: str, caption: str | None = None) -> Table:
+def narrow_table(title: str, caption: str | None = None) -> Table:
     """A table without lines between columns, so that many columns fit into 80 characters."""
     return Table(
         title=title,

@@ -3,6 +3,7 @@
 | module | what it is for |
 | --- | --- |
 | `backtest` | which pooling predicts best, out of sample |
+| `choice` | which segmentation forecasts the last third of a log best |
 | `sbc` | simulation-based calibration: whether intervals cover at their level |
 | `simulate` | simulated customers with known parameters, and their logs |
 | `predictive_checks` | posterior predictive checks: a log compared with replications |

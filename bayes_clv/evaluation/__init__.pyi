@@ -1,6 +1,7 @@
 from . import backtest as backtest
 from . import sbc as sbc
 from . import simulate as simulate
+from .choice import choose_segments as choose_segments
 from .predictive_checks import purchase_counts as purchase_counts
 from .predictive_checks import purchases_by_state as purchases_by_state
 from .predictive_checks import track as track

@@ -3,11 +3,12 @@
 A choice is stored in the fit record, and printed by ``bayes-clv fit``.
 """
 
+import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from bayes_clv.data.described import Described
+from bayes_clv.data.described import Described, listed
 from bayes_clv.models.bgnbd import Dropout
 
 AUTO: Literal["auto"] = "auto"
@@ -88,6 +89,61 @@ class DropoutChoice(Described):
 
     def _facts(self) -> Mapping[str, object]:
         return {"asked": self.asked, "chosen": self.chosen.model_name}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SegmentChoice(Described):
+    """Which segments the model has, chosen by forecasts of the last part of the log.
+
+    Attributes
+    ----------
+    chosen
+        The candidate with the best log score.
+    origin, horizon
+        The candidates were fitted to the log until this day, and forecast the days after it. None
+        if the log is too short to compare them.
+    scores
+        Log score per customer of each candidate that could be fitted; higher is better.
+
+    Examples
+    --------
+    >>> SegmentChoice("RFM", dt.date(1998, 1, 1), 180, {"pooled": -0.56, "RFM": -0.55}).words
+    'segments: RFM, by the log score of the 180 days after 1998-01-01: pooled −0.5600, RFM −0.5500'
+    """
+
+    chosen: str
+    origin: dt.date | None = None
+    horizon: int | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def words(self) -> str:
+        """The choice in one line."""
+        if not self.scores:
+            return f"segments: {self.chosen}, for the log is too short to compare segmentations"
+        scores = ", ".join(f"{name} {value:.4f}" for name, value in self.scores.items())
+        return (
+            f"segments: {self.chosen}, by the log score of the {self.horizon} days after "
+            f"{self.origin}: {scores.replace('-', '−')}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-ready values."""
+        return {
+            "chosen": self.chosen,
+            "origin": self.origin and self.origin.isoformat(),
+            "horizon": self.horizon,
+            "scores": dict(self.scores),
+        }
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        """Rebuild from ``to_dict``."""
+        origin = stored["origin"] and dt.date.fromisoformat(stored["origin"])
+        return cls(**dict(stored) | {"origin": origin})
+
+    def _facts(self) -> Mapping[str, object]:
+        return {"chosen": self.chosen, "origin": self.origin, "candidates": listed(self.scores)}
 
 
 def _number(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from bayes_clv.data.described import Described, listed
 from bayes_clv.data.ledger import Ledger
 from bayes_clv.models.priors import Priors, ReactivationPriors, SpendPriors
-from bayes_clv.posterior.choices import DropoutChoice
+from bayes_clv.posterior.choices import DropoutChoice, SegmentChoice
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -85,6 +85,8 @@ class FitRecord(Described):
         How the rule of leaving was chosen; None in records of older versions.
     reactivation
         Priors of reactivation; None of a model without it.
+    segments
+        How the segments were chosen; None where the user did.
     """
 
     source: str
@@ -105,6 +107,7 @@ class FitRecord(Described):
     spend: SpendRecord | None = None
     dropout: DropoutChoice | None = None
     reactivation: ReactivationPriors | None = None
+    segments: SegmentChoice | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -127,6 +130,7 @@ class FitRecord(Described):
             "spend": self.spend and self.spend.to_dict(),
             "dropout": self.dropout and self.dropout.to_dict(),
             "reactivation": self.reactivation and self.reactivation.to_dict(),
+            "segments": self.segments and self.segments.to_dict(),
         }
 
     @classmethod
@@ -140,11 +144,13 @@ class FitRecord(Described):
         read["priors"] = Priors.from_dict(stored["priors"])
         read["warnings"] = tuple(stored.get("warnings", ()))
         read["spend"] = SpendRecord.from_dict(stored["spend"]) if stored.get("spend") else None
-        read["dropout"] = (
-            DropoutChoice.from_dict(stored["dropout"]) if stored.get("dropout") else None
-        )
-        priors = stored.get("reactivation")
-        read["reactivation"] = ReactivationPriors.from_dict(priors) if priors else None
+        kinds = {
+            "dropout": DropoutChoice,
+            "reactivation": ReactivationPriors,
+            "segments": SegmentChoice,
+        }
+        for name, kind in kinds.items():
+            read[name] = kind.from_dict(stored[name]) if stored.get(name) else None
         return cls(**read)
 
     def _facts(self) -> Mapping[str, object]:

@@ -22,7 +22,7 @@ ORIGIN = pd.Timestamp("1997-09-30")
 HORIZONS = (90, 180)
 NAMES = {
     "pooled", "pooled, MBG/NBD", "RFM, own past", "RFM", "RFM, MBG/NBD", "KMeans 2, own past",
-    "KMeans 2", "KMeans 2, idle + frequency", "KMeans 2, idle", "KMeans 2, MBG/NBD",
+    "KMeans 2", "KMeans 2, idle + frequency", "KMeans 2, idle", "KMeans 2, MBG/NBD", "stacked",
 }  # fmt: skip
 
 

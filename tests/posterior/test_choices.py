@@ -1,11 +1,12 @@
 """A choice says in one line what was chosen, and by which figures."""
 
+import datetime as dt
 import json
 
 import pytest
 
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.posterior.choices import DropoutChoice, is_tie
+from bayes_clv.posterior.choices import DropoutChoice, SegmentChoice, is_tie
 
 BG, MBG = Dropout.AFTER_REPEAT, Dropout.AFTER_ANY
 CHOICES = [
@@ -49,3 +50,22 @@ def test_two_standard_errors_or_two_units_are_the_border_of_a_tie(
 ) -> None:
     assert is_tie(gain, error) is tied
     assert DropoutChoice("auto", BG, -100.0, -100.0 + gain, error).tied is tied
+
+
+SEGMENTS = SegmentChoice("rfm", dt.date(1998, 1, 1), 180, {"none": -0.56, "rfm": -0.55})
+
+
+@pytest.mark.parametrize("choice", [SEGMENTS, SegmentChoice("rfm")], ids=["scored", "too short"])
+def test_a_choice_of_segments_comes_back_from_json(choice: SegmentChoice) -> None:
+    back = SegmentChoice.from_dict(json.loads(json.dumps(choice.to_dict(), allow_nan=False)))
+    assert back == choice
+
+
+def test_a_choice_of_segments_is_told_in_one_line() -> None:
+    assert SEGMENTS.words == (
+        "segments: rfm, by the log score of the 180 days after 1998-01-01: none −0.5600, "
+        "rfm −0.5500"
+    )
+    assert SegmentChoice("rfm").words == (
+        "segments: rfm, for the log is too short to compare segmentations"
+    )

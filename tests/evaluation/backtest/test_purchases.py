@@ -24,10 +24,12 @@ from bayes_clv.plots import plot_reliability
 
 ORIGIN = dt.date(1997, 9, 30)
 SPLITS = (Split(ORIGIN, 90), Split(ORIGIN, 273))
+RFM = Method("RFM", RFMSegmenter(), 4, options="--segments rfm --landmarks 4")
 METHODS = (
     POOLED,
     Method("RFM, own past", RFMSegmenter(), own_past=True),
-    Method("RFM", RFMSegmenter(), 4, options="--segments rfm --landmarks 4"),
+    RFM,
+    Method("stacked", bases=(POOLED, RFM)),
 )
 
 
@@ -141,6 +143,64 @@ def test_on_cdnow_landmarks_beat_pooled_and_segments_fitted_to_their_own_past_do
     assert made.best.name == "RFM"
 
 
+def test_a_mixture_is_scored_with_the_weights_that_stand_beside_it(result: Backtest) -> None:
+    weights = result.stacking
+    assert set(weights["method"]) == {"pooled", "RFM"}
+    np.testing.assert_allclose(weights.groupby(["origin", "horizon"])["weight"].sum(), 1)
+    assert weights["inner_horizon"].tolist() == [90, 90, 136, 136], "half of the past at most"
+    for split in SPLITS:
+        rows = result.at(split).set_index("method")
+        here = weights[weights["horizon"] == split.horizon].set_index("method")["weight"]
+        mixed = sum(here[name] * rows.loc[name, "expected"] for name in here.index)
+        assert rows.loc["stacked", "expected"] == pytest.approx(mixed, rel=1e-4)
+        bases = rows.loc[["pooled", "RFM"], "log_score"]
+        # By Jensen's inequality never below the weighted mean of its bases.
+        assert rows.loc["stacked", "log_score"] >= here @ bases - 1e-9
+
+
+@pytest.mark.parametrize("name", ["pooled", "stacked"])
+def test_the_watched_groups_are_those_of_the_log(name: str, result: Backtest) -> None:
+    days = cdnow_frame().assign(date=lambda it: pd.to_datetime(it["date"]))
+    days = days[["customer_id", "date"]].drop_duplicates()
+    origin = pd.Timestamp(ORIGIN)
+    past = days[days["date"] <= origin].groupby("customer_id")["date"].agg(["min", "max", "count"])
+    repeats, span = past["count"] - 1, (past["max"] - past["min"]).dt.days
+    silent = (repeats >= 8) & ((origin - past["max"]).dt.days >= 10 * span / repeats.clip(lower=1))
+    for split in SPLITS:
+        later = days[(days["date"] > origin) & (days["date"] <= pd.Timestamp(split.end))]
+        came_back = past.index[silent].isin(later["customer_id"])
+        here = (result.corner["method"] == name) & (result.corner["horizon"] == split.horizon)
+        (row,) = result.corner[here].to_dict(orient="records")
+        assert (row["customers"], row["bought"]) == (silent.sum(), came_back.sum())
+        assert row["lower"] <= row["upper"] <= 1
+        here = (result.cells["method"] == name) & (result.cells["horizon"] == split.horizon)
+        cells = result.cells[here]
+        assert cells["customers"].sum() == len(past)
+        assert cells["bought"].sum() == past.index.isin(later["customer_id"]).sum()
+        bins = result.reliability[
+            (result.reliability["method"] == name)
+            & (result.reliability["horizon"] == split.horizon)
+        ]
+        forecast = cells["forecast"] @ cells["customers"]
+        assert forecast == pytest.approx(bins["forecast"] @ bins["customers"])
+
+
+def test_without_an_inner_split_weights_are_equal() -> None:
+    """Until the inner origin nobody has bought twice."""
+    rows = [(c, f"2024-01-{1 + c % 9:02}") for c in range(40)]
+    rows += [(c, f"2024-01-{day}") for c in range(40) for day in (17, 19)[: 1 + c % 2]]
+    frame = pd.DataFrame(rows, columns=["customer_id", "date"]).assign(amount=1.0)
+    made = backtest(
+        log_of(frame, dt.date(2024, 1, 31)),
+        methods=(POOLED, Method("stacked", bases=(POOLED, replace(POOLED, name="again")))),
+        splits=[Split(dt.date(2024, 1, 20), 11)],
+        draws=50,
+    )
+    assert made.stacking["weight"].tolist() == [0.5, 0.5]
+    assert made.stacking["inner_origin"].tolist() == [None, None]
+    assert made.corner.empty
+
+
 # Splits and methods
 
 
@@ -181,7 +241,15 @@ def test_the_default_methods_cover_both_models_and_fit_offers_all_but_the_wrong_
     assert len({method.name for method in methods}) == len(methods)
     assert {method.dropout for method in methods} == set(Dropout)
     for method in methods:
-        assert bool(method.options) != method.own_past
+        assert bool(method.options) != (method.own_past or bool(method.bases))
+    assert [it.name for it in methods[-1].bases] == [
+        "pooled",
+        "pooled, MBG/NBD",
+        "RFM × 2",
+        "KMeans 5 × 2",
+        "RFM × 2, MBG/NBD",
+        "KMeans 5 × 2, MBG/NBD",
+    ]
 
 
 class Asked(InputError):
@@ -216,6 +284,9 @@ def test_every_recommendation_makes_fit_fit_the_method_that_it_is_made_for(
 # What follows
 
 
+STACKED = {"stacked": (0.03, 0.002)}
+
+
 def told(gains: dict[str, tuple[float, float]], result: Backtest) -> Backtest:
     overall = result.overall.assign(
         gain=[gains[name][0] for name in result.overall.index],
@@ -232,13 +303,16 @@ def test_pooled_is_recommended_unless_another_is_clearly_better(
     rfm: tuple[float, float], best: str, result: Backtest
 ) -> None:
     # However good it looks, nobody is sent to the method that uses the data twice.
-    made = told({"pooled": (0, 0), "RFM": rfm, "RFM, own past": (0.5, 0.001)}, result)
+    others = {"RFM, own past": (0.5, 0.001), "stacked": (0.4, 0.001)}
+    made = told({"pooled": (0, 0), "RFM": rfm} | others, result)
     assert made.best.name == best
     assert made.best.options in made.recommendation
 
 
 def test_nobody_is_sent_to_a_fit_that_is_not_sound(result: Backtest) -> None:
-    made = told({"pooled": (0, 0), "RFM": (0.02, 0.002), "RFM, own past": (-1, 0.1)}, result)
+    made = told(
+        {"pooled": (0, 0), "RFM": (0.02, 0.002), "RFM, own past": (-1, 0.1)} | STACKED, result
+    )
     unsound = made.overall.assign(sound=made.overall.index != "RFM")
     made = replace(made, overall=unsound)
     assert made.best.name == "pooled"
@@ -246,7 +320,9 @@ def test_nobody_is_sent_to_a_fit_that_is_not_sound(result: Backtest) -> None:
 
 
 def test_where_pooled_was_better_the_recommendation_says_so(result: Backtest) -> None:
-    made = told({"pooled": (0, 0), "RFM": (0.02, 0.002), "RFM, own past": (-1, 0.1)}, result)
+    made = told(
+        {"pooled": (0, 0), "RFM": (0.02, 0.002), "RFM, own past": (-1, 0.1)} | STACKED, result
+    )
     table = made.table.assign(gain_se=0.001)
     table.loc[(table["method"] == "RFM") & (table["horizon"] == 90), "gain"] = -0.05
     table.loc[(table["method"] == "RFM") & (table["horizon"] == 273), "gain"] = 0.05
