@@ -47,7 +47,6 @@ from benchmarks import calibration
 SMALL = SamplerSettings(draws=500, chains=2)
 POOLED = replace(Design.pooled(), n_customers=100, checked=10, sampler=SMALL)
 SEGMENTED = replace(Design.segmented(), n_customers=100, checked=10, sampler=SMALL)
-MILD = [getattr(Priors(), name) for name in COMPONENTS]
 DATA_DEPENDENT = {"mean P(alive)", "mean P(purchase)", "log-likelihood"}
 
 
@@ -250,14 +249,15 @@ def test_a_world_with_reactivation_is_what_its_truth_foretells() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_how_often_customers_come_back_is_recovered(seed: int) -> None:
-    """Within four posterior standard deviations, from data that say more than the prior."""
-    priors = Priors(*(ComponentPrior(it.mean, 0.2, 0.3) for it in MILD))
+    """Within four posterior standard deviations, by frequent customers who fall silent."""
+    means = {"rate": 2.5, "shape": 0.5, "dropout": -2.0, "concentration": 1.0}
+    priors = Priors(**{name: ComponentPrior(mean, 0.1, 0.1) for name, mean in means.items()})
     coming_back = ReactivationPriors(
         NormalPrior(-2.0, 0.01), NormalPrior(0.8, 0.1), NormalPrior(0.0, 0.1)
     )
     design = replace(
         Design.segmented(Dropout.AFTER_ANY),
-        n_customers=3_000,
+        n_customers=2_000,
         priors=priors,
         reactivation=coming_back,
     )
@@ -268,12 +268,13 @@ def test_how_often_customers_come_back_is_recovered(seed: int) -> None:
         SamplerSettings(draws=500, chains=2, seed=seed),
         dropout=design.dropout,
         stretches=world.stretches,
+        reactivation=ReactivationPriors(chance=NormalPrior(-3.0, 1.5)),
     )
     back = reactivation_of(fitted.tree)
     assert back is not None
     log_odds = np.log(back.probability / (1 - back.probability))
     assert abs(np.mean(log_odds) + 2.0) < 4 * np.std(log_odds)
-    assert np.std(log_odds) < 0.25, "half of the prior's"
+    assert np.std(log_odds) < 0.5, "a third of the prior's"
 
 
 def test_a_pooled_design_has_no_reactivation() -> None:
