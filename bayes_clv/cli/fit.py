@@ -60,6 +60,17 @@ def fit(
             "or what the log speaks for."
         ),
     ] = Leaving.AUTO,
+    soft: Annotated[
+        bool,
+        typer.Option(
+            "--soft/--hard",
+            help="Whether customers near the border of a segment also belong to its neighbours.",
+        ),
+    ] = True,
+    reactivation: Annotated[
+        bool,
+        typer.Option(help="Allow for customers who come back after any silence; with segments."),
+    ] = False,
     spend: Annotated[bool, typer.Option(help="Fit spend too, if the log has amounts.")] = True,
     draws: Annotated[int, typer.Option(help="Posterior draws per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 200,
@@ -86,15 +97,15 @@ def fit(
         log = read(transactions, segment=own_column)
         if not as_json:
             out.print(reading_table(log))
-        segmenters, leaving = (
-            _segmenters(n_segments, features, seed),
-            settled_dropout(dropout.value),
-        )
+        segmenters = _segmenters(n_segments, features, seed, soft=soft)
+        leaving = settled_dropout(dropout.value)
         choice = None
         if segments == Format.AUTO:
             choice = _best(log, segmenters, landmarks, leaving, seed)
         segmenter = segmenters.get(choice.chosen if choice else segments, "column")
-        estimator = HierarchicalBetaGeo(segmenter, landmarks, dropout=leaving, spend=spend)
+        estimator = HierarchicalBetaGeo(
+            segmenter, landmarks, dropout=leaving, spend=spend, reactivation=reactivation
+        )
         posterior = estimator.fit(
             log, draws=draws, tune=tune, chains=chains, seed=seed, progress=True
         )
@@ -123,15 +134,19 @@ def _name_if_unsound(target: str) -> str:
     return os.path.join(folder, f"{stem}.unsound{suffix}")
 
 
-def _segmenters(n_segments: int, features: str, seed: int) -> dict[str, Any]:
+def _segmenters(n_segments: int, features: str, seed: int, *, soft: bool) -> dict[str, Any]:
     from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 
     chosen = tuple(name.strip() for name in features.split(",") if name.strip())
-    return {
+    segmenters = {
         Format.NONE: None,
         Format.RFM: RFMSegmenter(),
         Format.KMEANS: KMeansSegmenter(n_segments, features=chosen, random_state=seed),
     }
+    for segmenter in segmenters.values() if not soft else ():
+        if segmenter is not None:
+            segmenter.set_params(bandwidth=None)
+    return segmenters
 
 
 def _best(log: Any, segmenters: dict[str, Any], landmarks: int, dropout: Any, seed: int) -> Any:

@@ -144,7 +144,7 @@ class FitRecord(Described):
         read["priors"] = Priors.from_dict(stored["priors"])
         read["warnings"] = tuple(stored.get("warnings", ()))
         read["spend"] = SpendRecord.from_dict(stored["spend"]) if stored.get("spend") else None
-        kinds = {
+        kinds: dict[str, Any] = {
             "dropout": DropoutChoice,
             "reactivation": ReactivationPriors,
             "segments": SegmentChoice,
