@@ -6,6 +6,7 @@
 | `options` | the options of a model as callers may write them |
 | `parts` | what a fit hands from one of its steps to the next |
 | `landmarks` | the table (segment, frequency, recency, T) → weight, all that the model sees |
+| `stretches` | the table of stretches between landmarks, for a model with reactivation |
 | `fitting` | a table in, draws and their verdict out, by a ladder of ever more careful sampling |
 | `sampling` | NUTS by nutpie |
 | `convergence` | R-hat, effective sample size, divergences, E-BFMI |
