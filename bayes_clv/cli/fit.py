@@ -138,7 +138,7 @@ def _segmenters(n_segments: int, features: str, seed: int, *, soft: bool) -> dic
     from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 
     chosen = tuple(name.strip() for name in features.split(",") if name.strip())
-    segmenters = {
+    segmenters: dict[str, Any] = {
         Format.NONE: None,
         Format.RFM: RFMSegmenter(),
         Format.KMEANS: KMeansSegmenter(n_segments, features=chosen, random_state=seed),

@@ -132,7 +132,7 @@ class HierarchicalDensity(ABC):
     def variables(self, x: Floats) -> Variables:
         """Turn coordinates ``(…, n_dim)`` into the model's variables."""
         flat = np.ascontiguousarray(x.reshape(-1, self.n_dim))
-        parts: tuple[Any, ...] = variables_at(flat, self.coordinates)
+        parts: tuple[Any, ...] = _variables(flat, self.coordinates)
         return Variables(*(part.reshape(x.shape[:-1] + part.shape[1:]) for part in parts))
 
     def start(self, seed: int) -> Floats:
@@ -141,8 +141,7 @@ class HierarchicalDensity(ABC):
 
 
 @compiled
-def variables_at(x, coordinates):  # type: ignore[no-untyped-def]
-    """μ, τ, z and ln |Jacobian| at ``x (point, n_dim)``, as in ``Variables``."""
+def _variables(x, coordinates):  # type: ignore[no-untyped-def]
     N, n_segments = len(coordinates.centre), len(coordinates.linear)
     mu, tau = np.empty((len(x), N)), np.ones((len(x), N))
     z, log_jacobian = np.empty((len(x), n_segments, N)), np.zeros(len(x))

@@ -6,7 +6,7 @@
 | `layout` | the landmark table, arranged for the likelihood |
 | `likelihood` | the landmark log-likelihood and its gradient, fused into one pass |
 | `density` | the log-density and its gradient as NUTS walks on them |
-| `reactivating` | the same of a model with reactivation |
-| `stretch_layout` | the table of stretches, arranged for their likelihood |
-| `stretch_likelihood` | the likelihood of stretches that may start afresh, and its gradient |
+| `stretch_layout` | the table of stretches, arranged for the likelihood |
+| `stretch_likelihood` | the log-likelihood of stretches that may start afresh, likewise fused |
+| `reactivating` | the log-density of the model with reactivation |
 """
