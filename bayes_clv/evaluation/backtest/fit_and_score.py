@@ -37,9 +37,9 @@ from bayes_clv.segments.estimators import RFMSegmenter
 
 type Floats = NDArray[np.float64]
 
-# Per chain. Only means over draws matter, to which even 40 effective draws add an error of less than
-# half a unit of the log-likelihood of all customers. So few draws are sampled once, not again until
-# R-hat is below 1.01, which takes minutes.
+# Per chain. Only means over draws matter, to which even 40 effective draws add an error of less
+# than half a unit of the log-likelihood of all customers. So few draws are sampled once, not again
+# until R-hat is below 1.01, which takes minutes.
 INNER_DRAWS = 100
 LEVEL = 0.9  # mass of the interval of the total
 

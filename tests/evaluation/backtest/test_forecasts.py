@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bayes_clv.data.states import States
-from bayes_clv.evaluation.backtest.forecasts import forecast
+from bayes_clv.evaluation.backtest.forecasts import Part, forecast
 from bayes_clv.evaluation.backtest.scoring_rules import coverage
 from bayes_clv.evaluation.simulate.lives import simulate_lives
 from bayes_clv.models.bgnbd import Dropout, Parameters
@@ -28,7 +28,7 @@ def test_each_customer_gets_the_law_of_the_state_and_segment(dropout):
     states = States.from_frame(customers)
     rng = np.random.default_rng(1)
     codes, outcomes = rng.integers(-1, 2, len(states)), rng.integers(0, 6, len(states))
-    made = forecast(draws(), codes, states, outcomes, 120.0, dropout)
+    made = forecast([Part(1.0, draws(), codes, dropout)], states, outcomes, 120.0)
     for i in range(0, len(states), 17):
         one = StateGroup(slice(0, 1), 0, states.frequency[i], states.recency[[i]], states.T[[i]])
         (law,) = outcome_probabilities(draws()[codes[i]], one, 120.0, dropout, least=6)
@@ -68,7 +68,9 @@ def test_at_the_true_parameters_forecasts_cover_as_they_say_and_the_total_is_wit
 ):
     states, later = alive_and_later(20_000, dropout)
     truth = Parameters(*(np.full((1, 4), value) for value in TRUTH))
-    made = forecast(truth, np.zeros(len(states), dtype=int), states, later, 100.0, dropout)
+    made = forecast(
+        [Part(1.0, truth, np.zeros(len(states), dtype=int), dropout)], states, later, 100.0
+    )
     for level in (0.5, 0.9):
         assert coverage(made.below, made.up_to, level) == pytest.approx(level, abs=0.015)
     assert abs(made.expected.sum() - later.sum()) < 4 * np.sqrt(made.variance.sum())
@@ -78,7 +80,7 @@ def test_the_interval_of_the_total_holds_the_uncertainty_of_draws_and_of_outcome
     states, later = alive_and_later(2_000, Dropout.AFTER_REPEAT)
     codes = np.zeros(len(states), dtype=int)
     many = draws(groups=2, n=4000)
-    made = forecast(many, codes, states, later, 100.0, Dropout.AFTER_REPEAT)
+    made = forecast([Part(1.0, many, codes, Dropout.AFTER_REPEAT)], states, later, 100.0)
     lower, upper = made.total_interval(0.9)
     sd = np.sqrt(made.expected_total.var() + made.variance.sum())
     assert upper - lower == pytest.approx(2 * 1.645 * sd, rel=0.1)
