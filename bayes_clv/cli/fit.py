@@ -14,6 +14,7 @@ from bayes_clv.cli.terminal import Steps, errors, inputs_of, out, print_json, sa
 from bayes_clv.errors import shown
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.posterior.choices import AUTO
+from bayes_clv.posterior.posterior import Posterior
 
 FEATURES = "idle_time,frequency,monetary_value"
 _LONGEST_NAME = 255  # bytes; the limit of all common file systems
@@ -36,41 +37,48 @@ class Leaving(StrEnum):
     AFTER_ANY = Dropout.AFTER_ANY.value
 
 
+Segments = Annotated[
+    str,
+    typer.Option(
+        help="rfm, kmeans, none, auto (what forecasts the last third of the log best), or a "
+        "column of your own segments."
+    ),
+]
+DropoutRule = Annotated[
+    Leaving,
+    typer.Option(
+        help="When customers may leave: after a repeat purchase (BG/NBD), after any (MBG/NBD), "
+        "or what the log speaks for."
+    ),
+]
+
+
+Soft = Annotated[
+    bool,
+    typer.Option(
+        "--soft/--hard",
+        help="Whether customers near the border of a segment also belong to its neighbours.",
+    ),
+]
+Reactivation = Annotated[
+    bool, typer.Option(help="Allow for customers who come back after any silence; with segments.")
+]
+
+
 @reading
 def fit(
     read: Reader,
     transactions: Log,
     to: Annotated[str, typer.Option("--out", help="Model file to write.")] = "model.clv",
-    segments: Annotated[
-        str,
-        typer.Option(
-            help="rfm, kmeans, none, auto (what forecasts the last third of the log best), or a "
-            "column of your own segments."
-        ),
-    ] = Format.RFM.value,
+    segments: Segments = Format.RFM.value,
     n_segments: Annotated[int, typer.Option(help="Number of segments for kmeans.")] = 5,
     features: Annotated[
         str, typer.Option(help="Features for kmeans: some of idle_time,frequency,monetary_value.")
     ] = FEATURES,
     landmarks: Annotated[int, typer.Option(help="Number of landmarks (segmentation dates).")] = 4,
-    dropout: Annotated[
-        Leaving,
-        typer.Option(
-            help="When customers may leave: after a repeat purchase (BG/NBD), after any (MBG/NBD), "
-            "or what the log speaks for."
-        ),
-    ] = Leaving.AUTO,
-    soft: Annotated[
-        bool,
-        typer.Option(
-            "--soft/--hard",
-            help="Whether customers near the border of a segment also belong to its neighbours.",
-        ),
-    ] = True,
-    reactivation: Annotated[
-        bool,
-        typer.Option(help="Allow for customers who come back after any silence; with segments."),
-    ] = False,
+    dropout: DropoutRule = Leaving.AUTO,
+    soft: Soft = True,
+    reactivation: Reactivation = False,
     spend: Annotated[bool, typer.Option(help="Fit spend too, if the log has amounts.")] = True,
     draws: Annotated[int, typer.Option(help="Posterior draws per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 200,
@@ -99,9 +107,8 @@ def fit(
             out.print(reading_table(log))
         segmenters = _segmenters(n_segments, features, seed, soft=soft)
         leaving = settled_dropout(dropout.value)
-        choice = None
-        if segments == Format.AUTO:
-            choice = _best(log, segmenters, landmarks, leaving, seed)
+        auto = segments == Format.AUTO
+        choice = _best(log, segmenters, landmarks, leaving, seed) if auto else None
         segmenter = segmenters.get(choice.chosen if choice else segments, "column")
         estimator = HierarchicalBetaGeo(
             segmenter, landmarks, dropout=leaving, spend=spend, reactivation=reactivation
@@ -115,12 +122,16 @@ def fit(
     if as_json:
         print_json(posterior.facts() | {"version": version, "model": target})
     else:
-        out.print(choices(posterior.record))
-        out.print(verdict(posterior))
-        out.print(segments_table(posterior.compare_segments(), posterior))
-        say(out, f"Model written to {shown(target)}")
+        _tell(posterior, target)
     with errors():
         posterior.diagnostics.require_sound(f"the draws are in {shown(target)} for inspection")
+
+
+def _tell(posterior: Posterior, target: str) -> None:
+    out.print(choices(posterior.record))
+    out.print(verdict(posterior))
+    out.print(segments_table(posterior.compare_segments(), posterior))
+    say(out, f"Model written to {shown(target)}")
 
 
 def _name_if_unsound(target: str) -> str:

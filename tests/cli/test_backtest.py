@@ -130,6 +130,42 @@ def test_the_json_holds_every_method_on_every_split_with_the_outcomes_of_the_log
         assert (here["actual"] < here["expected_upper"]).all()
 
 
+def test_the_watched_groups_and_the_weights_are_printed_and_in_the_json(
+    whole: tuple[Backtest, dict[str, Any]], printed: Any, log: Path
+) -> None:
+    result, found = whole
+    text = printed(log)
+    for name in ("corner", "cells", "stacking"):
+        assert len(found[name]) == len(getattr(result, name)), name
+    weights = pd.DataFrame(found["stacking"])
+    for name, row in cells(text, "Weights (%) of the methods in the mixture").items():
+        if name in set(weights["method"]):
+            here = weights[weights["method"] == name].sort_values("horizon")["weight"]
+            assert row == [f"{100 * it:.0f}" for it in here]
+    assert "cells of the RFM grid" in " ".join(text.split())
+    gone = pd.DataFrame(
+        {
+            "origin": [ORIGIN.date()],
+            "horizon": [90],
+            "method": ["pooled"],
+            "customers": [40],
+            "bought": [6],
+            "observed": [0.15],
+            "forecast": [0.015],
+            "lower": [0.0],
+            "upper": [0.05],
+            "z": [5.1],
+        }
+    )
+    worst = gone.assign(idle_row=4, value_column=3, method=result.best.name)
+    text = printed(log, result=replace(result, corner=gone, cells=worst))
+    (row,) = [line for line in text.splitlines() if "1.5% (0–5) (!)" in line and "pooled" in line][
+        :1
+    ]
+    assert "6 (15%)" in row
+    assert "+5.1" in text
+
+
 def test_scores_follow_from_the_bins_and_segments_that_stand_beside_them(
     whole: tuple[Backtest, dict[str, Any]],
 ) -> None:
@@ -168,7 +204,10 @@ def test_another_horizon_changes_no_split_and_the_same_seed_repeats_every_figure
     (before,) = (it for it in whole[1]["splits"] if (it["method"], it["horizon"]) == ("pooled", 90))
     del row["seconds"], before["seconds"]
     assert row == before
-    assert again["best"] == {"method": "pooled", "options": "--segments none"}
+    assert again["best"] == {
+        "method": "pooled",
+        "options": "--segments none --dropout after_repeat",
+    }
     (other,) = facts(log, *options, "--seed", 4)["splits"]
     assert other["log_score"] != row["log_score"]
 

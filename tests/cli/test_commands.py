@@ -115,6 +115,25 @@ def test_a_dropout_rule_that_was_asked_for_stays(log: Path, tmp_path: Path) -> N
     }
 
 
+@pytest.mark.slow
+def test_the_segments_that_forecast_best_are_fitted_and_the_choice_is_told(
+    log: Path, tmp_path: Path
+) -> None:
+    path, few = tmp_path / "few.clv", ["--draws", "20", "--tune", "50", "--chains", "2"]
+    options = ["--segments", "auto", "--n-segments", "3", "--no-spend"]
+    result = CliRunner().invoke(app, ["fit", str(log), "--out", str(path), *few, *options])
+    assert result.exit_code == 3, "so few draws are not sound"
+    posterior = load_posterior(tmp_path / "few.unsound.clv")
+    choice = posterior.record.segments
+    assert choice is not None
+    assert list(choice.scores) == ["none", "rfm", "kmeans"]
+    numbers = {"none": 1, "rfm": 11, "kmeans": 3}
+    assert len(posterior.segment_names) == numbers[choice.chosen]
+    assert choice.chosen == max(choice.scores, key=lambda name: choice.scores[name])
+    assert choice.words in " ".join(result.output.split())
+    assert posterior.facts()["record"]["segments"] == choice.to_dict()
+
+
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_predict_writes_one_row_per_customer_with_every_answer(
     model: Path, log: Path, tmp_path: Path, ending: str
