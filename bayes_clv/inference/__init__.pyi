@@ -5,3 +5,5 @@ from .landmarks import LandmarkTable as LandmarkTable
 from .landmarks import landmark_table as landmark_table
 from .options import Segmenter as Segmenter
 from .sampling import SamplerSettings as SamplerSettings
+from .stretches import StretchTable as StretchTable
+from .stretches import stretch_table as stretch_table

@@ -9,7 +9,7 @@ three more at the end, w, which are close to a standard normal, too:
 
 centre and scale are the mode of v, and its width there, where all other coordinates are 0. These
 are found with v at its centre, so both are found in turns, at first with v at its prior mean. To
-let η follow v, by mixed derivatives of the likelihood, was tried, and saved no steps, for NUTS finds
+let η follow v, by mixed derivatives of the likelihood, was tried and saved no steps: NUTS finds
 the few directions in which the two depend on each other.
 """
 

@@ -158,21 +158,9 @@ def _rows(parameters, fresh_value, logit, layout):  # type: ignore[no-untyped-de
     gathered, gradient = np.empty((6, BLOCK)), np.empty((5, BLOCK))
     for j in range(len(layout.block_key)):
         k = layout.block_key[j]
-        s, x, y, n = layout.key_group[k], layout.key_x[k], layout.key_y[k], layout.key_n[k]
-        rises, bought_by_r, stayed_by_b, chances_by_total = 0.0, 0.0, 0.0, 0.0
-        if y > 0:
-            bought, bought_by_r = log_rise_in_steps(r[s] + x, y)
-            stayed, stayed_by_b = log_rise_in_steps(b[s] + n, y)
-            chances, chances_by_total = log_rise_in_steps(a[s] + b[s] + n, y)
-            rises = bought + stayed - chances - y * log_alpha[s]
-        earlier, earlier_after = b[s] + max(n - 1.0, 0.0), b[s] + max(n + y - 1.0, 0.0)
-        law = _Law(
-            log_rest + rises,
-            r[s] + x,
-            y,
-            math.log(a[s] / earlier) if n > 0 else -np.inf,
-            math.log(a[s] / earlier_after) if n + y > 0 else -np.inf,
-        )
+        s, y = layout.key_group[k], layout.key_y[k]
+        law, by = _shared(r[s], a[s], b[s], layout.key_x[k], y, layout.key_n[k])
+        lead = log_rest + law.rises - y * log_alpha[s]
         start, end = layout.block_start[j], layout.block_start[j + 1]
         for i in range(end - start):
             gathered[0, i] = log_time[layout.row_T[start + i]]
@@ -181,15 +169,15 @@ def _rows(parameters, fresh_value, logit, layout):  # type: ignore[no-untyped-de
             gathered[3, i] = log_time[layout.row_end[start + i]]
             gathered[4, i] = log_chance + fresh_value[layout.row_fresh[start + i]]
             gathered[5, i] = layout.row_weight[start + i]
-        sums = _mixtures(law, gathered, gradient, end - start)
+        sums = _mixtures(lead, law, gathered, gradient, end - start)
         value += sums.value
         afresh_in_all += sums.afresh
         in_all += sums.own + sums.afresh
-        by_r[s] += sums.own * bought_by_r + sums.by_shape
+        by_r[s] += sums.own * by.r + sums.by_shape
         by_alpha[s] -= sums.own * y / alpha[s]
-        by_a[s] += (sums.by_odds + sums.by_odds_after) / a[s] - sums.own * chances_by_total
-        by_b[s] += sums.own * (stayed_by_b - chances_by_total)
-        by_b[s] -= sums.by_odds / earlier + sums.by_odds_after / earlier_after
+        by_a[s] += (sums.by_odds + sums.by_odds_after) / a[s] - sums.own * by.total
+        by_b[s] += sums.own * (by.b - by.total)
+        by_b[s] -= sums.by_odds / by.earlier + sums.by_odds_after / by.earlier_after
         for i in range(end - start):
             by_fresh[layout.row_fresh[start + i]] += gradient[0, i]
             by_log_time[layout.row_T[start + i]] += gradient[1, i] + gradient[2, i]
@@ -209,19 +197,48 @@ class _Law(NamedTuple):
 
     Attributes
     ----------
-    start
-        ln(1−ε), and the rises.
+    rises
+        R(r+x, y) + R(b+n, y) − R(a+b+n, y).
     shape, purchases
         r + x, and y.
     odds, odds_after
         ln a/(b+n−1), before and after; −∞ where there was no chance to leave.
     """
 
-    start: float
+    rises: float
     shape: float
     purchases: float
     odds: float
     odds_after: float
+
+
+class _Slopes(NamedTuple):
+    """Of the rises by r, b and a + b; and the odds' b + n − 1, before and after."""
+
+    r: float
+    b: float
+    total: float
+    earlier: float
+    earlier_after: float
+
+
+@compiled
+def _shared(r, a, b, x, y, n):  # type: ignore[no-untyped-def]
+    bought, stayed, chances = 0.0, 0.0, 0.0
+    bought_by_r, stayed_by_b, chances_by_total = 0.0, 0.0, 0.0
+    if y > 0:
+        bought, bought_by_r = log_rise_in_steps(r + x, y)
+        stayed, stayed_by_b = log_rise_in_steps(b + n, y)
+        chances, chances_by_total = log_rise_in_steps(a + b + n, y)
+    earlier, earlier_after = b + max(n - 1.0, 0.0), b + max(n + y - 1.0, 0.0)
+    law = _Law(
+        bought + stayed - chances,
+        r + x,
+        y,
+        math.log(a / earlier) if n > 0 else -np.inf,
+        math.log(a / earlier_after) if n + y > 0 else -np.inf,
+    )
+    return law, _Slopes(bought_by_r, stayed_by_b, chances_by_total, earlier, earlier_after)
 
 
 class _Sums(NamedTuple):
@@ -236,13 +253,13 @@ class _Sums(NamedTuple):
 
 
 @compiled_sums
-def _mixtures(law: _Law, gathered: Floats, gradient: Floats, n: int) -> _Sums:
+def _mixtures(start: float, law: _Law, gathered: Floats, gradient: Floats, n: int) -> _Sums:
     """Sums over ``n ≤ BLOCK`` rows.
 
     Parameters
     ----------
-    law
-        What the rows share.
+    start, law
+        What the rows share: ln(1−ε) − y ln α and the rises; and the law of the customer.
     gathered
         ``(6, BLOCK)`` L(T), L(t_x), L(T+t_y), L(T+Δ), ln ε + fresh, and weight.
     gradient
@@ -265,7 +282,7 @@ def _mixtures(law: _Law, gathered: Floats, gradient: Floats, n: int) -> _Sums:
         either = max(h, -shape_after * since)
         # Where u is huge, u − u would take the smaller terms along: sums here have no fixed order.
         lead = (0.0 if u >= 0 else either) if silent else either - max(u, 0.0)
-        own = law.start - law.purchases * log_T - shape_after * until_last
+        own = start - law.purchases * log_T - shape_after * until_last
         own += lead + log_positive((1.0 + tail_after) * per)
 
         ahead = gathered[4, i] - own
