@@ -118,7 +118,7 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
 
     # A segment that a customer was given by name is theirs alone.
     soft = rule.soft and "segment" not in customers.columns
-    weights = segment_weights(rule, customers) if soft else (ibis.literal(1.0),)
+    weights = segment_weights(rule, customers) if soft else ()
     weighed = customers.mutate(
         mean_spend=customers.monetary_value.cast("float64"),
         **{f"share{k}": weight for k, weight in enumerate(weights)},
@@ -131,6 +131,9 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
         sums[f"weight{k}"] = weight.sum()
         sums[f"known{k}"] = weight.sum(where=known).fill_null(0.0)
         sums[f"spend{k}"] = (weight * spend).sum(where=known).fill_null(0.0)
+    if not soft:
+        sums["known"] = weighed.count(where=known)
+        sums["spend"] = spend.sum(where=known).fill_null(0.0)
     shared = weighed.group_by(KEYS).aggregate(**sums)
     frame = to_arrow(shared.order_by(KEYS)).to_pandas()
 
@@ -138,13 +141,15 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
         values: Floats = frame[name].to_numpy(dtype=float)
         return values
 
-    parts = ("weight", "known", "spend")
     if soft:
         none = np.zeros(len(frame))  # of the population
-        every = [[column(f"{part}{k}") for k in range(len(weights))] + [none] for part in parts]
+        every = [
+            [*(column(f"{part}{k}") for k in range(len(weights))), none]
+            for part in ("weight", "known", "spend")
+        ]
         shares = np.array(every).transpose(0, 2, 1)
     else:
-        shares = np.stack([column(f"{part}0") for part in parts])
+        shares = np.stack([column(name) for name in ("customers", "known", "spend")])
     codes = frame["code"].to_numpy(dtype=np.int64)
     frequency, recency, T, customers_of_state = map(column, (*KEYS[1:], "customers"))
     return Tally(codes, frequency, recency, T, customers_of_state, shares)

@@ -234,7 +234,7 @@ def test_segments_are_compared_by_name_and_their_customers_by_their_own_answers(
         np.testing.assert_allclose(table[name], grouped[of].mean()[table.index], rtol=1e-9)
     np.testing.assert_allclose(table["customers"], grouped.size()[table.index])
     np.testing.assert_allclose(table["value"], grouped["expected_value"].sum()[table.index])
-    assert (table["value_at_risk"] > 0).all()
+    assert (table["value_at_risk"] >= 0).all()  # 0 where all have bought but once, and are alive
 
 
 @rules

@@ -276,7 +276,8 @@ def test_every_recommendation_makes_fit_fit_the_method_that_it_is_made_for(
             type(method.segmenter),
             vars(method.segmenter) if method.segmenter else {},
         ), method.name
-        assert options == {"dropout": method.dropout, "spend": True}
+        wanted = {"dropout": method.dropout, "spend": True, "reactivation": False}
+        assert options == wanted
         if method.segmenter is not None:  # landmarks cannot matter to who pools everybody
             assert landmarks == method.landmarks, method.name
 
