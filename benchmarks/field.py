@@ -140,20 +140,20 @@ def score_peer(folder: Path, draws: Path, dropout: Dropout) -> Row:
     """Score the forecasts from a peer's draws."""
     from bayes_clv.data.states import States
     from bayes_clv.evaluation.backtest.fit_and_score import by_rfm_segment, scores_of
-    from bayes_clv.evaluation.backtest.forecasts import forecast
+    from bayes_clv.evaluation.backtest.forecasts import Part, forecast
     from bayes_clv.evaluation.backtest.scoring_rules import mean_difference
+    from bayes_clv.posterior.mixtures import ModelDraws
+    from bayes_clv.posterior.state_groups import Assigned
 
     customers = pd.read_parquet(folder / "customers.parquet")
     with np.load(draws) as found:
         parameters = Parameters(*(found[name] for name in ("r", "alpha", "a", "b")))
     codes = customers["code"].to_numpy() if len(parameters.r) > 1 else np.zeros(len(customers), int)
     made = forecast(
-        parameters,
-        codes,
+        [Part(1.0, ModelDraws(parameters, dropout), Assigned(codes))],
         States.from_frame(customers),
         customers["outcome"].to_numpy(dtype=np.int64),
         float(customers["horizon"].iloc[0]),
-        dropout,
     )
     difference = made.log_score - customers["log_score_of_pooled"].to_numpy()
     gain, error = mean_difference(difference, np.arange(len(difference)))

@@ -155,9 +155,14 @@ def one_dataset(number: int) -> Row:
     from bayes_clv.models.gammagamma import SpendParameters
     from bayes_clv.models.priors import ComponentPrior, Priors, SpendPriors
     from bayes_clv.posterior.discounting import ValueTerms
-    from bayes_clv.posterior.measures import expected_purchases
-    from bayes_clv.posterior.state_groups import StateGroup
-    from bayes_clv.posterior.value import expected_value, sample_value
+    from bayes_clv.posterior.mixtures import (
+        Evaluator,
+        ModelDraws,
+        expected_purchases,
+        expected_value,
+    )
+    from bayes_clv.posterior.outcomes import sample_value
+    from bayes_clv.posterior.state_groups import Group, Memberships
 
     rng = np.random.default_rng([19, number])
     priors = Priors(
@@ -211,22 +216,30 @@ def one_dataset(number: int) -> Row:
         )
     )
 
-    terms, kind = ValueTerms(YEAR, 0.1), Dropout.AFTER_REPEAT
+    def model_of(parameters: Parameters, spend: SpendParameters) -> ModelDraws:
+        return ModelDraws(parameters[None], Dropout.AFTER_REPEAT, spend=spend[None])
+
+    terms, model, real = ValueTerms(YEAR, 0.1), model_of(of, costs), model_of(truth, paid)
+    orders, worth = expected_purchases(YEAR, terms.discounting()), expected_value(terms)
     later, _ = live_on(rng, lives.rate, lives.leaving, lives.alive, np.full(CUSTOMERS, YEAR))
     pays = rng.gamma(paid.p.item(), size=len(later.time)) / nu[later.customer]
     observed = np.bincount(later.customer, pays * np.exp(-terms.force * later.time), CUSTOMERS)
     seen: dict[str, list[float]] = {}
     chances = []
     for i in range(ASKED):
-        group = StateGroup(slice(0, 1), 0, x[i], lives.recency[i : i + 1], T[i : i + 1])
         m = mean[i] if x[i] > 0 else 0.0
-        asked = (np.array([0]), np.array([m if x[i] > 0 else np.nan]), np.zeros(1))
+        group = Group(
+            slice(0, 1),
+            x[i],
+            lives.recency[i : i + 1],
+            T[i : i + 1],
+            np.array([m if x[i] > 0 else np.nan]),
+            Memberships(np.zeros(1, dtype=np.int64)),
+        )
         each = gammagamma.expected_spend(costs, x[i], m)
-        purchases = expected_purchases(YEAR, kind, terms.discounting())
-        now = purchases(of, group)(group)[0]
-        value = expected_value(terms, kind)(of, costs, group)(group)(*asked)[0]
+        now, value = Evaluator(model, group, (orders, worth))(group)[:, 0]
         true_each = gammagamma.expected_spend(paid, x[i], m).item()
-        true_value = expected_value(terms, kind)(truth, paid, group)(group)(*asked).item()
+        true_value = Evaluator(real, group, (worth,))(group).item()
         for name, draws, true in (
             ("expected spend per purchase", each, true_each),
             ("expected value of a year", value, true_value),
@@ -238,7 +251,7 @@ def one_dataset(number: int) -> Row:
         ):
             lower, upper = np.quantile(draws, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
             seen.setdefault(name, []).append(float(lower <= true <= upper))
-        outcome = sample_value(terms, kind, number)(of, costs, group)(group)(*asked)[0]
+        outcome = sample_value(terms, number)(model, group)(group)[0]
         chances.append([(outcome < observed[i]).mean(), (outcome <= observed[i]).mean()])
     row = {name: float(np.mean(values)) for name, values in seen.items()}
     below, up_to = np.array(chances).T

@@ -68,7 +68,7 @@ class ValueTerms:
     def discounting(self) -> Discounting:
         """Return the discounting function, which turns the integral over time into a sum.
 
-        :func:`bayes_clv.posterior.measures.expected_purchases` takes it as an argument.
+        :func:`bayes_clv.posterior.mixtures.expected_purchases` takes it as an argument.
         """
         return _discounted(self.force) if self.force > 0 else undiscounted
 
