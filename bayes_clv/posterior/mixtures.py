@@ -235,10 +235,8 @@ class _InSegment:
         if model.reactivation is not None:
             again = future_afresh(parameters, model.reactivation)
             F = np.stack([of_time(NOW) for of_time in _of_times(quantities, again, NOW)])
-            afresh, spared = (
-                (model.reactivation.probability, F),
-                spared - (model.reactivation.probability),
-            )
+            afresh = model.reactivation.probability, F
+            spared = 1.0 - model.reactivation.probability
         lines = np.zeros((len(quantities), 3, len(spared)))
         for line, quantity in zip(lines, quantities, strict=True):
             if quantity.margin is not None:
