@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bayes_clv.posterior.state_groups import Assigned
 
 COMPARISON_HORIZON = 90.0
+NOTHING = 1e-9  # a weight so small that it changes no digit that is shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -263,7 +264,8 @@ class Posterior(Fit):
             code = self.rule.assign_one(frequency, recency, T, spend)
         weights = [(code, 1.0)]
         if segment is None and self.rule.soft:
-            weights = list(enumerate(self.rule.weights_one(frequency, recency, T, spend)))
+            every = enumerate(self.rule.weights_one(frequency, recency, T, spend))
+            weights = [(code, weight) for code, weight in every if weight > NOTHING]
         state = float(frequency), float(recency), float(T)
         summary = answer_one(self._model, weights, state, horizon, tails).tolist()
         alive, purchase = (Estimate(*row) for row in summary)

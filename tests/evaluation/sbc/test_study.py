@@ -485,7 +485,7 @@ def test_the_command_writes_the_page_and_the_figures(
     for name, design in (("pooled", POOLED), ("segmented", SEGMENTED)):
         small = replace(design, sampler=few)
         monkeypatch.setattr(
-            Design, name, lambda dropout, small=small: replace(small, dropout=dropout)
+            Design, name, lambda dropout, small=small, **_: replace(small, dropout=dropout)
         )
     calibration.main(["--replicates", "2", "--seed", "4", "--jobs", "1", "--to", str(tmp_path)])
     page = (tmp_path / "calibration.md").read_text()
