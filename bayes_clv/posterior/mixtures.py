@@ -119,10 +119,10 @@ def expected_spend() -> Quantity:
     return Quantity(margin=1.0, given_alive=True)
 
 
-def expected_value(terms: ValueTerms, *, given_alive: bool = False) -> Quantity:
+def expected_value(terms: ValueTerms) -> Quantity:
     """Expected value of the purchases within the horizon."""
     if_alive = expected_purchases_if_alive(terms.horizon, terms.discounting())
-    return Quantity(if_alive, terms.margin, given_alive)
+    return Quantity(if_alive, terms.margin)
 
 
 class Evaluator:

@@ -30,24 +30,6 @@ def answer_one(
     state
         Frequency, recency and T.
     """
-    return mean_and_quantiles(probability_alive_and_purchase(model, weights, state, horizon), tails)
-
-
-def probability_alive_and_purchase(
-    model: ModelDraws,
-    weights: Sequence[tuple[int, float]],
-    state: tuple[float, float, float],
-    horizon: float,
-) -> Floats:
-    """P(alive) and P(purchase) of one customer, ``(2, draw)``, in one pass over the draws.
-
-    Parameters
-    ----------
-    weights
-        The codes of the segments that the customer belongs to, with their weights.
-    state
-        Frequency, recency and T.
-    """
     frequency, recency, T = state
     values = np.zeros((2, model.n_draws))
     n = float(model.dropout.chances(frequency))
@@ -62,7 +44,7 @@ def probability_alive_and_purchase(
             model.reactivation.probability, model.reactivation.r, model.reactivation.alpha,
             horizon, values,
         )  # fmt: skip
-    return values
+    return mean_and_quantiles(values, tails)
 
 
 @compiled

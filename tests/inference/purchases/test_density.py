@@ -89,7 +89,8 @@ def test_value_and_gradient_are_those_of_the_model_and_the_jacobian(
         value, gradient = density(x)
         at = density.variables(x)
         expected = float(log_posterior(point(density, x))) + at.log_jacobian
-        assert value == pytest.approx(expected, rel=1e-10, abs=1e-8)
+        near_0 = {"abs": 1e-8} if isinstance(density, ReactivatingDensity) else {}
+        assert value == pytest.approx(expected, rel=1e-10, **near_0)
         # The chain rule through the change of coordinates, by central differences of the latter.
         slope = slopes(point(density, x))
         by_jacobian = np.empty(density.n_dim)
