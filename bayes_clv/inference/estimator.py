@@ -41,7 +41,7 @@ from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
 from bayes_clv.posterior.log_states import segment_draws
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.segments.estimators import COLUMNS, RFMSegmenter
-from bayes_clv.segments.expressions import segment_code
+from bayes_clv.segments.expressions import segment_code, thousandths
 from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
 
 MAX_LEARNING_STATES = 100_000
@@ -77,6 +77,10 @@ class HierarchicalBetaGeo(Described):
         nothing to learn that from, and no reactivation.
     reactivation_priors
         See :class:`bayes_clv.models.priors.ReactivationPriors`.
+    soft_fit
+        Whether the fit, too, counts a customer's purchases for every segment by the customer's
+        weights (:mod:`bayes_clv.inference.landmarks`); answers do so in any case. Only with soft
+        segments.
 
     Raises
     ------
@@ -92,6 +96,7 @@ class HierarchicalBetaGeo(Described):
     spend_priors: SpendPriors = field(default_factory=SpendPriors)
     reactivation: bool = False
     reactivation_priors: ReactivationPriors = field(default_factory=ReactivationPriors)
+    soft_fit: bool = False
 
     def __post_init__(self) -> None:
         settled = {
@@ -110,6 +115,7 @@ class HierarchicalBetaGeo(Described):
                 ReactivationPriors,
                 "ReactivationPriors(…)",
             ),
+            "soft_fit": arguments.flag("soft_fit", self.soft_fit),
         }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
@@ -194,6 +200,7 @@ class HierarchicalBetaGeo(Described):
             spend=of_spend,
             dropout=data.dropout,
             reactivation=self.reactivation_priors if data.stretches else None,
+            soft_fit=self.soft_fit and data.rule.soft,
         )
         posterior = Posterior(
             sampled.tree, data.rule, data.dropout.chosen, record, sampled.diagnostics
@@ -224,10 +231,11 @@ class HierarchicalBetaGeo(Described):
         warning = check_segments(len(rule.names), _count(at_end))
         on_stage("building the landmark table")
         states = states.mutate(code=segment_code(rule, states))
+        counted = cached(thousandths(rule, states)) if self._softens(rule) else states
         stretches = None
         if self.reactivation and len(rule.names) > 1:
-            stretches = stretch_table(states) or None  # none with a single landmark
-        table, dropout = landmark_table(states), self._choose_dropout(at_end)
+            stretches = stretch_table(counted) or None  # none with a single landmark
+        table, dropout = landmark_table(counted), self._choose_dropout(at_end)
         return Prepared(landmarks, rule, states, table, dropout, stretches, warning)
 
     def sample(
@@ -309,6 +317,13 @@ class HierarchicalBetaGeo(Described):
         if self.dropout == AUTO:
             return choose_dropout(at_end, self.priors)
         return DropoutChoice(self.dropout.value, self.dropout)
+
+    def _softens(self, rule: SegmentRule) -> bool:
+        if self.soft_fit and len(rule.names) > 1 and not rule.soft:
+            raise InputError(
+                "soft_fit needs soft segments: those of RFM or KMeans, with a bandwidth"
+            )
+        return self.soft_fit and rule.soft
 
     def _learn(self, states: ir.Table, seed: int) -> SegmentRule:
         if self.segmenter is None:

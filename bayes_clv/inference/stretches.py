@@ -22,7 +22,14 @@ from numpy.typing import NDArray
 
 from bayes_clv.data.described import Described
 from bayes_clv.data.engines import to_arrow
-from bayes_clv.inference.landmarks import LandmarkTable, first_states, previous_segment
+from bayes_clv.inference.landmarks import (
+    LandmarkTable,
+    first_states,
+    is_soft,
+    previous_segment,
+    previous_weights,
+    softened,
+)
 
 type Floats = NDArray[np.float64]
 
@@ -43,7 +50,7 @@ class StretchTable(Described):
         Purchase days in the stretch, the last of them in days after its beginning (0 if there is
         none), and its length.
     weight
-        How many such stretches: above 0.
+        How many such stretches, in whole units or, with soft segments, thousandths: above 0.
     """
 
     first: LandmarkTable
@@ -75,21 +82,27 @@ def stretch_table(states: ir.Table) -> StretchTable:
     ----------
     states
         customer_id, landmark, frequency, recency, T (days) and code, the segment at that landmark;
-        a customer with a row at one landmark has a row at every later one.
+        a customer with a row at one landmark has a row at every later one. With the columns of
+        :func:`bayes_clv.segments.expressions.thousandths`, segments are soft, and code unused:
+        a stretch counts for every segment, by its weight at the stretch's beginning.
     """
     history = states.filter(states["T"] > 0)
-    rows = _stretches(history)
-    counted = rows.group_by(_KEYS).aggregate(weight=rows.count().cast("float64"))
-    columns = to_arrow(counted.order_by(_KEYS))
+    if is_soft(states):
+        rows = _stretches(history, previous_weights(history))
+        return StretchTable(first_states(states), **softened(rows, _KEYS))
+    rows = _stretches(history, {"segment": previous_segment(history)})
+    keys = ("segment", *_KEYS)
+    counted = rows.group_by(keys).aggregate(weight=rows.count().cast("float64"))
+    columns = to_arrow(counted.order_by(keys))
     return StretchTable(
-        first_states(states), **{name: columns[name].to_numpy() for name in (*_KEYS, "weight")}
+        first_states(states), **{name: columns[name].to_numpy() for name in (*keys, "weight")}
     )
 
 
-_KEYS = ("segment", "frequency", "recency", "T", "purchases", "last", "days")
+_KEYS = ("frequency", "recency", "T", "purchases", "last", "days")
 
 
-def _stretches(history: ir.Table) -> ir.Table:
+def _stretches(history: ir.Table, segments: Mapping[str, ir.Value]) -> ir.Table:
     """Each state but a customer's first, as what happened since the one before."""
     by_customer = ibis.window(group_by="customer_id", order_by="landmark")
 
@@ -100,7 +113,7 @@ def _stretches(history: ir.Table) -> ir.Table:
         return now(name).lag().over(by_customer)
 
     pairs = history.select(
-        segment=previous_segment(history),
+        **segments,
         frequency=before("frequency"),
         recency=before("recency"),
         T=before("T"),
@@ -112,7 +125,7 @@ def _stretches(history: ir.Table) -> ir.Table:
     purchases = pairs.frequency_after - pairs.frequency
     last = ibis.ifelse(purchases > 0, pairs.recency_after - pairs["T"], 0.0)
     return pairs.select(
-        "segment",
+        *segments,
         "frequency",
         "recency",
         "T",

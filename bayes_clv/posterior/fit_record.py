@@ -87,6 +87,8 @@ class FitRecord(Described):
         Priors of reactivation; None of a model without it.
     segments
         How the segments were chosen; None where the user did.
+    soft_fit
+        Whether a customer's purchases counted for several segments, by weights.
     """
 
     source: str
@@ -108,6 +110,7 @@ class FitRecord(Described):
     dropout: DropoutChoice | None = None
     reactivation: ReactivationPriors | None = None
     segments: SegmentChoice | None = None
+    soft_fit: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON-ready values."""
@@ -131,6 +134,7 @@ class FitRecord(Described):
             "dropout": self.dropout and self.dropout.to_dict(),
             "reactivation": self.reactivation and self.reactivation.to_dict(),
             "segments": self.segments and self.segments.to_dict(),
+            "soft_fit": self.soft_fit,
         }
 
     @classmethod

@@ -236,6 +236,31 @@ def test_reactivation_is_for_segments_and_several_landmarks() -> None:
         HierarchicalBetaGeo(reactivation_priors=Priors())  # type: ignore[arg-type]
 
 
+def test_a_soft_fit_counts_purchases_by_weight_and_needs_soft_segments(tmp_path: Path) -> None:
+    log = load_cdnow(sample=True)
+    model = HierarchicalBetaGeo(KMeansSegmenter(3), spend=False, reactivation=True)
+    hard, soft = model.prepare(log), replace(model, soft_fit=True).prepare(log)
+    assert (hard.table.weight % 1 == 0).all()
+    assert (soft.table.weight % 1 != 0).any()
+    assert soft.table.n_customers == hard.table.n_customers
+    assert hard.stretches is not None and soft.stretches is not None  # noqa: PT018
+    assert soft.stretches.n_stretches == pytest.approx(hard.stretches.n_stretches)
+    assert len(soft.stretches) > len(hard.stretches)
+    assert replace(model, segmenter=None, soft_fit=True).prepare(log).table.n_customers == 2_357
+    rows = log.table.to_pandas()
+    own = read_transactions(
+        rows.assign(shop=np.where(rows["customer_id"].rank() % 2 < 1, "a", "b")), segment="shop"
+    )
+    for segmenter, of in ((KMeansSegmenter(3, bandwidth=None), log), ("column", own)):
+        with pytest.raises(InputError, match="soft_fit needs soft segments"):
+            HierarchicalBetaGeo(segmenter, soft_fit=True).prepare(of)
+    with pytest.raises(InputError, match="soft_fit must be True or False"):
+        HierarchicalBetaGeo(soft_fit="yes")  # type: ignore[arg-type]
+    posterior = replace(model, reactivation=False, soft_fit=True).fit(log, draws=50, chains=2)
+    posterior.save(tmp_path / "soft.clv")
+    assert load_posterior(tmp_path / "soft.clv").record.soft_fit
+
+
 def test_a_fit_with_reactivation_holds_its_draws_and_its_priors(tmp_path: Path) -> None:
     priors = ReactivationPriors(chance=NormalPrior(-3.0, 0.4))
     model = HierarchicalBetaGeo(

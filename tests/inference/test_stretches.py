@@ -14,7 +14,8 @@ from bayes_clv.inference.landmarks import landmark_table
 from bayes_clv.inference.stretches import StretchTable, stretch_table
 from bayes_clv.models.bgnbd import Dropout, Parameters, log_likelihood
 from bayes_clv.models.reactivation import Reactivation, log_likelihood_of_stretch
-from bayes_clv.segments.rules import POPULATION
+from bayes_clv.segments.expressions import thousandths
+from bayes_clv.segments.rules import POPULATION, RFMRule
 
 START = dt.date(2021, 1, 1)
 LANDMARKS = (40, 41, 200, 364)  # days after the start; the last one is the observation end
@@ -118,3 +119,25 @@ def test_a_single_landmark_has_no_stretches() -> None:
     table = stretch_table(only)
     assert len(table) == 0
     assert len(table.first) > 0
+
+
+def test_with_soft_segments_a_stretch_counts_for_every_segment_by_its_weight() -> None:
+    rule = RFMRule((5.0, 15.0, 40.0, 90.0), (1.0, 2.0, 4.0), (), 0.6)
+    days = shop(5)
+    _, states = tabled(days)
+    spendless = states.mutate(monetary_value=ibis.null("float64"))
+    table = stretch_table(thousandths(rule, spendless))
+    expected: Counter[tuple[float, ...]] = Counter()
+    for (_, x, t_x, T, *since), count in by_hand(days)[0].items():
+        rounded = np.floor(1000 * np.cumsum(rule.weights_one(x, t_x, T)) + 0.5).astype(int)
+        for segment, share in enumerate(np.diff(rounded, prepend=0).tolist()):
+            expected[segment, x, t_x, T, *since] += count * share
+    rows = list(zip(*(getattr(table, name).tolist() for name in COLUMNS), strict=True))
+    found = dict(zip(rows, np.round(1000 * table.weight).astype(int).tolist(), strict=True))
+    assert found == {row: weight for row, weight in expected.items() if weight}
+    assert rows == sorted(rows), "equal logs must make equal tables"
+    assert len({row[0] for row in rows}) == len(rule.names)
+    hard, _ = tabled(days)
+    assert table.n_stretches == pytest.approx(hard.n_stretches, rel=1e-12)
+    for name in COLUMNS[:4]:
+        np.testing.assert_array_equal(getattr(table.first, name), getattr(hard.first, name))

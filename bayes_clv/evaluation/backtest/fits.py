@@ -68,6 +68,7 @@ def fit_method(method: Method, past: Transactions, settings: SamplerSettings) ->
         method.landmarks,
         dropout=method.dropout,
         reactivation=method.reactivation,
+        soft_fit=method.soft_fit,
     )
     data = estimator.prepare(past, seed=settings.seed)
     dropout = data.dropout.chosen

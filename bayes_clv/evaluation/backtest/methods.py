@@ -33,6 +33,8 @@ class Method:
         data twice and is wrong.
     reactivation
         Whether stretches between landmarks may start afresh.
+    soft_fit
+        Whether soft segments are soft in the fit, too.
     options
         Options of ``bayes-clv fit`` for the same model; empty if ``fit`` does not offer it.
     bases
@@ -46,6 +48,7 @@ class Method:
     dropout: DropoutRule = Dropout.AFTER_REPEAT
     own_past: bool = False
     reactivation: bool = False
+    soft_fit: bool = False
     options: str = ""
     bases: tuple["Method", ...] = ()
 
@@ -56,6 +59,7 @@ class Method:
             "dropout": settled_dropout(self.dropout),
             "own_past": arguments.flag("own_past", self.own_past),
             "reactivation": arguments.flag("reactivation", self.reactivation),
+            "soft_fit": arguments.flag("soft_fit", self.soft_fit),
             "bases": arguments.instances("bases", self.bases, Method) if self.bases else (),
         }
         for text in ("name", "options"):
