@@ -12,8 +12,10 @@ from the same day, over the same days. The splits are
 The files of the last three are not in the project, and are left out if they are missing. Other
 logs, kept aside, are added by ``--log NAME FILE``, with ``--origin`` and ``--horizon``.
 
-The corner are customers with at least 8 repeat orders whose silence is at least 10 times as long as
-their mean gap. They are few, and mistakes about them are large.
+"fit" is what ``bayes-clv fit`` makes of a log if no option is given. "RFM, hard, BG/NBD" is what it
+made before segments were soft and customers could come back. The corner are customers with at least
+8 repeat orders whose silence is at least 10 times as long as their mean gap: they are few, and
+mistakes about them are large.
 """
 
 import datetime as dt
@@ -28,8 +30,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bayes_clv import Transactions, load_cdnow, read_transactions
-from bayes_clv.arguments import tails
+from bayes_clv.data.states import States
 from bayes_clv.evaluation.backtest.fit_and_score import customers_at, evaluate, rfm_segments
+from bayes_clv.evaluation.backtest.fits import Fits
 from bayes_clv.evaluation.backtest.methods import POOLED, Method, default_methods
 from bayes_clv.evaluation.backtest.scoring_rules import (
     Floats,
@@ -40,14 +43,32 @@ from bayes_clv.evaluation.backtest.scoring_rules import (
     mean_difference,
 )
 from bayes_clv.evaluation.backtest.splits import Split, check_splits, default_splits
+from bayes_clv.evaluation.backtest.watched import (
+    LEVEL,
+    LONG_SILENCE,
+    MANY_PURCHASES,
+    gone_silent,
+    share_who_buy,
+)
 from bayes_clv.inference.sampling import SamplerSettings
+from bayes_clv.posterior.choices import AUTO
+from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 from benchmarks import report
 from benchmarks.boosting import boosted
 from benchmarks.data import RETAILERS, SHARED
 from benchmarks.harness import Row, say
 from benchmarks.report import Column, Report
 
-METHODS = ("pooled", "pooled, MBG/NBD", "RFM", "RFM, MBG/NBD", "KMeans 5")
+_HARD = RFMSegmenter(bandwidth=None)
+METHODS = (
+    POOLED,
+    Method("RFM, hard, BG/NBD", _HARD, 4),
+    Method("RFM, hard", _HARD, 4, AUTO),
+    Method("RFM, no return", RFMSegmenter(), 4, AUTO, reactivation=False),
+    Method("fit", RFMSegmenter(), 4, AUTO),
+    Method("KMeans 5", KMeansSegmenter(5), 4, AUTO),
+    default_methods()[-1],
+)
 BOOSTING = "gradient boosting"
 DEVELOPING: dict[str, tuple[Split, ...] | None] = {
     "CDNOW": (Split(dt.date(1997, 9, 30), 273),),
@@ -56,8 +77,7 @@ DEVELOPING: dict[str, tuple[Split, ...] | None] = {
     "apparel": (Split(dt.date(2008, 12, 31), 365), Split(dt.date(2009, 6, 30), 365)),
 }
 DRAWS, FEWER_DRAWS = 1000, 500
-MANY, LONG = 8, 10  # repeat orders, and mean gaps of silence, in the corner
-LEVEL = 0.9
+_FORECAST, _MANY_DRAWS = ("forecast", "lower", "upper"), 4000
 CERTAIN = 1e-12  # chances are kept this far from 0 and 1, so that a surprise costs 27.6 nats
 
 _SCORES = {
@@ -115,7 +135,7 @@ class Scored:
     log_score
         Log score of the number of purchases.
     corner
-        Whether the customer is in the corner.
+        Of the customers in the corner: ``watched.COLUMNS``; empty if there are none.
     seconds, sound
         Of the fit; boosting has none.
     """
@@ -127,7 +147,7 @@ class Scored:
     chance: Floats
     happened: NDArray[np.bool_]
     log_score: Floats
-    corner: NDArray[np.bool_]
+    corner: Row
     seconds: float | None = None
     sound: bool | None = None
 
@@ -150,13 +170,15 @@ def parser() -> ArgumentParser:
     add("--origin", action="append", default=[], help="last day of the past in each --log")
     add("--horizon", action="append", default=[], type=int, help="days ahead in each --log")
     add("--only", action="append", metavar="NAME", help="this log only; may be repeated")
-    add("--method", action="append", choices=[it.name for it in default_methods()], help="as above")
+    add(
+        "--method", action="append", choices=[it.name for it in METHODS], help="this one and pooled"
+    )
     add("--draws", type=int, help="draws per chain")
     return parser
 
 
 def measure(arguments: Namespace) -> list[Report]:
-    methods = chosen_methods(arguments.method or METHODS)
+    methods = chosen_methods(arguments.method or [it.name for it in METHODS])
     settings = SamplerSettings(arguments.draws or (DRAWS if arguments.full else FEWER_DRAWS))
     found, missing = chosen_logs(arguments)
     scored: list[Scored] = []
@@ -178,10 +200,9 @@ def measure(arguments: Namespace) -> list[Report]:
     if missing:
         notes.append(f"Left out because their files are missing: {', '.join(missing)}.")
     about_corner = [
-        f"Customers with at least {MANY} repeat orders, silent for at least {LONG} of their own "
-        f"mean gaps. Interval: {LEVEL:.0%} of the share that comes back if the forecast chances "
-        "are right and customers are independent; the uncertainty of the parameters is averaged, "
-        "not added."
+        f"Customers with at least {MANY_PURCHASES} repeat orders, silent for at least "
+        f"{LONG_SILENCE} of their own mean gaps. Interval: {LEVEL:.0%} of the share that comes "
+        "back, with the uncertainty of the parameters, which boosting does not give."
     ]
     return [
         Report("Averages over splits", AVERAGES, averages(scored), notes),
@@ -223,9 +244,8 @@ def chosen_logs(arguments: Namespace) -> tuple[dict[str, Path | None], list[str]
 
 
 def chosen_methods(names: Sequence[str]) -> tuple[Method, ...]:
-    """Return methods of the backtest by their names; pooled is always the first."""
-    offered = {method.name: method for method in default_methods()}
-    return (POOLED, *(offered[name] for name in dict.fromkeys(names) if name != POOLED.name))
+    """Return methods by their names; pooled is always the first."""
+    return tuple(it for it in METHODS if it is POOLED or it.name in names)
 
 
 def scores_of(
@@ -240,13 +260,14 @@ def scores_of(
     for origin, some in groupby(sorted(splits, key=_origin_first), lambda split: split.origin):
         of_origin, past = list(some), log.until(origin)
         customers = customers_at(log, of_origin)
-        group, corner = rfm_segments(customers), in_corner(customers)
-        ids = customers["customer_id"].to_numpy()
+        group, ids = rfm_segments(customers), customers["customer_id"].to_numpy()
+        corner, fits = gone_silent(States.from_frame(customers)), Fits()
         for method in methods:
             say(f"{name}, {origin}: {method.name}")
-            for made in evaluate(method, past, of_origin, customers, group, settings):
+            for made in evaluate(method, past, of_origin, customers, group, settings, fits):
                 kept, about = made.forecasts, made.scores
-                of_method = (ids, kept.chance, kept.happened, kept.log_score, corner)
+                inside = made.corner.to_dict("records")
+                of_method = (ids, kept.chance, kept.happened, kept.log_score, *(inside or [{}]))
                 fit = (about["seconds"], about["sound"])
                 scored.append(Scored(name, made.split, method.name, *of_method, *fit))
         for split in of_origin:
@@ -256,17 +277,18 @@ def scores_of(
                 outcome = customers[f"purchases_{split.horizon}"].to_numpy(dtype=np.int64)
                 score = log_scores(hurdle.probabilities(int(outcome.max(initial=0))), outcome)
                 assert np.array_equal(known.to_numpy(), ids)  # else scores would be of others
-                chances = (ids, hurdle.chance, outcome > 0, score, corner)
+                inside = corner_of(hurdle.chance[corner], outcome[corner] > 0, settings.seed)
+                chances = (ids, hurdle.chance, outcome > 0, score, inside)
                 scored.append(Scored(name, split, BOOSTING, *chances))
     return scored
 
 
-def in_corner(customers: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return whether customers are frequent and gone silent, from ``frequency, recency, T``."""
-    idle = customers["T"] - customers["recency"]
-    many = customers["frequency"] >= MANY
-    inside = many & (idle * customers["frequency"] >= LONG * customers["recency"])
-    return inside.to_numpy(dtype=bool)
+def corner_of(chance: Floats, happened: NDArray[np.bool_], seed: int) -> Row:
+    """Compare chances without draws of parameters with what happened in the corner."""
+    if not len(chance):
+        return {}
+    rng = np.random.default_rng(seed)
+    return share_who_buy(chance, np.full(_MANY_DRAWS, chance.sum()), happened, rng)
 
 
 def of_splits(scored: Sequence[Scored]) -> list[Row]:
@@ -343,40 +365,18 @@ def _error(
 
 def of_corner(scored: Sequence[Scored]) -> list[Row]:
     """Return, per split and method, which share of the corner came back, and the forecasts."""
-    rows = []
-    for it in scored:
-        if not it.corner.any():
-            continue
-        chance, came_back = it.chance[it.corner], it.happened[it.corner]
-        lower, upper = share_interval(chance, LEVEL)
-        observed = float(came_back.mean())
-        rows.append(
-            _labels(it)
-            | {
-                "customers": len(chance),
-                "observed": observed,
-                "forecast": float(chance.mean()),
-                "lower": lower,
-                "upper": upper,
-                "inside": "yes" if lower <= observed <= upper else "no",
-            }
-        )
-    return rows
+    return [
+        _labels(it)
+        | {name: it.corner[name] for name in ("customers", "observed", *_FORECAST)}
+        | {"inside": "yes" if within(it.corner) else "no"}
+        for it in scored
+        if it.corner
+    ]
 
 
-def share_interval(chance: Floats, level: float) -> tuple[float, float]:
-    """Return the central interval of the share of independent events that happen."""
-    counts = number_that_happen(np.clip(chance, 0.0, 1.0)).cumsum()
-    lower, upper = (int(np.searchsorted(counts, tail)) for tail in tails(level))
-    return lower / len(chance), min(upper, len(chance)) / len(chance)
-
-
-def number_that_happen(chance: Floats) -> Floats:
-    """Return the probabilities that 0, 1, … of independent events happen (Poisson binomial)."""
-    found = np.ones(1)
-    for p in chance:
-        found = np.convolve(found, [1 - p, p])
-    return found
+def within(corner: Row) -> bool:
+    """Whether the share that came back is in its forecast's interval."""
+    return bool(corner["lower"] <= corner["observed"] <= corner["upper"])
 
 
 def _labels(it: Scored) -> Row:

@@ -61,7 +61,18 @@ Soft = Annotated[
     ),
 ]
 Reactivation = Annotated[
-    bool, typer.Option(help="Allow for customers who come back after any silence; with segments.")
+    bool | None,
+    typer.Option(
+        help="Whether customers may come back after any silence.  [default: if segments are soft]"
+    ),
+]
+SoftFit = Annotated[
+    bool | None,
+    typer.Option(
+        "--soft-fit/--hard-fit",
+        help="Whether the fit, too, counts a customer for several segments.  "
+        "[default: with reactivation]",
+    ),
 ]
 
 
@@ -78,7 +89,8 @@ def fit(
     landmarks: Annotated[int, typer.Option(help="Number of landmarks (segmentation dates).")] = 4,
     dropout: DropoutRule = Leaving.AUTO,
     soft: Soft = True,
-    reactivation: Reactivation = False,
+    reactivation: Reactivation = None,
+    soft_fit: SoftFit = None,
     spend: Annotated[bool, typer.Option(help="Fit spend too, if the log has amounts.")] = True,
     draws: Annotated[int, typer.Option(help="Posterior draws per chain.")] = 1000,
     tune: Annotated[int, typer.Option(help="Tuning steps per chain.")] = 200,
@@ -111,7 +123,12 @@ def fit(
         choice = _best(log, segmenters, landmarks, leaving, seed) if auto else None
         segmenter = segmenters.get(choice.chosen if choice else segments, "column")
         estimator = HierarchicalBetaGeo(
-            segmenter, landmarks, dropout=leaving, spend=spend, reactivation=reactivation
+            segmenter,
+            landmarks,
+            dropout=leaving,
+            spend=spend,
+            reactivation=reactivation,
+            soft_fit=soft_fit,
         )
         posterior = estimator.fit(
             log, draws=draws, tune=tune, chains=chains, seed=seed, progress=True

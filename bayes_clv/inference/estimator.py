@@ -41,7 +41,7 @@ from bayes_clv.posterior.fit_record import FitRecord, SpendRecord
 from bayes_clv.posterior.log_states import segment_draws
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
 from bayes_clv.segments.estimators import COLUMNS, RFMSegmenter
-from bayes_clv.segments.expressions import segment_code, thousandths
+from bayes_clv.segments.expressions import segment_code, weights_to_fit
 from bayes_clv.segments.rules import POPULATION_NAME, ColumnRule, PooledRule, SegmentRule
 
 MAX_LEARNING_STATES = 100_000
@@ -73,14 +73,15 @@ class HierarchicalBetaGeo(Described):
         See :class:`bayes_clv.models.priors.SpendPriors`.
     reactivation
         Whether customers may come back, whatever their history says
-        (:mod:`bayes_clv.models.reactivation`). A model without segments, or with one landmark, has
-        nothing to learn that from, and no reactivation.
+        (:mod:`bayes_clv.models.reactivation`); by default they may where segments are soft. A model
+        without segments, or with one landmark, has nothing to learn that from, and no reactivation.
     reactivation_priors
         See :class:`bayes_clv.models.priors.ReactivationPriors`.
     soft_fit
-        Whether the fit, too, counts a customer's purchases for every segment by the customer's
-        weights (:mod:`bayes_clv.inference.landmarks`); answers do so in any case. Only with soft
-        segments.
+        Whether the fit, too, counts a customer's purchases for several segments
+        (:mod:`bayes_clv.inference.landmarks`); answers of soft segments are mixtures in any case.
+        By default it does where segments are soft and customers may come back: a hard fit then
+        mixes slowly, and forecasts no better.
 
     Raises
     ------
@@ -94,9 +95,9 @@ class HierarchicalBetaGeo(Described):
     dropout: DropoutRule = AUTO
     spend: bool = True
     spend_priors: SpendPriors = field(default_factory=SpendPriors)
-    reactivation: bool = False
+    reactivation: bool | None = None
     reactivation_priors: ReactivationPriors = field(default_factory=ReactivationPriors)
-    soft_fit: bool = False
+    soft_fit: bool | None = None
 
     def __post_init__(self) -> None:
         settled = {
@@ -108,14 +109,14 @@ class HierarchicalBetaGeo(Described):
             "spend_priors": arguments.instance(
                 "spend_priors", self.spend_priors, SpendPriors, "SpendPriors(…)"
             ),
-            "reactivation": arguments.flag("reactivation", self.reactivation),
+            "reactivation": options.settled_switch("reactivation", self.reactivation),
             "reactivation_priors": arguments.instance(
                 "reactivation_priors",
                 self.reactivation_priors,
                 ReactivationPriors,
                 "ReactivationPriors(…)",
             ),
-            "soft_fit": arguments.flag("soft_fit", self.soft_fit),
+            "soft_fit": options.settled_switch("soft_fit", self.soft_fit),
         }
         for name, value in settled.items():
             object.__setattr__(self, name, value)
@@ -200,7 +201,7 @@ class HierarchicalBetaGeo(Described):
             spend=of_spend,
             dropout=data.dropout,
             reactivation=self.reactivation_priors if data.stretches else None,
-            soft_fit=self.soft_fit and data.rule.soft,
+            soft_fit=self._softens(data.rule),
         )
         posterior = Posterior(
             sampled.tree, data.rule, data.dropout.chosen, record, sampled.diagnostics
@@ -231,9 +232,9 @@ class HierarchicalBetaGeo(Described):
         warning = check_segments(len(rule.names), _count(at_end))
         on_stage("building the landmark table")
         states = states.mutate(code=segment_code(rule, states))
-        counted = cached(thousandths(rule, states)) if self._softens(rule) else states
+        counted = cached(weights_to_fit(rule, states)) if self._softens(rule) else states
         stretches = None
-        if self.reactivation and len(rule.names) > 1:
+        if self._reactivates(rule):
             stretches = stretch_table(counted) or None  # none with a single landmark
         table, dropout = landmark_table(counted), self._choose_dropout(at_end)
         return Prepared(landmarks, rule, states, table, dropout, stretches, warning)
@@ -318,12 +319,14 @@ class HierarchicalBetaGeo(Described):
             return choose_dropout(at_end, self.priors)
         return DropoutChoice(self.dropout.value, self.dropout)
 
+    def _reactivates(self, rule: SegmentRule) -> bool:
+        wanted = rule.soft if self.reactivation is None else self.reactivation
+        return wanted and len(rule.names) > 1
+
     def _softens(self, rule: SegmentRule) -> bool:
-        if self.soft_fit and len(rule.names) > 1 and not rule.soft:
-            raise InputError(
-                "soft_fit needs soft segments: those of RFM or KMeans, with a bandwidth"
-            )
-        return self.soft_fit and rule.soft
+        if self.soft_fit is None:
+            return rule.soft and self._reactivates(rule)
+        return self.soft_fit and len(rule.names) > 1
 
     def _learn(self, states: ir.Table, seed: int) -> SegmentRule:
         if self.segmenter is None:

@@ -97,3 +97,14 @@ def settled_dropout(given: object) -> DropoutRule:
     """
     word = arguments.choice("dropout", given, [AUTO, *(rule.value for rule in Dropout)])
     return AUTO if word == AUTO else Dropout(word)
+
+
+def settled_switch(name: str, given: object) -> bool | None:
+    """Return an option that is on, off, or None where that depends on the segments.
+
+    Raises
+    ------
+    InputError
+        ``given`` is not True, False or None.
+    """
+    return None if given is None else arguments.flag(name, given)

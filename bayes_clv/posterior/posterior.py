@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bayes_clv.posterior.state_groups import Assigned
 
 COMPARISON_HORIZON = 90.0
-NOTHING = 1e-9  # weights of so little are left out of the answer about one customer
+NOTHING = 1e-5  # weights of so little are left out of the answer about one customer
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,6 +11,7 @@ over the sum of exp((d_k² − d_j²)/2h²) over all j, and z² drops out of the
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import reduce, singledispatch
 from operator import add
 
@@ -166,11 +167,40 @@ def _hard_weights(rule: SegmentRule, states: ir.Table) -> tuple[ir.FloatingValue
     )
 
 
-def thousandths(rule: SegmentRule, states: ir.Table) -> ir.Table:
+def weights_to_fit(rule: SegmentRule, states: ir.Table) -> ir.Table:
+    """Add the columns w0 … w{S−1}: the weights by which a soft fit counts a state, in thousandths.
+
+    They have three quarters of the bandwidth of the weights of answers, and are whole fifths. On
+    four developing logs (benchmarks.shops) both cost no accuracy. With the whole bandwidth
+    forecasts of one split were worse than those of hard segments, by 0.003 per customer, and with
+    half of it NUTS mixed no better than with them; thousandths in place of fifths changed no score
+    by more than 0.001, but made 3.5 times as many rows.
+
+    Raises
+    ------
+    InputError
+        The rule is hard.
+    """
+    if not (isinstance(rule, RFMRule | KMeansRule) and rule.bandwidth):
+        raise InputError("soft_fit needs soft segments: those of RFM or KMeans, with a bandwidth")
+    return thousandths(replace(rule, bandwidth=_SHARE * rule.bandwidth), states, step=_FIFTH)
+
+
+_SHARE, _FIFTH = 0.75, 200
+
+
+def thousandths(rule: SegmentRule, states: ir.Table, step: int = 1) -> ir.Table:
     """Add the columns w0 … w{S−1}: each state's weights in whole thousandths, which add up to 1000.
 
     The sums of the first weights are rounded, w_0 + … + w_k, and w{k} is the difference of two: so
-    that no weight is off by a thousandth or more, and none is lost.
+    that no weight is off by a step or more, and none is lost.
+
+    Parameters
+    ----------
+    rule, states
+        As for ``segment_weights``.
+    step
+        Thousandths, of which all weights are multiples: a divisor of 1000.
 
     Raises
     ------
@@ -187,8 +217,8 @@ def thousandths(rule: SegmentRule, states: ir.Table) -> ir.Table:
     so_far: list[ir.IntegerValue] = [ibis.literal(0, "int64")]
     for k in range(1, len(names)):
         # Engines differ by 1e-13 of a thousandth, which must not decide a tie.
-        total = _sum(weighted[name] for name in names[:k]) * 1000 + (0.5 + NOISE)
-        so_far.append(total.floor().cast("int64"))
+        total = _sum(weighted[name] for name in names[:k]) * (1000 / step) + (0.5 + NOISE)
+        so_far.append((total.floor() * step).cast("int64"))
     so_far.append(ibis.literal(1000, "int64"))
     parts = {name: so_far[k + 1] - so_far[k] for k, name in enumerate(names)}
     return weighted.mutate(**parts)

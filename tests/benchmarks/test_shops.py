@@ -1,16 +1,15 @@
 """The comparison of methods on several shops' logs: what is computed from the forecasts."""
 
 import datetime as dt
-from itertools import product
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from bayes_clv.evaluation.backtest.splits import Split
+from bayes_clv.inference.estimator import HierarchicalBetaGeo
 from benchmarks import shops
-from benchmarks.shops import BOOSTING, Scored, averages, in_corner, of_corner, of_splits
+from benchmarks.shops import BOOSTING, Scored, averages, corner_of, of_corner, of_splits
 
 ONE, OTHER = Split(dt.date(2024, 1, 1), 90), Split(dt.date(2024, 3, 1), 90)
 
@@ -25,45 +24,20 @@ def scored(method: str, split: Split, log_score: list[float], **others: object) 
         "chance": np.linspace(0.2, 0.8, n),
         "happened": np.arange(n) % 2 == 0,
         "log_score": np.array(log_score),
-        "corner": np.zeros(n, dtype=bool),
+        "corner": {},
     }
     return Scored(**(given | others))
 
 
-def test_the_corner_holds_frequent_customers_silent_for_ten_of_their_mean_gaps() -> None:
-    customers = pd.DataFrame(
-        [
-            (8, 80.0, 180.0, True),  # a gap of 10 days, 100 days of silence
-            (8, 80.0, 179.0, False),
-            (7, 70.0, 900.0, False),
-            (30, 100.0, 215.0, True),  # the README's customer: 34 gaps
-            (0, 0.0, 900.0, False),
-        ],
-        columns=["frequency", "recency", "T", "inside"],
+def test_the_interval_of_chances_without_draws_is_that_of_independent_events() -> None:
+    chance = np.random.default_rng(0).uniform(0.1, 0.4, 30)
+    found = corner_of(chance, np.zeros(30, dtype=bool), seed=0)
+    happen = (np.random.default_rng(1).random((200_000, 30)) < chance).mean(axis=1)
+    assert [found["lower"], found["upper"]] == pytest.approx(
+        np.quantile(happen, [0.05, 0.95]), abs=1.5 / 30
     )
-    assert in_corner(customers).tolist() == customers["inside"].tolist()
-
-
-def test_the_number_of_events_that_happen_is_that_of_all_cases_listed() -> None:
-    chance = np.array([0.1, 0.5, 0.93, 0.0, 0.3])
-    expected = np.zeros(6)
-    for case in product([0, 1], repeat=5):
-        expected[sum(case)] += np.prod(np.where(case, chance, 1 - chance))
-    np.testing.assert_allclose(shops.number_that_happen(chance), expected, atol=1e-15)
-
-
-def test_the_interval_of_a_share_has_at_least_its_level_and_no_tail_above_its_half() -> None:
-    chance = np.random.default_rng(0).uniform(0, 0.4, 30)
-    lower, upper = (round(30 * it) for it in shops.share_interval(chance, 0.9))
-    happen = np.random.default_rng(1).random((200_000, 30)) < chance
-    count = happen.sum(axis=1)
-    assert (count < lower).mean() < 0.05 < (count <= lower).mean()
-    assert (count > upper).mean() < 0.05 < (count >= upper).mean()
-
-
-def test_nobody_comes_back_for_certain_if_no_one_has_a_chance() -> None:
-    assert shops.share_interval(np.zeros(8), 0.9) == (0, 0)
-    assert shops.share_interval(np.full(8, 1 - 1e-17), 0.9) == (1, 1)
+    assert found["forecast"] == pytest.approx(chance.mean())
+    assert corner_of(np.zeros(0), np.zeros(0, dtype=bool), seed=0) == {}
 
 
 def test_gains_are_paired_differences_from_pooled() -> None:
@@ -107,14 +81,13 @@ def test_where_boosting_has_no_forecast_all_are_averaged_again_over_its_splits()
     assert rows == [("pooled", "2 splits"), ("pooled", "1 split"), (BOOSTING, "1 split")]
 
 
-def test_the_corners_rows_are_of_its_customers_alone() -> None:
-    corner = np.array([True, False, True, False])
-    chance, happened = np.array([0.1, 0.9, 0.3, 0.9]), np.array([True, False, False, False])
-    made = scored("RFM", ONE, [0] * 4, corner=corner, chance=chance, happened=happened)
+def test_the_corners_rows_are_of_splits_that_have_one() -> None:
+    corner = {"customers": 4, "observed": 0.5, "forecast": 0.2, "lower": 0.0, "upper": 0.25}
+    made = scored("RFM", ONE, [0] * 9, corner=corner)
     (row,) = of_corner([made, scored("RFM", OTHER, [0.0])])
-    assert (row["customers"], row["observed"]) == (2, 0.5)
-    assert row["forecast"] == pytest.approx(0.2)
-    assert row["inside"] == "yes"  # P(one or two of two) is 0.37
+    assert (row["customers"], row["observed"], row["inside"]) == (4, 0.5, "no")
+    (row,) = of_corner([scored("RFM", ONE, [0] * 9, corner=corner | {"upper": 0.5})])
+    assert row["inside"] == "yes"
 
 
 def test_files_that_are_missing_are_left_out_and_named(tmp_path: Path) -> None:
@@ -140,5 +113,13 @@ def test_other_logs_are_added_and_one_may_be_measured_alone(tmp_path: Path) -> N
 
 
 def test_the_methods_are_the_backtests_and_pooled_is_the_first() -> None:
-    assert tuple(it.name for it in shops.chosen_methods(shops.METHODS)) == shops.METHODS
-    assert [it.name for it in shops.chosen_methods(["RFM"])] == ["pooled", "RFM"]
+    names = [it.name for it in shops.METHODS]
+    assert shops.chosen_methods(names) == shops.METHODS
+    assert [it.name for it in shops.chosen_methods(["fit"])] == ["pooled", "fit"]
+    fit, made = shops.chosen_methods(["fit"])[1], HierarchicalBetaGeo()
+    assert (type(fit.segmenter), vars(fit.segmenter)) == (
+        type(made.segmenter),
+        vars(made.segmenter),
+    )
+    for option in ("landmarks", "dropout", "reactivation", "soft_fit"):
+        assert getattr(fit, option) == getattr(made, option)

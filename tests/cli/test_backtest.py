@@ -21,8 +21,9 @@ from bayes_clv.evaluation.backtest.purchases import Backtest
 ORIGIN = pd.Timestamp("1997-09-30")
 HORIZONS = (90, 180)
 NAMES = {
-    "pooled", "pooled, MBG/NBD", "RFM, own past", "RFM", "RFM, MBG/NBD", "KMeans 2, own past",
-    "KMeans 2", "KMeans 2, idle + frequency", "KMeans 2, idle", "KMeans 2, MBG/NBD", "stacked",
+    "pooled", "pooled, MBG/NBD", "RFM, own past", "RFM", "RFM, hard", "RFM, no return",
+    "RFM, MBG/NBD", "KMeans 2, own past", "KMeans 2", "KMeans 2, idle + frequency",
+    "KMeans 2, idle", "KMeans 2, MBG/NBD", "stacked",
 }  # fmt: skip
 
 

@@ -239,11 +239,13 @@ def test_reactivation_is_for_segments_and_several_landmarks() -> None:
 def test_a_soft_fit_counts_purchases_by_weight_and_needs_soft_segments(tmp_path: Path) -> None:
     log = load_cdnow(sample=True)
     model = HierarchicalBetaGeo(KMeansSegmenter(3), spend=False, reactivation=True)
-    hard, soft = model.prepare(log), replace(model, soft_fit=True).prepare(log)
+    hard, soft = replace(model, soft_fit=False).prepare(log), model.prepare(log)
     assert (hard.table.weight % 1 == 0).all()
     assert (soft.table.weight % 1 != 0).any()
     assert soft.table.n_customers == hard.table.n_customers
     assert hard.stretches is not None and soft.stretches is not None  # noqa: PT018
+    without = replace(model, reactivation=False)
+    assert (without.prepare(log).table.weight % 1 == 0).all(), "soft only with reactivation"
     assert soft.stretches.n_stretches == pytest.approx(hard.stretches.n_stretches)
     assert len(soft.stretches) > len(hard.stretches)
     assert replace(model, segmenter=None, soft_fit=True).prepare(log).table.n_customers == 2_357
@@ -256,7 +258,7 @@ def test_a_soft_fit_counts_purchases_by_weight_and_needs_soft_segments(tmp_path:
             HierarchicalBetaGeo(segmenter, soft_fit=True).prepare(of)
     with pytest.raises(InputError, match="soft_fit must be True or False"):
         HierarchicalBetaGeo(soft_fit="yes")  # type: ignore[arg-type]
-    posterior = replace(model, reactivation=False, soft_fit=True).fit(log, draws=50, chains=2)
+    posterior = replace(without, soft_fit=True).fit(log, draws=50, chains=2)
     posterior.save(tmp_path / "soft.clv")
     assert load_posterior(tmp_path / "soft.clv").record.soft_fit
 

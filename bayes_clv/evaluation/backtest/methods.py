@@ -9,6 +9,7 @@ from bayes_clv.inference.options import (
     Segmentation,
     settled_dropout,
     settled_segmenter,
+    settled_switch,
 )
 from bayes_clv.models.bgnbd import Dropout
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter, RFMSegmenter
@@ -31,10 +32,8 @@ class Method:
     own_past
         Whether to fit each segment to the same histories that define it: a baseline that uses the
         data twice and is wrong.
-    reactivation
-        Whether stretches between landmarks may start afresh.
-    soft_fit
-        Whether soft segments are soft in the fit, too.
+    reactivation, soft_fit
+        As for ``HierarchicalBetaGeo``.
     options
         Options of ``bayes-clv fit`` for the same model; empty if ``fit`` does not offer it.
     bases
@@ -47,8 +46,8 @@ class Method:
     landmarks: int = 1
     dropout: DropoutRule = Dropout.AFTER_REPEAT
     own_past: bool = False
-    reactivation: bool = False
-    soft_fit: bool = False
+    reactivation: bool | None = None
+    soft_fit: bool | None = None
     options: str = ""
     bases: tuple["Method", ...] = ()
 
@@ -58,8 +57,8 @@ class Method:
             "landmarks": arguments.whole("landmarks", self.landmarks, least=1),
             "dropout": settled_dropout(self.dropout),
             "own_past": arguments.flag("own_past", self.own_past),
-            "reactivation": arguments.flag("reactivation", self.reactivation),
-            "soft_fit": arguments.flag("soft_fit", self.soft_fit),
+            "reactivation": settled_switch("reactivation", self.reactivation),
+            "soft_fit": settled_switch("soft_fit", self.soft_fit),
             "bases": arguments.instances("bases", self.bases, Method) if self.bases else (),
         }
         for text in ("name", "options"):
@@ -77,7 +76,9 @@ def default_methods(
 ) -> tuple[Method, ...]:
     """Return the methods that the command line compares.
 
-    The last one mixes those that are there with both dropout rules.
+    Segments are soft, with reactivation, as ``fit`` makes them; "RFM, hard" shows what both are
+    worth, and "RFM, no return" what reactivation is. The last one mixes those that are there with
+    both dropout rules.
 
     Parameters
     ----------
@@ -101,7 +102,18 @@ def default_methods(
     ]
     for m in landmarks:
         several = f" × {m}" if len(landmarks) > 1 else ""
-        methods.append(Method(f"RFM{several}", RFMSegmenter(), m, options=_options("rfm", m)))
+        rfm, hard = _options("rfm", m), RFMSegmenter(bandwidth=None)
+        methods += [
+            Method(f"RFM{several}", RFMSegmenter(), m, options=rfm),
+            Method(f"RFM{several}, hard", hard, m, options=f"{rfm} --hard"),
+            Method(
+                f"RFM{several}, no return",
+                RFMSegmenter(),
+                m,
+                reactivation=False,
+                options=f"{rfm} --no-reactivation",
+            ),
+        ]
         methods += [
             Method(f"KMeans {k}{several}", KMeansSegmenter(k), m, options=_options("kmeans", m, k))
             for k in n_segments

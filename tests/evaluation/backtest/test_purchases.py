@@ -267,7 +267,7 @@ def test_every_recommendation_makes_fit_fit_the_method_that_it_is_made_for(
 
     monkeypatch.setattr("bayes_clv.inference.estimator.HierarchicalBetaGeo", stand_in)
     offered = [method for method in default_methods((3, 5), (2, 4)) if method.options]
-    assert len(offered) == 16
+    assert len(offered) == 20
     for method in offered:
         answer = CliRunner().invoke(app, ["fit", "cdnow", *method.options.split()])
         assert "as it was asked for" in answer.stderr, method.options
@@ -276,7 +276,12 @@ def test_every_recommendation_makes_fit_fit_the_method_that_it_is_made_for(
             type(method.segmenter),
             vars(method.segmenter) if method.segmenter else {},
         ), method.name
-        wanted = {"dropout": method.dropout, "spend": True, "reactivation": False}
+        wanted = {
+            "dropout": method.dropout,
+            "spend": True,
+            "reactivation": method.reactivation,
+            "soft_fit": method.soft_fit,
+        }
         assert options == wanted
         if method.segmenter is not None:  # landmarks cannot matter to who pools everybody
             assert landmarks == method.landmarks, method.name
