@@ -171,6 +171,10 @@ class Model(Answer):
     version: str
     dropout: Literal["after_repeat", "after_any"]
     segments: list[str]
+    reactivation: Probability | None = Field(
+        description="the probability that a customer starts afresh between two landmarks, whatever "
+        "the silence; null if the model has no reactivation"
+    )
     diagnostics: Diagnostics
     record: dict[str, object] = Field(
         description="the log, the days it covers, rows kept and rejected by reason, landmarks, "

@@ -145,7 +145,7 @@ def fit(
 
 
 def _tell(posterior: Posterior, target: str) -> None:
-    out.print(choices(posterior.record))
+    out.print(choices(posterior))
     out.print(verdict(posterior))
     out.print(segments_table(posterior.compare_segments(), posterior))
     say(out, f"Model written to {shown(target)}")

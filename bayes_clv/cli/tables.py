@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from bayes_clv.posterior.comparison import SegmentComparison
-from bayes_clv.posterior.fit_record import FitRecord
 from bayes_clv.posterior.posterior import Posterior
 
 if TYPE_CHECKING:  # imports engines and the sampler, which the service does not need
@@ -52,10 +51,19 @@ def _read_as(notation: str) -> str:
     return f"read as {notation}"
 
 
-def choices(record: FitRecord) -> RenderableType:
-    """What the fit chose for its user, and why, a line for each choice."""
-    made = (record.segments, record.dropout)
-    return Group(*(Text(it.words) for it in made if it is not None))
+def choices(posterior: Posterior) -> RenderableType:
+    """What the fit chose for its user, and why, a line for each choice; and who comes back."""
+    made = (posterior.record.segments, posterior.record.dropout)
+    lines = [Text(it.words) for it in made if it is not None]
+    if chance := posterior.chance_to_return:
+        lines.append(
+            Text(
+                f"reactivation: between two landmarks {chance['mean']:.1%} of customers "
+                f"({100 * chance['lower']:.1f}–{100 * chance['upper']:.1f}) start afresh, whatever "
+                "their silence"
+            )
+        )
+    return Group(*lines)
 
 
 def verdict(posterior: Posterior) -> RenderableType:

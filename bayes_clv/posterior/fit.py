@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import xarray as xr
 
+from bayes_clv import arguments
 from bayes_clv.data.described import Described, listed
 from bayes_clv.errors import InputError
 from bayes_clv.models.bgnbd import Dropout, Parameters
@@ -16,6 +18,8 @@ from bayes_clv.posterior import draws
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.fit_record import FitRecord
 from bayes_clv.segments.rules import SegmentRule, with_population
+
+_LEVEL = 0.9  # of the interval of the chance to return
 
 
 @dataclass(frozen=True, repr=False)
@@ -48,6 +52,18 @@ class Fit(Described):
     def reactivation(self) -> Reactivation | None:
         """``(draw,)`` each; None in a model without reactivation."""
         return draws.reactivation_of(self.tree)
+
+    @property
+    def chance_to_return(self) -> dict[str, float] | None:
+        """Mean and 90 % interval of the chance that a customer starts afresh in a stretch.
+
+        A stretch is the time between two landmarks. None in a model without reactivation.
+        """
+        if self.reactivation is None:
+            return None
+        chance = self.reactivation.probability
+        lower, upper = np.quantile(chance, arguments.tails(_LEVEL))
+        return {"mean": float(chance.mean()), "lower": float(lower), "upper": float(upper)}
 
     @property
     def has_spend(self) -> bool:
@@ -85,6 +101,7 @@ class Fit(Described):
             "version": self.version,
             "dropout": self.dropout.value,
             "segments": list(self.segment_names),
+            "reactivation": self.chance_to_return,
             "diagnostics": self.diagnostics.to_dict(),
             "record": self.record.to_dict(),
         }
@@ -95,7 +112,9 @@ class Fit(Described):
             "window": f"{self.record.start} … {self.record.end}",
             "customers": self.record.n_customers,
             "segments": listed(self.segment_names),
-            "model": self.dropout.model_name + (" and spend" if self.has_spend else ""),
+            "model": self.dropout.model_name
+            + (" with reactivation" if self.reactivation else "")
+            + (" and spend" if self.has_spend else ""),
             "draws": f"{self.record.chains} × {self.record.draws}",
             "verdict": self.diagnostics.verdict,
         }
