@@ -24,7 +24,7 @@ _PREFACE = """# Results
 
 Each section is written by the command that it names, with the machine, the versions and the date of
 the measurement; none is written by hand. `make bench ARGS="--full --write"` repeats all of them
-except Engines, Shops and Soundness.
+except Engines, Shops, Silence and Soundness.
 """
 _WIDTH_OF_FILES = 200
 _VERSIONS = ("numpy", "numba", "pymc", "nutpie", "duckdb", "pandas")

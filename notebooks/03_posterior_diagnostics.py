@@ -27,15 +27,17 @@ DATA = "cdnow"  # or a file of your own: "orders.csv", "orders.parquet", "orders
 # %%
 # %matplotlib inline
 import datetime as dt
+from collections.abc import Iterator
 
 import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
 from common import DRAWS, fit, read, show
+from numpy.typing import NDArray
 
-from bayes_clv import ComponentPrior, HierarchicalBetaGeo, Priors, customers, plots
-from bayes_clv.evaluation.episodes import episodes
+from bayes_clv import ComponentPrior, HierarchicalBetaGeo, Posterior, Priors, customers, plots
+from bayes_clv.evaluation.episodes import Episodes, episodes
 from bayes_clv.evaluation.predictive_checks import (
     count_again,
     purchase_counts,
@@ -47,6 +49,7 @@ from bayes_clv.evaluation.unpooled import fit_alone
 from bayes_clv.inference.sampling import SamplerSettings
 from bayes_clv.models.hyperparameters import draw_prior
 from bayes_clv.models.priors import COMPONENTS
+from bayes_clv.posterior.draws import REACTIVATION
 
 az.rcParams["stats.ci_prob"] = 0.9
 transactions = read(DATA)
@@ -79,10 +82,13 @@ pd.DataFrame(
 
 # %% [markdown]
 # The ten variables with the lowest bulk ESS show where the fit is weakest. `mu` is the population's
-# mean, `tau` how much segments differ from it; both have four components.
+# mean, `tau` how much segments differ from it; both have four components. `reactivation` is the chance
+# that a customer starts afresh between two landmarks, and `r_afresh` and `alpha_afresh` say how such a
+# customer buys.
 
 # %%
 names = ["mu", "tau", "r", "alpha", "a", "b"]
+names += [name for name in REACTIVATION if name in posterior.tree["posterior"]]
 table = az.summary(posterior.tree, var_names=names, round_to=3)
 table.astype(float).sort_values("ess_bulk").head(10)
 
@@ -140,8 +146,11 @@ answers.assign(
 # %%
 seen = episodes(posterior, transactions)
 segments, mean_T = len(posterior.segment_names), float(seen.days.sum() / record.n_customers)
-prior = draw_prior(np.random.default_rng(1), record.priors, segments, mean_T, 200).parameters
-counts = purchase_counts(seen, count_again(seen, prior, posterior.dropout, 200))
+prior = draw_prior(
+    np.random.default_rng(1), record.priors, segments, mean_T, 200, record.reactivation
+)
+before = count_again(seen, prior.parameters, posterior.dropout, 200, 0, prior.reactivation)
+counts = purchase_counts(seen, before)
 show(plots.plot_purchase_counts(counts, title="Before the data: purchases between two landmarks"))
 
 # %% [markdown]
@@ -158,10 +167,11 @@ show(plots.plot_prior_posterior(posterior))
 # %%
 model = HierarchicalBetaGeo()
 data = model.prepare(transactions, seed=record.seed)
-scaled = az.psense_summary(with_log_densities(posterior, data.table)).rename(
+densities = with_log_densities(posterior, data.table, stretches=data.stretches)
+scaled = az.psense_summary(densities).rename(
     columns={"prior": "moves with the prior", "likelihood": "moves with the data"}
 )
-scaled[scaled.index.str.startswith(("mu", "tau", "buys_again"))]
+scaled[scaled.index.str.startswith(("mu", "tau", "reactivation", "buys_again"))]
 
 # %% [markdown]
 # A more direct test, with another fit: priors twice as wide, in every component.
@@ -197,7 +207,7 @@ pd.DataFrame(
 
 # %%
 settings = SamplerSettings(DRAWS["draws"] // 2, DRAWS["tune"])
-alone = fit_alone(data.table, data.rule.names, settings)
+alone = fit_alone(data.table, data.rule.names, settings, dropout=posterior.dropout)
 show(plots.plot_shrinkage(plots.shrinkage(alone, posterior)))
 
 # %% [markdown]
@@ -206,8 +216,14 @@ show(plots.plot_shrinkage(plots.shrinkage(alone, posterior)))
 # The same episodes, simulated with parameters from the posterior: how many have 0, 1, 2, … purchases?
 # A dot on the edge of its bar means that the model is right.
 
+
 # %%
-counts = purchase_counts(seen, count_again(seen, posterior.parameters, posterior.dropout))
+def again(parts: Episodes, of: Posterior) -> Iterator[NDArray[np.int64]]:
+    """Numbers of purchases in episodes, from draws of a posterior."""
+    return count_again(parts, of.parameters, of.dropout, reactivation=of.reactivation)
+
+
+counts = purchase_counts(seen, again(seen, posterior))
 show(plots.plot_purchase_counts(counts, title="After the data: purchases between two landmarks"))
 
 # %% [markdown]
@@ -245,12 +261,12 @@ weeks.groupby("time")["inside"].mean().rename(
 # %%
 ahead = episodes(earlier, transactions).after
 held_out = "Purchases per customer, held out"
-again = count_again(ahead, earlier.parameters, earlier.dropout)
-show(plots.plot_purchases_by_state(purchases_by_state(ahead, again), title=held_out))
+by_frequency = purchases_by_state(ahead, again(ahead, earlier))
+show(plots.plot_purchases_by_state(by_frequency, title=held_out))
 
 # %%
-again = count_again(ahead, earlier.parameters, earlier.dropout)
-show(plots.plot_purchases_by_state(purchases_by_state(ahead, again, "idle_time"), title=held_out))
+by_silence = purchases_by_state(ahead, again(ahead, earlier), "idle_time")
+show(plots.plot_purchases_by_state(by_silence, title=held_out))
 
 # %% [markdown]
 # What the model says about the customers themselves: how much they differ, by segment, given their
