@@ -120,16 +120,14 @@ def fit(
         segmenters = _segmenters(n_segments, features, seed, soft=soft)
         leaving = settled_dropout(dropout.value)
         auto = segments == Format.AUTO
-        choice = _best(log, segmenters, landmarks, leaving, seed) if auto else None
+        how: dict[str, Any] = {
+            "dropout": leaving,
+            "reactivation": reactivation,
+            "soft_fit": soft_fit,
+        }
+        choice = _best(log, segmenters, landmarks, how, seed) if auto else None
         segmenter = segmenters.get(choice.chosen if choice else segments, "column")
-        estimator = HierarchicalBetaGeo(
-            segmenter,
-            landmarks,
-            dropout=leaving,
-            spend=spend,
-            reactivation=reactivation,
-            soft_fit=soft_fit,
-        )
+        estimator = HierarchicalBetaGeo(segmenter, landmarks, spend=spend, **how)
         posterior = estimator.fit(
             log, draws=draws, tune=tune, chains=chains, seed=seed, progress=True
         )
@@ -177,7 +175,9 @@ def _segmenters(n_segments: int, features: str, seed: int, *, soft: bool) -> dic
     return segmenters
 
 
-def _best(log: Any, segmenters: dict[str, Any], landmarks: int, dropout: Any, seed: int) -> Any:
+def _best(
+    log: Any, segmenters: dict[str, Any], landmarks: int, how: dict[str, Any], seed: int
+) -> Any:
     """Return the choice among the segmentations by their forecasts, with a progress bar."""
     from bayes_clv.evaluation.choice import choose_segments
 
@@ -187,7 +187,7 @@ def _best(log: Any, segmenters: dict[str, Any], landmarks: int, dropout: Any, se
             segmenters,
             fallback=Format.RFM.value,
             landmarks=landmarks,
-            dropout=dropout,
             seed=seed,
             on_step=steps.update,
+            **how,
         )

@@ -33,6 +33,8 @@ def choose_segments(
     fallback: str,
     landmarks: int = 4,
     dropout: Dropout | Literal["auto"] = "auto",
+    reactivation: bool | None = None,
+    soft_fit: bool | None = None,
     seed: int = 0,
     on_step: Callable[[str, int, int], None] = lambda words, done, total: None,
 ) -> SegmentChoice:
@@ -48,7 +50,7 @@ def choose_segments(
     fallback
         The candidate for logs that are too short: less than twelve days, or nobody bought twice in
         the first two thirds.
-    landmarks, dropout, seed
+    landmarks, dropout, reactivation, soft_fit, seed
         As for ``HierarchicalBetaGeo``, and of its fit.
     on_step
         Called with the name of the candidate, the number of those done, and the number of all.
@@ -62,7 +64,14 @@ def choose_segments(
     fallback = arguments.choice("fallback", fallback, list(candidates))
     settings = SamplerSettings(INNER_DRAWS, seed=seed)
     methods = [
-        Method(name, segmenter, landmarks if segmenter is not None else 1, dropout)
+        Method(
+            name,
+            segmenter,
+            landmarks if segmenter is not None else 1,
+            dropout,
+            reactivation=reactivation,
+            soft_fit=soft_fit,
+        )
         for name, segmenter in candidates.items()
     ]
     days = (transactions.end - transactions.start).days

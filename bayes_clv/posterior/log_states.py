@@ -21,7 +21,7 @@ from bayes_clv.data.transactions import Transactions
 from bayes_clv.posterior.comparison import SegmentComparison
 from bayes_clv.posterior.discounting import ValueTerms
 from bayes_clv.posterior.posterior import COMPARISON_HORIZON, Posterior
-from bayes_clv.segments.expressions import segment_code, segment_weights
+from bayes_clv.segments.expressions import noticeable_weights, segment_code
 from bayes_clv.segments.own import warn_of_unmatched
 from bayes_clv.segments.rules import (
     POPULATION,
@@ -118,16 +118,14 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
 
     # A segment that a customer was given by name is theirs alone.
     soft = rule.soft and "segment" not in customers.columns
-    weights = segment_weights(rule, customers) if soft else ()
-    weighed = customers.mutate(
-        mean_spend=customers.monetary_value.cast("float64"),
-        **{f"share{k}": weight for k, weight in enumerate(weights)},
-    )
+    weights = [f"share{k}" for k in range(len(rule.names))] if soft else []
+    weighed = noticeable_weights(rule, customers, weights) if soft else customers
+    weighed = weighed.mutate(mean_spend=customers.monetary_value.cast("float64"))
     spend = weighed.mean_spend
     known = (weighed.frequency > 0) & (spend >= 0)  # 0 where all was refunded
     sums = {"customers": weighed.count()}
-    for k in range(len(weights)):
-        weight = weighed[f"share{k}"]
+    for k, name in enumerate(weights):
+        weight = weighed[name]
         sums[f"weight{k}"] = weight.sum()
         sums[f"known{k}"] = weight.sum(where=known).fill_null(0.0)
         sums[f"spend{k}"] = (weight * spend).sum(where=known).fill_null(0.0)

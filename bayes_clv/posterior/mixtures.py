@@ -34,7 +34,7 @@ from bayes_clv.posterior.futures import (
 )
 from bayes_clv.posterior.state_groups import Floats, Group, Ints
 
-_MOST = 700.0  # ln odds of having left; beyond this, P(alive) is set to 0
+MOST = 700.0  # ln odds of having left; beyond this, P(alive) is set to 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +302,7 @@ def _leaving_odds(a: Floats, b: Floats, n: float, log_odds: Floats) -> None:
 def not_left(u: float) -> float:
     """P(alive) from the ln odds of having left."""
     size = abs(u)
-    small = exp_non_positive(-size) if size < _MOST else 0.0
+    small = exp_non_positive(-size) if size < MOST else 0.0
     return (small if u > 0 else 1.0) / (1.0 + small)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from bayes_clv.numerics.jit import compiled
 from bayes_clv.numerics.quantiles import mean_and_quantiles
 from bayes_clv.numerics.special import exp_non_positive, expm1, log1p
-from bayes_clv.posterior.mixtures import ModelDraws
+from bayes_clv.posterior.mixtures import MOST, ModelDraws
 from bayes_clv.posterior.state_groups import Floats
 
 
@@ -63,8 +63,9 @@ def _add_alive_and_purchase(
 ) -> None:
     for d in range(len(r)):
         shape = r[d] + x
-        silent = exp_non_positive(-shape * log1p((T - t_x) / (alpha[d] + t_x)))
-        alive = weight * silent / (silent + (a[d] / (b[d] + (n - 1.0)) if n > 0 else 0.0))
+        growth = shape * log1p((T - t_x) / (alpha[d] + t_x))
+        silent = exp_non_positive(-growth) if growth < MOST else 0.0
+        alive = weight * (silent / (silent + a[d] / (b[d] + (n - 1.0))) if n > 0 else 1.0)
         values[0, d] += alive
         values[1, d] += alive * -expm1(-shape * log1p(horizon / (alpha[d] + T)))
 

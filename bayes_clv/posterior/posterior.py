@@ -23,6 +23,7 @@ from bayes_clv.posterior.discounting import ANNUAL_DISCOUNT_RATE, MARGIN, VALUE_
 from bayes_clv.posterior.estimates import Answer, Estimate
 from bayes_clv.posterior.fit import Fit
 from bayes_clv.segments.rules import Codes, assign_named, code_of, given_names
+from bayes_clv.segments.weighted import noticeable_one
 
 if TYPE_CHECKING:
     from bayes_clv.posterior.mixtures import ModelDraws, Quantity
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from bayes_clv.posterior.state_groups import Assigned
 
 COMPARISON_HORIZON = 90.0
-NOTHING = 1e-5  # weights of so little are left out of the answer about one customer
 
 
 @dataclass(frozen=True, repr=False)
@@ -264,8 +264,7 @@ class Posterior(Fit):
             code = self.rule.assign_one(frequency, recency, T, spend)
         weights = [(code, 1.0)]
         if segment is None and self.rule.soft:
-            every = enumerate(self.rule.weights_one(frequency, recency, T, spend))
-            weights = [(code, weight) for code, weight in every if weight > NOTHING]
+            weights = noticeable_one(self.rule.weights_one(frequency, recency, T, spend))
         state = float(frequency), float(recency), float(T)
         summary = answer_one(self._model, weights, state, horizon, tails).tolist()
         alive, purchase = (Estimate(*row) for row in summary)

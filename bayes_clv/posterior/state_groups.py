@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bayes_clv.data.states import States
 from bayes_clv.segments.rules import Codes, SegmentRule
+from bayes_clv.segments.weighted import noticeable
 
 type Floats = NDArray[np.float64]
 type Ints = NDArray[np.int64]
@@ -89,7 +90,7 @@ class Assigned:
         """Return how much each of these customers belongs to each segment."""
         if self.soft is None:
             return Memberships(self.codes)
-        weights = self.soft.weights(states)
+        weights = noticeable(self.soft.weights(states))
         weights = np.column_stack([weights, np.zeros(len(weights))])
         if self.by_name is not None:
             named = np.flatnonzero(self.by_name)

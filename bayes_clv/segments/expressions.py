@@ -10,7 +10,7 @@ over the sum of exp((d_k² − d_j²)/2h²) over all j, and z² drops out of the
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import reduce, singledispatch
 from operator import add
@@ -32,6 +32,7 @@ from bayes_clv.segments.memberships import (
 from bayes_clv.segments.own import PATTERNS, TRUTH, keys
 from bayes_clv.segments.rfm import RFMRule
 from bayes_clv.segments.rules import POPULATION, ColumnRule, PooledRule, SegmentRule
+from bayes_clv.segments.weighted import NOTHING
 
 
 def key_expression(text: ir.StringValue) -> ir.StringValue:
@@ -165,6 +166,27 @@ def _hard_weights(rule: SegmentRule, states: ir.Table) -> tuple[ir.FloatingValue
     return tuple(
         ibis.ifelse(code == segment, 1.0, 0.0).cast("float64") for segment in range(len(rule.names))
     )
+
+
+def noticeable_weights(rule: SegmentRule, states: ir.Table, names: Sequence[str]) -> ir.Table:
+    """Add a column for the weights of each segment, without those of at most ``NOTHING``.
+
+    They are those of :func:`bayes_clv.segments.weighted.noticeable`.
+
+    Parameters
+    ----------
+    rule, states
+        As for ``segment_weights``.
+    names
+        Of the columns, one per segment.
+    """
+    # In steps, so that the engine computes a weight once.
+    found = states.mutate(**dict(zip(names, segment_weights(rule, states), strict=True)))
+    found = found.mutate(
+        **{name: ibis.ifelse(found[name] > NOTHING, found[name], 0.0) for name in names}
+    )
+    total = _sum(found[name] for name in names).nullif(0.0)
+    return found.mutate(**{name: (found[name] / total).fill_null(0.0) for name in names})
 
 
 def weights_to_fit(rule: SegmentRule, states: ir.Table) -> ir.Table:

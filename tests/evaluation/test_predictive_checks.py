@@ -62,7 +62,7 @@ def fitted(posterior_of, log, rule, landmarks, draws=100) -> Posterior:
 
 @pytest.fixture(scope="module")
 def segmented(posterior_by_hand, log):
-    data = HierarchicalBetaGeo(KMeansSegmenter(4)).prepare(log.until(END))
+    data = HierarchicalBetaGeo(KMeansSegmenter(4), soft_fit=False).prepare(log.until(END))
     return fitted(posterior_by_hand, log, data.rule, data.landmarks), data
 
 

@@ -11,7 +11,6 @@ from bayes_clv.data.datasets import load_cdnow
 from bayes_clv.data.states import States
 from bayes_clv.models import bgnbd, gammagamma, reactivation
 from bayes_clv.models.bgnbd import Dropout
-from bayes_clv.models.priors import ReactivationPriors
 from bayes_clv.models.reactivation import Reactivation
 from bayes_clv.posterior.count_distribution import outcome_probabilities
 from bayes_clv.posterior.discounting import ValueTerms
@@ -20,40 +19,15 @@ from bayes_clv.posterior.log_states import compare_log
 from bayes_clv.posterior.posterior import Posterior, load_posterior
 from bayes_clv.posterior.scores import score_log
 from bayes_clv.posterior.state_groups import Group, Memberships
-from bayes_clv.segments.rules import KMeansRule, RFMRule, SegmentRule
+from bayes_clv.segments.rules import SegmentRule
+from bayes_clv.segments.weighted import noticeable
+from tests.posterior.soft_models import KMEANS, RFM, Make, made
 
-type Make = Callable[..., Posterior]
-
-RFM = RFMRule((14.0, 45.0, 110.0, 240.0), (1.0, 2.0, 5.0), (8.0, 15.0, 30.0, 60.0), 0.6)
-KMEANS = KMeansRule(
-    names=("frequent", "quiet", "new"),
-    features=("idle_time", "frequency", "monetary_value"),
-    location=(4.0, 1.0, 3.0),
-    scale=(1.2, 0.6, 0.8),
-    centroids=((-0.8, 1.1, 0.3), (1.0, -0.4, 0.1), (-0.2, -0.9, -0.5)),
-    bandwidth=1.0,
-)
 HORIZON = 90.0
 
 rules = pytest.mark.parametrize("rule", [RFM, KMEANS], ids=["rfm", "kmeans"])
 with_and_without = pytest.mark.parametrize("again", [False, True], ids=["", "reactivation"])
 both_dropouts = pytest.mark.parametrize("dropout", list(Dropout), ids=str)
-
-
-def made(make: Make, rule: SegmentRule, *, again: bool, **options: object) -> Posterior:
-    """A posterior by hand, with draws of reactivation where ``again``."""
-    posterior = make(rule, spend=True, **options)
-    if not again:
-        return posterior
-    tree, rng = posterior.tree.copy(), np.random.default_rng(12)
-    draws = tree["posterior"].to_dataset()
-    shape = draws["r_population"].shape
-    for name, centre in (("reactivation", 0.05), ("r_afresh", 0.6), ("alpha_afresh", 80.0)):
-        values = centre * np.exp(rng.normal(0, 0.3, shape))
-        draws[name] = (("chain", "draw"), values)
-    tree["posterior"] = draws
-    record = replace(posterior.record, reactivation=ReactivationPriors())
-    return replace(posterior, tree=tree, record=record)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +49,7 @@ def mixture(
 ) -> np.ndarray:
     """``(customer, draw)``: each segment's answer by weight, and a fresh start's, by NumPy."""
     states = States.from_frame(frame)
-    weights, some = posterior.rule.weights(states), posterior.reactivation
+    weights, some = noticeable(posterior.rule.weights(states)), posterior.reactivation
     columns = [frame[name].to_numpy()[:, None] for name in ("frequency", "recency", "T")]
     total = np.zeros((len(frame), posterior.n_draws))
     for code in range(weights.shape[1]):
@@ -134,7 +108,7 @@ def test_money_is_the_mixture_of_each_segments_purchases_and_prices(
 ) -> None:
     posterior = made(posterior_by_hand, RFM, again=again)
     states = States.from_frame(customers)
-    weights, some = RFM.weights(states), posterior.reactivation
+    weights, some = noticeable(RFM.weights(states)), posterior.reactivation
     known = states.known_spend
     x = np.where(np.isnan(known), 0, states.frequency)[:, None]
     m = np.nan_to_num(known)[:, None]

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from api import create_app
+from tests.posterior.soft_models import RFM, made
 from tests.serving import CUSTOMER, ROOT, Server
 
 pytestmark = pytest.mark.alone
@@ -77,8 +78,20 @@ def server(models):
         yield server
 
 
+@pytest.fixture(scope="module")
+def soft_server(posterior_by_hand, tmp_path_factory):
+    """Of a model as ``fit`` makes them: soft RFM segments, whose answers are mixtures."""
+    file = tmp_path_factory.mktemp("soft") / "soft.clv"
+    made(posterior_by_hand, RFM, again=True, draws=1000).save(file)
+    with Server(file) as server:
+        server.workers(2)
+        yield server
+
+
 @pytest.mark.long
-def test_a_prediction_costs_little_more_than_a_route_that_does_nothing(server, size, figures):
+@pytest.mark.parametrize("of", ["hard", "soft"])
+def test_a_prediction_costs_little_more_than_a_route_that_does_nothing(of, request, size, figures):
+    server = request.getfixturevalue({"hard": "server", "soft": "soft_server"}[of])
     rounds = size(3, 8)
     hello, predict = [], []
     for _ in range(rounds):  # in turn, so that whatever else runs here slows both
@@ -89,7 +102,8 @@ def test_a_prediction_costs_little_more_than_a_route_that_does_nothing(server, s
     ratio = np.median([p["rate"] / h["rate"] for p, h in zip(predict, hello, strict=True)])
     tail, usual = (np.median([each["p99_ms"] for each in some]) for some in (predict, hello))
     rate = np.median([each["rate"] for each in predict])
-    figures["throughput"] = f"{ratio:.2f} × hello, {rate:,.0f}/s, p99 {tail:.0f} ms ({usual:.0f})"
+    name = {"hard": "throughput", "soft": "throughput, soft segments"}[of]
+    figures[name] = f"{ratio:.2f} × hello, {rate:,.0f}/s, p99 {tail:.0f} ms ({usual:.0f})"
     assert ratio >= 0.6
     assert tail < 3 * usual
 
