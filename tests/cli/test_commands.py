@@ -115,6 +115,26 @@ def test_a_dropout_rule_that_was_asked_for_stays(log: Path, tmp_path: Path) -> N
     }
 
 
+@pytest.mark.parametrize(
+    ("options", "returns", "soft_fit"),
+    [(["--dropout", "after_repeat"], True, True), (["--hard"], False, False)],
+)
+def test_fit_says_how_many_customers_come_back(
+    options: list[str], returns: bool, soft_fit: bool, log: Path, tmp_path: Path
+) -> None:
+    path, few = tmp_path / "few.clv", ["--draws", "20", "--tune", "50", "--chains", "2"]
+    given = ["fit", str(log), "--out", str(path), *few, "--no-spend", *options]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 3, "so few draws are not sound"
+    assert ("start afresh, whatever their silence" in " ".join(result.output.split())) == returns
+    posterior = load_posterior(tmp_path / "few.unsound.clv")
+    assert posterior.record.soft_fit == soft_fit
+    chance = posterior.facts()["reactivation"]
+    assert (chance is not None) == returns
+    if chance:
+        assert 0 < chance["lower"] < chance["mean"] < chance["upper"] < 0.5
+
+
 @pytest.mark.slow
 def test_the_segments_that_forecast_best_are_fitted_and_the_choice_is_told(
     log: Path, tmp_path: Path

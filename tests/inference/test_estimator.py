@@ -28,7 +28,7 @@ from bayes_clv.models.priors import NormalPrior, Priors, ReactivationPriors
 from bayes_clv.posterior.diagnostics import Diagnostics
 from bayes_clv.posterior.draws import reactivation_of, spend_by_code
 from bayes_clv.posterior.posterior import Posterior, load_posterior
-from bayes_clv.segments.estimators import KMeansSegmenter
+from bayes_clv.segments.estimators import KMeansSegmenter, RFMSegmenter
 
 # Fader, Hardie & Lee (2005), by maximum likelihood, in weeks.
 PUBLISHED = {"r": 0.243, "alpha": 4.414, "a": 0.793, "b": 2.426}
@@ -234,6 +234,26 @@ def test_reactivation_is_for_segments_and_several_landmarks() -> None:
         HierarchicalBetaGeo(reactivation="often")  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"reactivation_priors must be .*ReactivationPriors"):
         HierarchicalBetaGeo(reactivation_priors=Priors())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("model", "returns", "soft"),
+    [
+        (HierarchicalBetaGeo(), True, True),
+        (HierarchicalBetaGeo(soft_fit=False), True, False),
+        (HierarchicalBetaGeo(reactivation=False), False, False),
+        (HierarchicalBetaGeo(reactivation=False, soft_fit=True), False, True),
+        (HierarchicalBetaGeo(RFMSegmenter(bandwidth=None)), False, False),
+        (HierarchicalBetaGeo(RFMSegmenter(bandwidth=None), reactivation=True), True, False),
+        (HierarchicalBetaGeo(None), False, False),
+    ],
+)
+def test_customers_may_come_back_where_segments_are_soft_unless_told_otherwise(
+    model: HierarchicalBetaGeo, returns: bool, soft: bool
+) -> None:
+    data = model.prepare(load_cdnow(sample=True))
+    assert (data.stretches is not None) == returns
+    assert (data.table.weight % 1 != 0).any() == soft
 
 
 def test_a_soft_fit_counts_purchases_by_weight_and_needs_soft_segments(tmp_path: Path) -> None:
