@@ -134,7 +134,7 @@ money.deciles.pivot(index="decile", columns="method", values=["expected", "actua
 #   them. Fitted to what members did afterwards, they are better than pooled, by far more than the error.
 # - **Calibration**: the pooled model's forecasts are too low, most of all for customers in the middle. Segments
 #   by landmarks are closer to the diagonal, and their 90% intervals contain about nine in ten outcomes; those of
-#   segments fitted to their own past contain three in four.
+#   RFM segments fitted to their own past contain eight in ten.
 # - **Spend**: the intervals of single customers cover as they should, and RFM segments rank customers better.
 #   Observed total spend is above its interval: the second part includes Christmas, and no method here knows
 #   a calendar.

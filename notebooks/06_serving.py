@@ -173,6 +173,6 @@ print("left with", service.wait(timeout=30))
 #
 # - A model is one file, checked to the last bit before it answers; a service is one command.
 # - The service's answers are the same as the file's, to the last digits.
-# - A batch may also hold many questions about one customer, such as the effect of silence. The curve has a
-#   step where the customer moves to another segment.
+# - A batch may also hold many questions about one customer, such as the effect of silence. The curve is
+#   smooth, also where the customer moves to another segment.
 # - Mistakes are answered in words. `GET /docs` of the running service has all routes, with commands to paste.
