@@ -72,9 +72,9 @@ def noticeable(weights: Weights) -> Weights:
     No answer about one customer changes by more than ``NOTHING`` times the number of segments, and
     far from most borders it needs few of them.
 
-    >>> noticeable(np.array([[0.5, 0.499999, 1e-6], [0.0, 0.0, 0.0]])).round(6)
-    array([[0.5, 0.5, 0. ],
-           [0. , 0. , 0. ]])
+    >>> noticeable(np.array([[0.75, 0.249999, 1e-6], [0.0, 0.0, 0.0]])).round(4)
+    array([[0.75, 0.25, 0.  ],
+           [0.  , 0.  , 0.  ]])
     """
     kept = np.where(weights > NOTHING, weights, 0.0)
     total = kept.sum(axis=1, keepdims=True)

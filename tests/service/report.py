@@ -26,10 +26,6 @@ ROWS = {
         "32 connections, 2 workers, full interval",
         "≥ 0.6 × a hello route of the same run, p99 < 30 ms",
     ),
-    "throughput, soft segments": (
-        "the same of a model with 11 soft segments and reactivation",
-        "≥ 0.6 × a hello route of the same run, p99 < 30 ms",
-    ),
     "connections": ("200 connections, 10 s", "0 errors"),
     "slow headers": ("100 clients whose headers trickle", "20 of 20 good requests < 1 s"),
     "slow bodies": ("100 clients whose bodies trickle", "20 of 20 good requests < 1 s"),
