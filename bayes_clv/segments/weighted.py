@@ -69,8 +69,8 @@ class _HasBandwidth(Protocol):
 def noticeable(weights: Weights) -> Weights:
     """Leave out weights of at most ``NOTHING``, and scale the others so that rows sum to 1 again.
 
-    No answer about one customer changes by more than ``NOTHING`` times the number of segments, and
-    far from most borders it needs few of them.
+    No probability changes by more than ``NOTHING`` times the number of segments, and far from most
+    borders an answer needs few of them.
 
     >>> noticeable(np.array([[0.75, 0.249999, 1e-6], [0.0, 0.0, 0.0]])).round(4)
     array([[0.75, 0.25, 0.  ],

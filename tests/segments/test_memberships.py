@@ -18,7 +18,7 @@ from bayes_clv.data.states import States
 from bayes_clv.errors import InputError
 from bayes_clv.segments.cuts import RFM_GRID_CODES
 from bayes_clv.segments.estimators import FEATURES, KMeansSegmenter, RFMSegmenter
-from bayes_clv.segments.expressions import segment_weights, thousandths
+from bayes_clv.segments.expressions import noticeable_weights, segment_weights, thousandths
 from bayes_clv.segments.rules import (
     ColumnRule,
     KMeansRule,
@@ -28,6 +28,7 @@ from bayes_clv.segments.rules import (
     rule_from_dict,
     rule_to_dict,
 )
+from bayes_clv.segments.weighted import noticeable, noticeable_one
 
 COLUMNS = ["frequency", "recency", "T", "monetary_value"]
 RFM = RFMRule((10.0, 30.0, 90.0, 180.0), (1.0, 3.0, 8.0), (5.0, 12.5, 20.0, 60.0), 0.6)
@@ -344,6 +345,27 @@ def test_thousandths_of_hard_segments_are_all_or_nothing() -> None:
     table = ibis.memtable(pa.Table.from_pandas(customers(100, seed=9)))
     found = thousandths(replace(RFM, bandwidth=None), table).to_pandas()
     assert set(found[[f"w{k}" for k in range(11)]].to_numpy().ravel()) == {0, 1000}
+
+
+def test_weights_too_small_to_notice_are_left_out_alike_everywhere_and_move_little() -> None:
+    frame, rng = customers(400, seed=8), np.random.default_rng(8)
+    table = ibis.memtable(pa.Table.from_pandas(frame.assign(row=range(len(frame)))))
+    for rule in (RFM, replace(RFM, bandwidth=0.1), KMEANS):
+        full = weights(rule, frame)
+        kept = noticeable(full)
+        assert ((full > 0) & (kept == 0)).any(), "some are left out"
+        assert ((kept == 0) == (full <= 1e-5)).all()
+        np.testing.assert_allclose(kept.sum(axis=1), 1, rtol=1e-14)
+        chances = rng.uniform(size=(full.shape[1], 200))
+        assert np.abs((kept - full) @ chances).max() <= full.shape[1] * 1e-5
+        names = [f"share{k}" for k in range(full.shape[1])]
+        found = noticeable_weights(rule, table, names).order_by("row").to_pandas()[names]
+        np.testing.assert_allclose(found.to_numpy(), kept, rtol=1e-9, atol=1e-12)
+        for row in range(0, len(full), 37):
+            one = np.zeros(full.shape[1])
+            for code, weight in noticeable_one(tuple(full[row].tolist())):
+                one[code] = weight
+            np.testing.assert_allclose(one, kept[row], rtol=1e-14)
 
 
 SEGMENTERS = [RFMSegmenter(), KMeansSegmenter(3)]

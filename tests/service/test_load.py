@@ -89,15 +89,7 @@ def soft_server(posterior_by_hand, tmp_path_factory):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "of",
-    [
-        "hard",
-        pytest.param(
-            "soft", marks=pytest.mark.xfail(reason="0.56: each further segment costs 17 µs")
-        ),
-    ],
-)
+@pytest.mark.parametrize("of", ["hard", "soft"])
 def test_a_prediction_costs_little_more_than_a_route_that_does_nothing(of, request, size, figures):
     server = request.getfixturevalue({"hard": "server", "soft": "soft_server"}[of])
     rounds = size(3, 8)
@@ -114,8 +106,10 @@ def test_a_prediction_costs_little_more_than_a_route_that_does_nothing(of, reque
         figures["throughput"] = (
             f"{ratio:.2f} × hello, {rate:,.0f}/s, p99 {tail:.0f} ms ({usual:.0f})"
         )
-    assert ratio >= 0.6
     assert tail < 3 * usual
+    if of == "soft" and ratio < 0.6:  # all else must hold
+        pytest.xfail(f"{ratio:.2f} x hello, should be 0.6: each further segment costs 17 µs")
+    assert ratio >= 0.6
 
 
 @pytest.mark.slow
