@@ -4,6 +4,7 @@ A comparison of segments only needs the number of customers in each state and th
 spends. The data that the engine returns grow with the distinct states, not with the customers.
 """
 
+import math
 from typing import TYPE_CHECKING
 
 import ibis
@@ -123,15 +124,16 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
     weighed = weighed.mutate(mean_spend=customers.monetary_value.cast("float64"))
     spend = weighed.mean_spend
     known = (weighed.frequency > 0) & (spend >= 0)  # 0 where all was refunded
+    most = to_arrow(weighed.aggregate(spend=spend.max(where=known)))["spend"][0].as_py() or 0.0
     sums = {"customers": weighed.count()}
     for k, name in enumerate(weights):
         weight = weighed[name]
-        sums[f"weight{k}"] = weight.sum()
-        sums[f"known{k}"] = weight.sum(where=known).fill_null(0.0)
-        sums[f"spend{k}"] = (weight * spend).sum(where=known).fill_null(0.0)
+        sums[f"weight{k}"] = _exact_sum(weight, 1.0)
+        sums[f"known{k}"] = _exact_sum(weight, 1.0, known)
+        sums[f"spend{k}"] = _exact_sum(weight * spend, most, known)
     if not soft:
         sums["known"] = weighed.count(where=known)
-        sums["spend"] = spend.sum(where=known).fill_null(0.0)
+        sums["spend"] = _exact_sum(spend, most, known)
     shared = weighed.group_by(KEYS).aggregate(**sums)
     frame = to_arrow(shared.order_by(KEYS)).to_pandas()
 
@@ -151,6 +153,25 @@ def _tally(rule: SegmentRule, customers: ir.Table) -> "Tally":
     codes = frame["code"].to_numpy(dtype=np.int64)
     frequency, recency, T, customers_of_state = map(column, (*KEYS[1:], "customers"))
     return Tally(codes, frequency, recency, T, customers_of_state, shares)
+
+
+def _exact_sum(
+    values: ir.FloatingValue, most: float, where: ir.BooleanValue | None = None
+) -> ir.FloatingValue:
+    """Sum in whole parts of a power of two, of which ``most``, the largest value, has up to 2^36.
+
+    An engine adds in any order, of which floating-point sums keep a trace in their last digits:
+    equal fits would have different versions. Sums of integers keep none; those of up to 2^27
+    customers in one state fit into 64 bits.
+    """
+    part = 2.0 ** (max(math.frexp(most)[1], _TINY) - _PARTS)
+    return (values / part).round().cast("int64").sum(where=where).fill_null(0).cast(
+        "float64"
+    ) * part
+
+
+_PARTS = 36  # so that a value is off by at most 1e-11 of the largest
+_TINY = -900  # exponent, far above those at which a part would be 0
 
 
 def _check_matched(rule: ColumnRule, coded: ir.Table) -> None:
