@@ -9,9 +9,9 @@ import numpy as np
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 
 # Contraction allows one instruction for a multiplication and an addition; where the compiler uses
-# it depends on what surrounds a function. Each function is therefore inlined in its callers: called,
-# the code that runs would be that of its first caller in this process, and the last digits of a fit
-# would depend on whether the code was just compiled or came from disk.
+# it depends on what surrounds a function. So each function is inlined in its callers: a call would
+# run the code of its first caller in the process, and the last digits of a fit would depend on
+# whether its code was just compiled or came from disk.
 _OPTIONS: dict[str, Any] = {
     "error_model": "numpy",
     "nogil": True,
