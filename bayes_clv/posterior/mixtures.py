@@ -179,12 +179,7 @@ class Evaluator:
         factors = np.stack([of_time(T) for of_time in segment.of_time])
         shares, rows = np.ascontiguousarray(shares[:, some]), rows[some]
         _add(*state, segment.shape, segment.alpha, segment.log_odds, index, factors, shares, rows,
-             segment.spared, segment.kinds, segment.lines, values)  # fmt: skip
-        if segment.afresh is not None:
-            chance, factors = segment.afresh
-            at_first, never = np.zeros_like(index), np.full_like(chance, -np.inf)
-            _add(*state, segment.shape, segment.alpha, never, at_first, factors, shares, rows,
-                 chance, segment.kinds, segment.lines, values)  # fmt: skip
+             segment.spared, segment.afresh, segment.kinds, segment.lines, values)  # fmt: skip
 
 
 # How a quantity is made of its factor C, of P(alive) and of a price.
@@ -204,7 +199,7 @@ class _InSegment:
     spared
         ``(draw,)`` 1 − ε.
     afresh
-        ε ``(draw,)``, and each quantity's F ``(quantity, 1, draw)``.
+        ``(quantity, draw)`` each quantity's ε F.
     kinds
         ``(quantity,)``
     lines
@@ -216,7 +211,7 @@ class _InSegment:
     log_odds: Floats
     of_time: tuple[OfTime, ...]
     spared: Floats
-    afresh: tuple[Floats, Floats] | None
+    afresh: Floats
     kinds: Ints
     lines: Floats
 
@@ -231,12 +226,12 @@ class _InSegment:
     ) -> "_InSegment":
         parameters = model.parameters[code]
         future = future_of(parameters, frequency, model.dropout)
-        afresh, spared = None, np.ones_like(future.shape)
+        afresh, spared = np.zeros((len(quantities), model.n_draws)), np.ones_like(future.shape)
         if model.reactivation is not None:
+            chance = model.reactivation.probability
             again = future_afresh(parameters, model.reactivation)
-            F = np.stack([of_time(NOW) for of_time in _of_times(quantities, again, NOW)])
-            afresh = model.reactivation.probability, F
-            spared = 1.0 - model.reactivation.probability
+            F = [of_time(NOW)[0] for of_time in _of_times(quantities, again, NOW)]
+            afresh, spared = chance * np.stack(F), 1.0 - chance
         lines = np.zeros((len(quantities), 3, len(spared)))
         for line, quantity in zip(lines, quantities, strict=True):
             if quantity.margin is not None:
@@ -331,6 +326,7 @@ def _add(
     shares: Floats,
     rows: Ints,
     spared: Floats,
+    afresh: Floats,
     kinds: Ints,
     lines: Floats,
     values: Floats,
@@ -346,13 +342,13 @@ def _add(
                 alive[d] *= spared[d]
         for q in range(len(kinds)):
             weight, known, spend = shares[0, c], shares[1, c], shares[2, c]
-            kind, factor, into = kinds[q], factors[q, i], values[q, row]
+            kind, factor, into, fresh = kinds[q], factors[q, i], values[q, row], afresh[q]
             if kind == _PLAIN:
                 for d in range(n_draws):
-                    into[d] += weight * (alive[d] * factor[d])
+                    into[d] += weight * (alive[d] * factor[d] + fresh[d])
             elif kind == _GIVEN:
                 for d in range(n_draws):
-                    into[d] += weight * (spared[d] * factor[d])
+                    into[d] += weight * (spared[d] * factor[d] + fresh[d])
             else:
                 base, slope, otherwise = lines[q, 0], lines[q, 1], lines[q, 2]
                 rest = weight - known
@@ -360,7 +356,7 @@ def _add(
                     times[d] = known * base[d] + spend * slope[d] + rest * otherwise[d]
                 if kind == _PRICED:
                     for d in range(n_draws):
-                        into[d] += alive[d] * factor[d] * times[d]
+                        into[d] += (alive[d] * factor[d] + fresh[d]) * times[d]
                 else:
                     for d in range(n_draws):
-                        into[d] += spared[d] * factor[d] * times[d]
+                        into[d] += (spared[d] * factor[d] + fresh[d]) * times[d]
