@@ -17,7 +17,7 @@ class Described:
     __slots__ = ()
 
     def _facts(self) -> Mapping[str, object]:
-        """Return what a person wants to know, by name."""
+        """Return what a person wants to know, by name; every subclass has its own."""
         raise NotImplementedError
 
     def __repr__(self) -> str:

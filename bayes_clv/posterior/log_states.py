@@ -165,9 +165,8 @@ def _exact_sum(
     customers in one state fit into 64 bits.
     """
     part = 2.0 ** (max(math.frexp(most)[1], _TINY) - _PARTS)
-    return (values / part).round().cast("int64").sum(where=where).fill_null(0).cast(
-        "float64"
-    ) * part
+    total = (values / part).round().cast("int64").sum(where=where)
+    return total.fill_null(0).cast("float64") * part
 
 
 _PARTS = 36  # so that a value is off by at most 1e-11 of the largest
